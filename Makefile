@@ -1,0 +1,32 @@
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-status demo-down test test-fast lint bench lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## Deploy stack.yml to a server in a container, place 100 orders and watch them ship
+	@tools/prepare control servers && .venv/bin/python tools/demo.py up
+
+demo-status: ## Print the table that `playbooks/status.yml` shows, of the demo
+	@.venv/bin/ansible-playbook -i inventory/demo playbooks/status.yml
+
+demo-down: ## Remove the demo's server and its secrets
+	@.venv/bin/python tools/demo.py down
+
+test: ## Run every test; installs what it needs
+	@tools/prepare control tests && tools/test
+
+test-fast: ## Run the linters and the tests that need no server
+	@tools/prepare control tests && tools/test lint unit
+
+lint: ## Run the linters
+	@tools/prepare control tests && tools/test lint
+
+bench: ## Measure convergence, throughput and the liveness check beside their peers
+	@tools/prepare control tests && .venv/bin/python -m bench
+
+lock: ## Compile every requirements.txt from its requirements.in, newest versions
+	@tools/prepare control && tools/lock
+
+clean: demo-down ## Remove the demo, the test servers, their images and the virtual environments
+	@tools/clean
