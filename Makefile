@@ -14,13 +14,13 @@ demo-down: ## Remove the demo's server and its secrets
 	@.venv/bin/python tools/demo.py down
 
 test: ## Run every test; installs what it needs
-	@tools/prepare control tests && tools/test
+	@tools/prepare control tests && .venv/bin/python tools/test.py
 
 test-fast: ## Run the linters and the tests that need no server
-	@tools/prepare control tests && tools/test lint unit
+	@tools/prepare control tests && .venv/bin/python tools/test.py lint unit app
 
 lint: ## Run the linters
-	@tools/prepare control tests && tools/test lint
+	@tools/prepare control tests && .venv/bin/python tools/test.py lint
 
 bench: ## Measure convergence, throughput and the liveness check beside their peers
 	@tools/prepare control tests && .venv/bin/python -m bench

@@ -1,0 +1,160 @@
+"""`make test`: runs every kind of test, two lanes at a time, and counts what ran.
+
+Each kind writes its whole output to build/test/<kind>.log; the terminal shows when it starts and ends,
+and the end of the log when it failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+import threading
+import time
+import xml.etree.ElementTree as ElementTree
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(".venv/bin")
+APP_BIN = Path("../.venv-app/bin")
+LOGS = ROOT / "build" / "test"
+TAIL = 60
+
+PYTHON_FOLDERS = "plugins tools tests molecule bench"
+SHELL_SCRIPTS = "git ls-files -z | xargs -0 grep -lZE '^#!(/usr/bin/env bash|/bin/sh)' | xargs -0 shellcheck"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of test: its commands, run in order in `folder`; `{junit}` is where a command writes its report."""
+
+    name: str
+    lane: int
+    commands: tuple[str, ...]
+    folder: str = "."
+    env: dict[str, str] = field(default_factory=dict)
+    least: int = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    kind: Kind
+    passed: int
+    failed: int
+    skipped: int
+    seconds: float
+
+
+KINDS = (
+    Kind(
+        "lint",
+        0,
+        (
+            f"{BIN}/ruff check {PYTHON_FOLDERS} sample_app",
+            f"{BIN}/ruff format --check {PYTHON_FOLDERS} sample_app",
+            f"{BIN}/mypy",
+            f"{BIN}/yamllint --strict .",
+            SHELL_SCRIPTS,
+            f"{BIN}/ansible-lint",
+        ),
+    ),
+    Kind("unit", 0, (f"{BIN}/pytest tests/unit --junitxml={{junit}}",), least=150),
+    Kind("app", 0, (f"{APP_BIN}/pytest --junitxml={{junit}}",), folder="sample_app", least=60),
+    Kind("collection", 0, (f"{BIN}/pytest tests/collection --junitxml={{junit}}",)),
+    Kind("server-bookworm", 1, (f"{BIN}/molecule test -s default",), env={"STALK_DEBIAN": "bookworm"}),
+    Kind("server-trixie", 1, (f"{BIN}/molecule test -s default",), env={"STALK_DEBIAN": "trixie"}),
+    Kind("servers-by-ssh", 1, (f"{BIN}/molecule test -s spread",)),
+)
+
+terminal = threading.Lock()
+
+
+def say(text: str) -> None:
+    with terminal:
+        print(text, flush=True)
+
+
+def counts(report: Path) -> tuple[int, int, int]:
+    """Passed, failed and skipped of a JUnit report; (0, 0, 0) when there is none."""
+    if not report.exists():
+        return 0, 0, 0
+    totals = {"tests": 0, "failures": 0, "errors": 0, "skipped": 0}
+    for suite in ElementTree.parse(report).iter("testsuite"):
+        for name in totals:
+            totals[name] += int(suite.get(name, 0))
+    failed = totals["failures"] + totals["errors"]
+    return totals["tests"] - failed - totals["skipped"], failed, totals["skipped"]
+
+
+def run(kind: Kind) -> Outcome:
+    log, junit = LOGS / f"{kind.name}.log", LOGS / f"{kind.name}.xml"
+    junit.unlink(missing_ok=True)
+    started = time.monotonic()
+    say(f"  start  {kind.name}")
+    passed = failed = skipped = 0
+    with log.open("w") as output:
+        for template in kind.commands:
+            command = template.format(junit=junit)
+            output.write(f"$ {command}\n")
+            output.flush()
+            env = os.environ | kind.env | {"STALK_JUNIT": str(junit), "PATH": f"{ROOT / BIN}:{os.environ['PATH']}"}
+            broken = subprocess.run(
+                ["bash", "-c", f"set -o pipefail; {command}"],
+                cwd=ROOT / kind.folder,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                check=False,
+            ).returncode
+            if kind.name == "lint":
+                passed, failed = passed + (not broken), failed + bool(broken)
+            elif broken:
+                failed = 1
+                break
+    if kind.name != "lint":
+        passed, counted, skipped = counts(junit)
+        failed = max(failed, counted)
+        if not failed and passed < kind.least:
+            failed = 1
+            with log.open("a") as output:
+                output.write(f"only {passed} tests of {kind.name} ran, at least {kind.least} are expected\n")
+    seconds = time.monotonic() - started
+    say(f"  {'FAILED' if failed else 'passed'} {kind.name}: {passed} passed, {failed} failed, in {seconds:.0f} s")
+    if failed:
+        tail = log.read_text(errors="replace").splitlines()[-TAIL:]
+        say("\n".join([f"  --- the end of {log.relative_to(ROOT)}", *("  | " + line for line in tail)]))
+    return Outcome(kind, passed, failed, skipped, seconds)
+
+
+def main() -> int:
+    names = [kind.name for kind in KINDS]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"which kinds, all by default: {', '.join(names)}")
+    wanted = parser.parse_args().kinds or names
+    if unknown := set(wanted) - set(names):
+        parser.error(f"unknown kind {shlex.join(sorted(unknown))}; choose from {', '.join(names)}")
+    LOGS.mkdir(parents=True, exist_ok=True)
+    lanes = [[kind for kind in KINDS if kind.lane == lane and kind.name in wanted] for lane in (0, 1)]
+    with ThreadPoolExecutor(len(lanes)) as pool:
+        outcomes = [
+            outcome for lane in pool.map(lambda kinds: [run(kind) for kind in kinds], lanes) for outcome in lane
+        ]
+    print("\nTests by kind:")
+    for outcome in outcomes:
+        print(
+            f"  {outcome.kind.name:<16} {outcome.passed:>4} passed {outcome.failed:>4} failed {outcome.seconds:>6.0f} s"
+        )
+    passed, failed, skipped = (
+        sum(getattr(outcome, name) for outcome in outcomes) for name in ("passed", "failed", "skipped")
+    )
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
