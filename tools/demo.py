@@ -34,7 +34,8 @@ def say(text: str) -> None:
 
 def play(playbook: str) -> None:
     """Runs a playbook on the demo's inventory; its output goes to the terminal."""
-    command = [Path(sys.executable).with_name("ansible-playbook"), "--inventory", INVENTORY, playbook]
+    ansible_playbook = str(Path(sys.executable).with_name("ansible-playbook"))
+    command = [ansible_playbook, "--inventory", str(INVENTORY), playbook]
     if subprocess.run(command, cwd=ROOT, check=False).returncode:
         raise DemoFailed(f"{playbook} failed, see the last lines above; mend that and run `make demo` again")
 
