@@ -1,0 +1,85 @@
+"""From file names to the fact `stack`, or to every reason why there is none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path as File
+from typing import Any
+
+import yaml
+
+from ansible_collections.stalk.celery.plugins.module_utils.description.derive import derive
+from ansible_collections.stalk.celery.plugins.module_utils.description.documents import Document, read_document
+from ansible_collections.stalk.celery.plugins.module_utils.description.merge import Values, coalesce, merge_files
+from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Path, Problem, Refused
+from ansible_collections.stalk.celery.plugins.module_utils.description.refusals import Surroundings, refusals
+from ansible_collections.stalk.celery.plugins.module_utils.description.release import release_version
+from ansible_collections.stalk.celery.plugins.module_utils.description.repair import repaired
+from ansible_collections.stalk.celery.plugins.module_utils.description.schema_errors import schema_problems
+from ansible_collections.stalk.celery.plugins.module_utils.description.sources import with_absolute_paths
+
+COLLECTION = File(__file__).resolve().parents[3]
+CHART = COLLECTION / "helm" / "stalk"
+SAMPLE_APP = COLLECTION / "sample_app"
+
+
+def describe(names: Sequence[str], folder: File, surroundings: Surroundings) -> Values:
+    """The fact `stack` of these files. Raises Refused with all reasons at once."""
+    documents = read_documents(names, folder)
+    defaults = chart_defaults()
+    schema = json.loads((CHART / "values.schema.json").read_text())
+
+    values = coalesce(merge_files(document.values for document in documents), defaults)
+    problems = schema_problems(values, schema)
+    values, broken = repaired(values, defaults, problems)
+    values = with_absolute_paths(values, documents, folder)
+    problems += refusals(values, broken, surroundings)
+    if problems:
+        raise Refused(written(problems, documents))
+
+    servers = values["app"]["servers"]
+    source = File(servers["source"] or SAMPLE_APP)
+    servers = {**servers, "source": str(source), "version": servers["version"] or release_version(source)}
+    return derive({**values, "app": {**values["app"], "servers": servers}})
+
+
+def chart_defaults() -> Values:
+    defaults: Values = yaml.safe_load((CHART / "values.yaml").read_text())
+    return defaults
+
+
+def read_documents(names: Sequence[str], folder: File) -> list[Document]:
+    documents, lines = [], []
+    for name in names:
+        try:
+            documents.append(read_document(name, folder))
+        except Refused as refused:
+            lines += refused.lines
+    if lines:
+        raise Refused(lines)
+    return documents
+
+
+def written(problems: Sequence[Problem], documents: Sequence[Document]) -> list[str]:
+    """The problems' lines, in the order of the files, each with where its path was written last."""
+    placed = {problem.text: place(problem.path, documents) for problem in problems}
+    order = {text: (where[0], where[1]) for text, where in placed.items()}
+    return [
+        f"{text} [{where[2]}]" if (where := placed[text])[2] else text
+        for text in sorted(placed, key=lambda text: (order[text], text))
+    ]
+
+
+def place(path: Path, documents: Sequence[Document]) -> tuple[int, int, str]:
+    """Number of the file, line and `file:line`; of the nearest path above when the path itself is nowhere."""
+    for depth in range(len(path), 0, -1):
+        for number, document in reversed(list(enumerate(documents))):
+            line = document.lines.get(path[:depth])
+            if line is not None:
+                return number, line, f"{document.name}:{line}"
+    return len(documents), 0, ""
+
+
+def surroundings_of(groups: Mapping[str, Any], secrets: Mapping[str, str]) -> Surroundings:
+    return Surroundings({name: list(hosts) for name, hosts in groups.items()}, dict(secrets))

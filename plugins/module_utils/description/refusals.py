@@ -1,0 +1,35 @@
+"""Every cross-check: what the schema allows and Stalk refuses, because it would lose work or cannot run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+from ansible_collections.stalk.celery.plugins.module_utils.description.clear_text import clear_text_problems
+from ansible_collections.stalk.celery.plugins.module_utils.description.limits import limit_problems
+from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Path, Problem, overlap
+from ansible_collections.stalk.celery.plugins.module_utils.description.queues import queue_problems
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a description is checked against: the inventory's groups and the secrets that exist."""
+
+    groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+
+
+def refusals(values: Mapping[str, Any], broken: Sequence[Path], surroundings: Surroundings) -> list[Problem]:
+    """All problems but those that follow from a broken value, which has its own line already."""
+    problems: Iterator[Problem] = chain(
+        limit_problems(values),
+        queue_problems(values),
+        clear_text_problems(values),
+    )
+    return [
+        problem
+        for problem in problems
+        if not any(overlap(path, bad) for path in (problem.path, *problem.uses) for bad in broken)
+    ]

@@ -1,0 +1,259 @@
+"""Validates against the JSON schema and says each error in words that name the remedy."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from ansible_collections.stalk.celery.plugins.module_utils.description.clear_text import holds_secret
+from ansible_collections.stalk.celery.plugins.module_utils.description.problems import (
+    Path,
+    Problem,
+    dotted,
+    listed,
+    quoted,
+)
+from jsonschema import Draft202012Validator, ValidationError, validators
+
+Schema = Mapping[str, Any]
+
+KIND_NAMES = {
+    "object": "a map",
+    "array": "a list",
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "null",
+}
+EXAMPLES = {"object": "write `key: value` lines under it", "array": "write it as [a, b]"}
+UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def match_to_the_end(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[ValidationError]:
+    """`pattern`, but Python's `$` would accept a newline at the end (re, "$"), which Helm's does not."""
+    if isinstance(instance, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), instance):
+        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+Validator = validators.extend(Draft202012Validator, {"pattern": match_to_the_end})
+
+
+def schema_problems(values: Mapping[str, Any], schema: Schema) -> list[Problem]:
+    problems = [
+        problem
+        for error in Validator(schema).iter_errors(values)
+        for problem in SAYINGS.get(str(error.validator), say_other)(error, schema)
+    ]
+    return without_echoes(problems)
+
+
+def without_echoes(problems: list[Problem]) -> list[Problem]:
+    """A misspelt key is one mistake: the right one is not said to be missing too."""
+    suggested = {use for problem in problems for use in problem.uses}
+    return [problem for problem in problems if not (problem.reason == MISSING and problem.path in suggested)]
+
+
+MISSING = "is missing"
+
+
+def path_of(error: ValidationError) -> Path:
+    return tuple(error.absolute_path)
+
+
+def shown(value: Any) -> str:
+    """The value for a message; a secret in the wrong place stays unsaid."""
+    if isinstance(value, str):
+        return "a text that looks like a secret" if holds_secret(value) else quoted(value)
+    if isinstance(value, dict):
+        return "a map" if value else "an empty map"
+    if isinstance(value, list):
+        return "a list" if value else "an empty list"
+    return json.dumps(value)
+
+
+def kinds(schema: Schema) -> list[str]:
+    kind = schema.get("type", [])
+    return [kind] if isinstance(kind, str) else list(kind)
+
+
+def remedy(schema: Schema) -> str:
+    """What may be written, from the schema's own words."""
+    if "$comment" in schema:
+        return str(schema["$comment"])
+    if "enum" in schema:
+        return f"write one of {', '.join(map(str, schema['enum']))}" if len(schema["enum"]) > 1 else only(schema)
+    accepted = kinds(schema)
+    if "integer" in accepted:
+        low, high = schema.get("minimum"), schema.get("maximum")
+        text = f"write a whole number from {low} to {high}"
+        return f"{text}, or null" if "null" in accepted else text
+    if accepted == ["boolean"]:
+        return "write true or false"
+    if accepted and accepted[0] in EXAMPLES:
+        return EXAMPLES[accepted[0]]
+    return f"write {' or '.join(KIND_NAMES[kind] for kind in accepted)}" if accepted else "correct it"
+
+
+def only(schema: Schema) -> str:
+    return f"write {schema['enum'][0]}, which is all that is offered"
+
+
+def near(word: str, words: list[str]) -> str | None:
+    lowered = {w.lower().replace("_", "").replace("-", ""): w for w in words}
+    found = difflib.get_close_matches(word.lower().replace("_", "").replace("-", ""), lowered, n=1, cutoff=0.7)
+    return lowered[found[0]] if found else None
+
+
+def say_unknown(error: ValidationError, schema: Schema) -> Iterator[Problem]:
+    known = list(error.schema["properties"])
+    for key in error.instance:
+        if key in known:
+            continue
+        path = (*path_of(error), key)
+        guess = near(key, known)
+        if guess:
+            yield Problem(path, "unknown key", f"did you mean {guess}?", uses=((*path_of(error), guess),))
+            continue
+        homes = [home for home in homes_of(key, schema) if home[:-1] != path[:-1]]
+        if homes:
+            yield Problem(path, "unknown key here", f"did you mean {' or '.join(dotted(h) for h in homes[:2])}?")
+        else:
+            yield Problem(path, "unknown key", f"remove it; known here are {listed(known)}")
+
+
+def homes_of(key: str, schema: Schema) -> list[Path]:
+    """Where else in a description the key is at home."""
+    return [path for path in all_keys(schema, schema, ()) if path[-1] == key]
+
+
+def all_keys(part: Schema, root: Schema, path: Path) -> Iterator[Path]:
+    part = resolved(part, root)
+    for key, below in part.get("properties", {}).items():
+        yield (*path, key)
+        yield from all_keys(below, root, (*path, key))
+    below = part.get("additionalProperties")
+    if isinstance(below, dict):
+        yield from all_keys(below, root, (*path, "NAME"))
+
+
+def resolved(part: Schema, root: Schema) -> Schema:
+    reference = part.get("$ref")
+    return {**root["$defs"][reference.rsplit("/", 1)[1]], **part} if reference else part
+
+
+def say_missing(error: ValidationError, schema: Schema) -> Iterator[Problem]:
+    for key in error.validator_value:
+        if key in error.instance:
+            continue
+        below = resolved(error.schema["properties"][key], schema)
+        yield Problem((*path_of(error), key), MISSING, remedy(below))
+
+
+def say_type(error: ValidationError, _schema: Schema) -> Iterator[Problem]:
+    accepted = kinds(error.schema)
+    path, value = path_of(error), error.instance
+    what = " or ".join(KIND_NAMES[kind] for kind in accepted if kind != "null")
+    if value is None:
+        yield Problem(path, f"is empty, not {what}", f"{remedy(error.schema)}, or remove the line")
+        return
+    if "integer" in accepted and isinstance(value, str):
+        number = number_meant(value)
+        if number is not None:
+            yield Problem(path, f"is the text {shown(value)}, not {what}", f"write {number}")
+            return
+    if accepted == ["boolean"] and isinstance(value, str) and value.lower() in ("true", "false", "yes", "no"):
+        meant = "true" if value.lower() in ("true", "yes") else "false"
+        yield Problem(path, f"is the text {shown(value)}, not true or false", f"write {meant} without quotes")
+        return
+    if accepted == ["string"] and isinstance(value, int | float):
+        yield Problem(path, f"is {shown(value)}, not text", f"{remedy(error.schema)}; quote what looks like a number")
+        return
+    if accepted == ["array"] and isinstance(value, str) and not holds_secret(value):
+        items = ", ".join(value.replace(",", " ").split())
+        yield Problem(path, f"is {shown(value)}, not a list", f"write [{items}]")
+        return
+    yield Problem(path, f"is {shown(value)}, not {what}", remedy(error.schema))
+
+
+def number_meant(text: str) -> int | None:
+    """The seconds or the number that a text such as "30m" or "4" means."""
+    match = re.fullmatch(r"\s*([0-9]{1,9})\s*([smhdw]?)\s*", text)
+    return int(match[1]) * UNIT_SECONDS.get(match[2], 1) if match else None
+
+
+def say_enum(error: ValidationError, _schema: Schema) -> Iterator[Problem]:
+    choices = [str(choice) for choice in error.validator_value]
+    path, value = path_of(error), error.instance
+    if not isinstance(value, str):
+        return
+    if path == ("tls", "issuer") and value in ("none", "plaintext", "plain"):
+        yield Problem(
+            path, "plain text is not offered: broker, database and web are always encrypted", remedy(error.schema)
+        )
+        return
+    guess = near(value, choices)
+    yield Problem(path, f"{shown(value)} is not offered", f"did you mean {guess}?" if guess else remedy(error.schema))
+
+
+def say_range(error: ValidationError, _schema: Schema) -> Iterator[Problem]:
+    yield Problem(
+        path_of(error),
+        f"{shown(error.instance)} is {'less' if error.validator == 'minimum' else 'more'} than {error.validator_value}",
+        remedy(error.schema),
+    )
+
+
+def say_pattern(error: ValidationError, _schema: Schema) -> Iterator[Problem]:
+    path, value = path_of(error), error.instance
+    if "propertyNames" in error.absolute_schema_path:
+        yield Problem((*path, value), "this name cannot be used", remedy(error.schema))
+    elif value == "":
+        yield Problem(path, "is empty", remedy(error.schema))
+    elif "env" in path:
+        yield Problem(path, "the value cannot be used", remedy(error.schema))
+    else:
+        yield Problem(path, f"{shown(value)} cannot be used", remedy(error.schema))
+
+
+def say_length(error: ValidationError, _schema: Schema) -> Iterator[Problem]:
+    path = path_of(error)
+    if "propertyNames" in error.absolute_schema_path:
+        path = (*path, error.instance)
+    size, limit = len(error.instance), error.validator_value
+    most = str(error.validator).startswith("max")
+    things = "characters" if isinstance(error.instance, str) else "entries"
+    yield Problem(path, f"has {size} {things}", f"write at {'most' if most else 'least'} {limit}")
+
+
+def say_twice(error: ValidationError, _schema: Schema) -> Iterator[Problem]:
+    seen: list[Any] = []
+    for index, item in enumerate(error.instance):
+        if item in seen:
+            yield Problem((*path_of(error), index), f"{shown(item)} is in the list already", "remove it")
+        seen.append(item)
+
+
+def say_other(error: ValidationError, _schema: Schema) -> Iterator[Problem]:
+    yield Problem(path_of(error), f"{shown(error.instance)} cannot be used", remedy(error.schema))
+
+
+SAYINGS: dict[str, Callable[[ValidationError, Schema], Iterator[Problem]]] = {
+    "additionalProperties": say_unknown,
+    "required": say_missing,
+    "type": say_type,
+    "enum": say_enum,
+    "minimum": say_range,
+    "maximum": say_range,
+    "pattern": say_pattern,
+    "minLength": say_length,
+    "maxLength": say_length,
+    "minItems": say_length,
+    "maxItems": say_length,
+    "minProperties": say_length,
+    "maxProperties": say_length,
+    "uniqueItems": say_twice,
+}
