@@ -1,4 +1,14 @@
+"""The secrets of a stack, for roles."""
+
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+from ansible_collections.stalk.celery.plugins.module_utils.secrets_store import SecretError
+from ansible_collections.stalk.celery.plugins.module_utils.stack_variables import secrets_store
 
 DOCUMENTATION = r"""
 name: secret
@@ -33,16 +43,8 @@ _raw:
   elements: str
 """
 
-from collections.abc import Mapping
-from typing import Any
 
-from ansible.errors import AnsibleLookupError
-from ansible.plugins.lookup import LookupBase
-from ansible_collections.stalk.celery.plugins.module_utils.secrets_store import SecretError
-from ansible_collections.stalk.celery.plugins.module_utils.stack_variables import secrets_store
-
-
-class LookupModule(LookupBase):
+class LookupModule(LookupBase):  # type: ignore[misc]
     def run(self, terms: list[str], variables: Mapping[str, Any] | None = None, **kwargs: Any) -> list[str]:
         self.set_options(var_options=variables, direct=kwargs)
         variables = variables or {}

@@ -59,6 +59,27 @@ class SecretsStore:
                 f"secret {name}: {path} cannot be read ({error.strerror}); correct its owner and mode"
             ) from None
 
+    def all(self) -> dict[str, str]:
+        """Every secret that exists. Raises one error with a line for each that cannot be used."""
+        found: dict[str, str] = {}
+        errors: list[str] = []
+        try:
+            stored = [path.name for path in self.folder.iterdir() if not path.name.startswith(".")]
+        except FileNotFoundError:
+            stored = []
+        except OSError as error:
+            raise SecretError(
+                f"stalk_state: {self.folder} cannot be read ({error.strerror}); correct its owner and mode"
+            ) from None
+        for name in sorted({*map(str, self.given), *stored}):
+            try:
+                found[name] = self.existing(name) or ""
+            except SecretError as error:
+                errors.append(str(error))
+        if errors:
+            raise SecretError("\n".join(errors))
+        return found
+
     @staticmethod
     def checked(name: str, value: object, where: str) -> str:
         if not isinstance(value, str):
@@ -91,7 +112,7 @@ class SecretsStore:
             self.folder.chmod(0o700)
             descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             try:
-                with open(descriptor, "w", encoding="utf-8") as file:
+                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                     file.write(value + "\n")
                     file.flush()
                     os.fsync(file.fileno())

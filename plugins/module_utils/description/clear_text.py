@@ -35,13 +35,16 @@ def names_secret(name: str, value: Any) -> bool:
     return bool(SECRET_NAME.search(upper))
 
 
+def environments(values: Mapping[str, Any]) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """Every map of plain variables, with its path."""
+    yield ("app", "env"), values["app"]["env"]
+    yield ("pool_defaults", "env"), values["pool_defaults"]["env"]
+    for name, pool in values["pools"].items():
+        yield ("pools", name, "env"), pool.get("env") or {}
+
+
 def clear_text_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
-    places: list[tuple[Path, Mapping[str, Any]]] = [
-        (("app", "env"), values["app"]["env"]),
-        (("pool_defaults", "env"), values["pool_defaults"]["env"]),
-        *((("pools", name, "env"), pool.get("env") or {}) for name, pool in values["pools"].items()),
-    ]
-    for path, environment in places:
+    for path, environment in environments(values):
         for name, value in environment.items():
             if isinstance(value, str) and holds_secret(value):
                 reason = "the value holds a secret in clear text"

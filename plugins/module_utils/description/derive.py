@@ -10,17 +10,9 @@ from ansible_collections.stalk.celery.plugins.module_utils.description.merge imp
 
 # A stop sends SIGQUIT 15 s before the grace ends, so that much of it is no working time; the rest is slack.
 GRACE_SLACK = 30
-UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 # celery 5.7.0: concurrency/gevent.py takes `timeout` only, thread.py and solo.py take none.
 ENFORCES_TIME_LIMIT = ("prefork", "gevent")
-
-
-def seconds(duration: int | str) -> int:
-    """86400 or "1d"."""
-    if isinstance(duration, int):
-        return duration
-    return int(duration[:-1]) * UNIT_SECONDS[duration[-1]]
 
 
 def merged_pools(values: Mapping[str, Any]) -> dict[str, Values]:
@@ -47,7 +39,8 @@ def visibility_timeout(values: Mapping[str, Any]) -> int:
 
 
 def concurrency(pool: Mapping[str, Any]) -> int | str:
-    return 1 if pool["pool"] == "solo" else pool["concurrency"]  # type: ignore[no-any-return]
+    stated: int | str = pool["concurrency"]
+    return 1 if pool["pool"] == "solo" else stated
 
 
 def worker_arguments(pool: Mapping[str, Any]) -> list[str]:

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path as File
-from typing import Any
 
 import yaml
-
 from ansible_collections.stalk.celery.plugins.module_utils.description.derive import derive
 from ansible_collections.stalk.celery.plugins.module_utils.description.documents import Document, read_document
 from ansible_collections.stalk.celery.plugins.module_utils.description.merge import Values, coalesce, merge_files
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Path, Problem, Refused
-from ansible_collections.stalk.celery.plugins.module_utils.description.refusals import Surroundings, refusals
-from ansible_collections.stalk.celery.plugins.module_utils.description.release import release_version
+from ansible_collections.stalk.celery.plugins.module_utils.description.refusals import refusals
 from ansible_collections.stalk.celery.plugins.module_utils.description.repair import repaired
 from ansible_collections.stalk.celery.plugins.module_utils.description.schema_errors import schema_problems
-from ansible_collections.stalk.celery.plugins.module_utils.description.sources import with_absolute_paths
+from ansible_collections.stalk.celery.plugins.module_utils.description.sources import COLLECTION, with_absolute_paths
+from ansible_collections.stalk.celery.plugins.module_utils.description.surroundings import Surroundings
+from ansible_collections.stalk.celery.plugins.module_utils.project_source import digest
 
-COLLECTION = File(__file__).resolve().parents[3]
 CHART = COLLECTION / "helm" / "stalk"
-SAMPLE_APP = COLLECTION / "sample_app"
+DIGEST_LENGTH = 12
 
 
 def describe(names: Sequence[str], folder: File, surroundings: Surroundings) -> Values:
@@ -39,9 +37,18 @@ def describe(names: Sequence[str], folder: File, surroundings: Surroundings) -> 
         raise Refused(written(problems, documents))
 
     servers = values["app"]["servers"]
-    source = File(servers["source"] or SAMPLE_APP)
-    servers = {**servers, "source": str(source), "version": servers["version"] or release_version(source)}
-    return derive({**values, "app": {**values["app"], "servers": servers}})
+    version = servers["version"] or release_version(File(servers["source"]))
+    return derive({**values, "app": {**values["app"], "servers": {**servers, "version": version}}})
+
+
+def release_version(source: File) -> str:
+    """A release is named after what is in it."""
+    try:
+        return digest(source)[:DIGEST_LENGTH]
+    except OSError as error:
+        raise Refused(
+            [f"app.servers.source: {error.filename} cannot be read ({error.strerror}); correct its owner and mode"]
+        ) from None
 
 
 def chart_defaults() -> Values:
@@ -79,7 +86,3 @@ def place(path: Path, documents: Sequence[Document]) -> tuple[int, int, str]:
             if line is not None:
                 return number, line, f"{document.name}:{line}"
     return len(documents), 0, ""
-
-
-def surroundings_of(groups: Mapping[str, Any], secrets: Mapping[str, str]) -> Surroundings:
-    return Surroundings({name: list(hosts) for name, hosts in groups.items()}, dict(secrets))

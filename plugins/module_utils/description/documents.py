@@ -15,7 +15,6 @@ from pathlib import Path as File
 from typing import Any
 
 import yaml
-
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import (
     Path,
     Refused,
@@ -24,12 +23,12 @@ from ansible_collections.stalk.celery.plugins.module_utils.description.problems 
     quoted,
 )
 
-LARGEST_FILE = 1024 * 1024
+LARGEST_FILE = 128 * 1024
 MOST_VALUES = 20_000
 DEEPEST = 40
 LARGEST_NUMBER = 2**53
 
-WRITTEN_INTEGER = re.compile(r"[-+]?[0-9_]+|[-+]?0x[0-9a-fA-F_]+|[-+]?0o[0-7_]+|[-+]?0b[01_]+")
+WRITTEN_INTEGER = re.compile(r"[-+]?[0-9][0-9_]*|[-+]?0x[0-9a-fA-F_]+|[-+]?0o[0-7_]+|[-+]?0b[01_]+")
 WRITTEN_FLOAT = re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?")
 WRITTEN_NO_NUMBER = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 TRUE = {"true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"}
@@ -114,8 +113,8 @@ class Reader:
         self.values = 0
 
     def document(self, text: str) -> Document:
-        self.refuse_depth(text)
-        loader = yaml.SafeLoader(text)
+        self.refuse_events(text)
+        loader: Any = yaml.SafeLoader(text)
         try:
             node = loader.get_node() if loader.check_node() else None
             if node is None or (isinstance(node, yaml.ScalarNode) and node.value in NULL and not node.style):
@@ -137,8 +136,8 @@ class Reader:
             raise Refused(self.problems)
         return Document(self.name, values, self.lines)
 
-    def refuse_depth(self, text: str) -> None:
-        """Before nodes are composed, which recurses with the depth."""
+    def refuse_events(self, text: str) -> None:
+        """What has to be seen before nodes are composed, which recurses with the depth and forgets written tags."""
         depth = 0
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             if isinstance(event, yaml.CollectionStartEvent):
@@ -149,6 +148,16 @@ class Reader:
                 raise Refused(
                     [f"{self.name}:{self.mark(event)}: is nested more than {DEEPEST} levels deep; no key is that deep"]
                 )
+            tag = getattr(event, "tag", None)
+            if tag:
+                self.problems.append(f"{self.name}:{self.mark(event)}: {self.about_tag(tag)}")
+
+    @staticmethod
+    def about_tag(tag: str) -> str:
+        if tag == "!vault":
+            return "a description holds no secrets, not even encrypted; put it into stalk_secrets"
+        shown = tag.replace("tag:yaml.org,2002:", "!!")
+        return f"the tag {quoted(shown)} is not plain YAML; remove it, and quote what is text"
 
     @staticmethod
     def mark(thing: Any) -> int:
@@ -167,14 +176,11 @@ class Reader:
         if id(node) in above:
             self.refuse(node, path, "an alias refers to the value it stands in; write the value out")
             return None
-        if isinstance(node, yaml.MappingNode) and node.tag == "tag:yaml.org,2002:map":
+        if isinstance(node, yaml.MappingNode):
             return self.read_map(node, path, (*above, id(node)))
-        if isinstance(node, yaml.SequenceNode) and node.tag == "tag:yaml.org,2002:seq":
+        if isinstance(node, yaml.SequenceNode):
             return [self.read(item, (*path, index), (*above, id(node))) for index, item in enumerate(node.value)]
-        if isinstance(node, yaml.ScalarNode):
-            return self.read_scalar(node, path)
-        self.refuse_tag(node, path)
-        return None
+        return self.read_scalar(node, path) if isinstance(node, yaml.ScalarNode) else None
 
     def read_map(self, node: yaml.MappingNode, path: Path, above: tuple[int, ...]) -> dict[str, Any]:
         values: dict[str, Any] = {}
@@ -187,20 +193,17 @@ class Reader:
             if not isinstance(key_node, yaml.ScalarNode):
                 self.refuse(key_node, path, "a key is a map or a list; a key is one word")
                 continue
-            key = self.read_key(key_node, path)
-            if key is None:
+            name = self.read_key(key_node, path)
+            if name is None:
                 continue
             line = self.mark(key_node)
-            if key in own:
-                self.refuse(
-                    key_node,
-                    (*path, key),
-                    f"the key is written a second time, first on line {own[key]}; keep one of them",
-                )
+            if name in own:
+                twice = f"the key is written a second time, first on line {own[name]}; keep one of them"
+                self.refuse(key_node, (*path, name), twice)
                 continue
-            own[key] = line
-            self.lines[(*path, key)] = line
-            values[key] = self.read(value_node, (*path, key), above)
+            own[name] = line
+            self.lines[(*path, name)] = line
+            values[name] = self.read(value_node, (*path, name), above)
         return values
 
     def read_merged(self, node: yaml.Node, path: Path, above: tuple[int, ...]) -> Iterator[tuple[str, Any]]:
@@ -222,14 +225,7 @@ class Reader:
         return str(value)
 
     def read_scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
-        text: str = node.value
-        tag = node.tag.removeprefix("tag:yaml.org,2002:")
-        if tag == "str" and node.style:
-            return text
-        if tag not in ("str", "int", "float", "bool", "null", "timestamp", "value", "merge"):
-            self.refuse_tag(node, path)
-            return None
-        return self.resolve(node, path, text) if not node.style else text
+        return str(node.value) if node.style else self.resolve(node, path, node.value)
 
     def resolve(self, node: yaml.ScalarNode, path: Path, text: str) -> Any:
         if text in NULL:
@@ -254,13 +250,6 @@ class Reader:
             return None
         return number
 
-    def refuse_tag(self, node: yaml.Node, path: Path) -> None:
-        tag = node.tag.replace("tag:yaml.org,2002:", "!!")
-        if tag == "!vault":
-            self.refuse(node, path, "a description holds no secrets, not even encrypted; put it into stalk_secrets")
-        else:
-            self.refuse(node, path, f"the tag {quoted(tag)} is not plain YAML; remove the tag")
-
 
 def integer(text: str) -> int:
     """As YAML 1.1 reads it: a leading zero makes it octal."""
@@ -271,4 +260,4 @@ def integer(text: str) -> int:
         return int(plain, base)
     if len(digits) > 1 and digits.startswith("0") and set(digits) <= set("01234567"):
         return int(plain, 8)
-    return int(plain) if digits else 0
+    return int(plain)

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ansible_collections.stalk.celery.plugins.module_utils.certificates.duration import read_duration
 from ansible_collections.stalk.celery.plugins.module_utils.description.derive import (
     GRACE_SLACK,
     grace,
     least_visibility_timeout,
     merged_pools,
-    seconds,
 )
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import ANY, Path, Problem, quoted
 
@@ -125,7 +125,7 @@ def memory_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
 
 def certificate_life_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
     tls = values["tls"]
-    if seconds(tls["rotate_before"]) >= seconds(tls["lifetime"]):
+    if read_duration(tls["rotate_before"]) >= read_duration(tls["lifetime"]):
         yield Problem(
             ("tls", "rotate_before"),
             f"{tls['rotate_before']} is not shorter than tls.lifetime {tls['lifetime']}, "

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
 from ansible_collections.stalk.celery.plugins.module_utils.description.clear_text import clear_text_problems
+from ansible_collections.stalk.celery.plugins.module_utils.description.inventory import inventory_problems
 from ansible_collections.stalk.celery.plugins.module_utils.description.limits import limit_problems
+from ansible_collections.stalk.celery.plugins.module_utils.description.named_files import file_problems
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Path, Problem, overlap
 from ansible_collections.stalk.celery.plugins.module_utils.description.queues import queue_problems
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What a description is checked against: the inventory's groups and the secrets that exist."""
-
-    groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    secrets: Mapping[str, str] = field(default_factory=dict)
+from ansible_collections.stalk.celery.plugins.module_utils.description.surroundings import Surroundings
+from ansible_collections.stalk.celery.plugins.module_utils.description.variables import variable_problems
 
 
 def refusals(values: Mapping[str, Any], broken: Sequence[Path], surroundings: Surroundings) -> list[Problem]:
@@ -27,6 +22,9 @@ def refusals(values: Mapping[str, Any], broken: Sequence[Path], surroundings: Su
         limit_problems(values),
         queue_problems(values),
         clear_text_problems(values),
+        variable_problems(values, surroundings),
+        inventory_problems(values, surroundings),
+        file_problems(values, surroundings),
     )
     return [
         problem

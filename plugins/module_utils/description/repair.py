@@ -13,14 +13,14 @@ from ansible_collections.stalk.celery.plugins.module_utils.description.problems 
 def repaired(values: Mapping[str, Any], defaults: Values, problems: Sequence[Problem]) -> tuple[Values, list[Path]]:
     """The values with defaults for what is broken, and the paths that are."""
     broken = [path for problem in problems for path in (problem.path, *problem.uses)]
-    values = copy.deepcopy(dict(values))
+    sound: Values = copy.deepcopy(dict(values))
     for path in broken:
-        remove(values, path)
+        remove(sound, path)
     if broken:
-        values = coalesce(values, defaults)
-    for pool in values["pools"].values():
+        sound = coalesce(sound, defaults)
+    for pool in sound["pools"].values():
         pool.setdefault("queues", [])
-    return values, broken
+    return sound, broken
 
 
 def remove(values: Any, path: Path) -> None:

@@ -6,6 +6,7 @@ import difflib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.stalk.celery.plugins.module_utils.description.clear_text import holds_secret
@@ -39,14 +40,38 @@ def match_to_the_end(_validator: Any, pattern: str, instance: Any, _schema: Any)
         yield ValidationError(f"{instance!r} does not match {pattern!r}")
 
 
-Validator = validators.extend(Draft202012Validator, {"pattern": match_to_the_end})
+extend: Any = validators.extend
+Validator = extend(Draft202012Validator, {"pattern": match_to_the_end})
+
+
+@dataclass(frozen=True)
+class Broken:
+    """One error of the validator: `keyword: limit` of the part `schema` refuses `value`, or a key's name."""
+
+    path: Path
+    keyword: str
+    limit: Any
+    value: Any
+    schema: Schema
+    of_name: bool
+
+
+def errors(values: Mapping[str, Any], schema: Schema) -> Iterator[Broken]:
+    for error in Validator(schema).iter_errors(values):
+        found: Any = error
+        yield Broken(
+            tuple(found.absolute_path),
+            str(found.validator),
+            found.validator_value,
+            found.instance,
+            found.schema,
+            "propertyNames" in found.absolute_schema_path,
+        )
 
 
 def schema_problems(values: Mapping[str, Any], schema: Schema) -> list[Problem]:
     problems = [
-        problem
-        for error in Validator(schema).iter_errors(values)
-        for problem in SAYINGS.get(str(error.validator), say_other)(error, schema)
+        problem for error in errors(values, schema) for problem in SAYINGS.get(error.keyword, say_other)(error, schema)
     ]
     return without_echoes(problems)
 
@@ -58,10 +83,6 @@ def without_echoes(problems: list[Problem]) -> list[Problem]:
 
 
 MISSING = "is missing"
-
-
-def path_of(error: ValidationError) -> Path:
-    return tuple(error.absolute_path)
 
 
 def shown(value: Any) -> str:
@@ -108,17 +129,17 @@ def near(word: str, words: list[str]) -> str | None:
     return lowered[found[0]] if found else None
 
 
-def say_unknown(error: ValidationError, schema: Schema) -> Iterator[Problem]:
+def say_unknown(error: Broken, schema: Schema) -> Iterator[Problem]:
     known = list(error.schema["properties"])
-    for key in error.instance:
+    for key in error.value:
         if key in known:
             continue
-        path = (*path_of(error), key)
+        path = (*error.path, key)
         guess = near(key, known)
         if guess:
-            yield Problem(path, "unknown key", f"did you mean {guess}?", uses=((*path_of(error), guess),))
+            yield Problem(path, "unknown key", f"did you mean {guess}?", uses=((*error.path, guess),))
             continue
-        homes = [home for home in homes_of(key, schema) if home[:-1] != path[:-1]]
+        homes = sorted(homes_of(key, schema), key=lambda home: -shared(home, path))
         if homes:
             yield Problem(path, "unknown key here", f"did you mean {' or '.join(dotted(h) for h in homes[:2])}?")
         else:
@@ -126,8 +147,13 @@ def say_unknown(error: ValidationError, schema: Schema) -> Iterator[Problem]:
 
 
 def homes_of(key: str, schema: Schema) -> list[Path]:
-    """Where else in a description the key is at home."""
+    """Where in a description the key is at home."""
     return [path for path in all_keys(schema, schema, ()) if path[-1] == key]
+
+
+def shared(one: Path, other: Path) -> int:
+    """How many keys two paths share from the top."""
+    return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
 
 
 def all_keys(part: Schema, root: Schema, path: Path) -> Iterator[Path]:
@@ -145,17 +171,17 @@ def resolved(part: Schema, root: Schema) -> Schema:
     return {**root["$defs"][reference.rsplit("/", 1)[1]], **part} if reference else part
 
 
-def say_missing(error: ValidationError, schema: Schema) -> Iterator[Problem]:
-    for key in error.validator_value:
-        if key in error.instance:
+def say_missing(error: Broken, schema: Schema) -> Iterator[Problem]:
+    for key in error.limit:
+        if key in error.value:
             continue
         below = resolved(error.schema["properties"][key], schema)
-        yield Problem((*path_of(error), key), MISSING, remedy(below))
+        yield Problem((*error.path, key), MISSING, remedy(below))
 
 
-def say_type(error: ValidationError, _schema: Schema) -> Iterator[Problem]:
+def say_type(error: Broken, _schema: Schema) -> Iterator[Problem]:
     accepted = kinds(error.schema)
-    path, value = path_of(error), error.instance
+    path, value = error.path, error.value
     what = " or ".join(KIND_NAMES[kind] for kind in accepted if kind != "null")
     if value is None:
         yield Problem(path, f"is empty, not {what}", f"{remedy(error.schema)}, or remove the line")
@@ -185,9 +211,9 @@ def number_meant(text: str) -> int | None:
     return int(match[1]) * UNIT_SECONDS.get(match[2], 1) if match else None
 
 
-def say_enum(error: ValidationError, _schema: Schema) -> Iterator[Problem]:
-    choices = [str(choice) for choice in error.validator_value]
-    path, value = path_of(error), error.instance
+def say_enum(error: Broken, _schema: Schema) -> Iterator[Problem]:
+    choices = [str(choice) for choice in error.limit]
+    path, value = error.path, error.value
     if not isinstance(value, str):
         return
     if path == ("tls", "issuer") and value in ("none", "plaintext", "plain"):
@@ -199,17 +225,17 @@ def say_enum(error: ValidationError, _schema: Schema) -> Iterator[Problem]:
     yield Problem(path, f"{shown(value)} is not offered", f"did you mean {guess}?" if guess else remedy(error.schema))
 
 
-def say_range(error: ValidationError, _schema: Schema) -> Iterator[Problem]:
+def say_range(error: Broken, _schema: Schema) -> Iterator[Problem]:
     yield Problem(
-        path_of(error),
-        f"{shown(error.instance)} is {'less' if error.validator == 'minimum' else 'more'} than {error.validator_value}",
+        error.path,
+        f"{shown(error.value)} is {'less' if error.keyword == 'minimum' else 'more'} than {error.limit}",
         remedy(error.schema),
     )
 
 
-def say_pattern(error: ValidationError, _schema: Schema) -> Iterator[Problem]:
-    path, value = path_of(error), error.instance
-    if "propertyNames" in error.absolute_schema_path:
+def say_pattern(error: Broken, _schema: Schema) -> Iterator[Problem]:
+    path, value = error.path, error.value
+    if error.of_name:
         yield Problem((*path, value), "this name cannot be used", remedy(error.schema))
     elif value == "":
         yield Problem(path, "is empty", remedy(error.schema))
@@ -219,29 +245,29 @@ def say_pattern(error: ValidationError, _schema: Schema) -> Iterator[Problem]:
         yield Problem(path, f"{shown(value)} cannot be used", remedy(error.schema))
 
 
-def say_length(error: ValidationError, _schema: Schema) -> Iterator[Problem]:
-    path = path_of(error)
-    if "propertyNames" in error.absolute_schema_path:
-        path = (*path, error.instance)
-    size, limit = len(error.instance), error.validator_value
-    most = str(error.validator).startswith("max")
-    things = "characters" if isinstance(error.instance, str) else "entries"
+def say_length(error: Broken, _schema: Schema) -> Iterator[Problem]:
+    path = error.path
+    if error.of_name:
+        path = (*path, error.value)
+    size, limit = len(error.value), error.limit
+    most = error.keyword.startswith("max")
+    things = "characters" if isinstance(error.value, str) else "entries"
     yield Problem(path, f"has {size} {things}", f"write at {'most' if most else 'least'} {limit}")
 
 
-def say_twice(error: ValidationError, _schema: Schema) -> Iterator[Problem]:
+def say_twice(error: Broken, _schema: Schema) -> Iterator[Problem]:
     seen: list[Any] = []
-    for index, item in enumerate(error.instance):
+    for index, item in enumerate(error.value):
         if item in seen:
-            yield Problem((*path_of(error), index), f"{shown(item)} is in the list already", "remove it")
+            yield Problem((*error.path, index), f"{shown(item)} is in the list already", "remove it")
         seen.append(item)
 
 
-def say_other(error: ValidationError, _schema: Schema) -> Iterator[Problem]:
-    yield Problem(path_of(error), f"{shown(error.instance)} cannot be used", remedy(error.schema))
+def say_other(error: Broken, _schema: Schema) -> Iterator[Problem]:
+    yield Problem(error.path, f"{shown(error.value)} cannot be used", remedy(error.schema))
 
 
-SAYINGS: dict[str, Callable[[ValidationError, Schema], Iterator[Problem]]] = {
+SAYINGS: dict[str, Callable[[Broken, Schema], Iterator[Problem]]] = {
     "additionalProperties": say_unknown,
     "required": say_missing,
     "type": say_type,

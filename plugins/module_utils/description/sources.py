@@ -10,7 +10,10 @@ from ansible_collections.stalk.celery.plugins.module_utils.description.documents
 from ansible_collections.stalk.celery.plugins.module_utils.description.merge import Values
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Path
 
-PATHS: tuple[Path, ...] = (
+COLLECTION = File(__file__).resolve().parents[3]
+SAMPLE_APP = COLLECTION / "sample_app"
+
+PATHS: tuple[tuple[str, ...], ...] = (
     ("app", "servers", "source"),
     ("tls", "servers", "ca", "certificate"),
     ("tls", "servers", "ca", "key"),
@@ -29,6 +32,8 @@ def with_absolute_paths(values: Values, documents: Sequence[Document], folder: F
         stated = above[path[-1]]
         if stated:
             above[path[-1]] = str((naming_folder(path, documents, folder) / File(stated).expanduser()).resolve())
+    servers = values["app"]["servers"]
+    servers["source"] = servers["source"] or str(SAMPLE_APP)
     return values
 
 

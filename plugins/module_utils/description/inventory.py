@@ -1,0 +1,129 @@
+"""Refuses an inventory on which the description cannot run as it says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+from typing import Any
+
+from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Path, Problem, listed, quoted
+from ansible_collections.stalk.celery.plugins.module_utils.description.schema_errors import near
+from ansible_collections.stalk.celery.plugins.module_utils.description.surroundings import Surroundings
+
+LEASED_SCHEDULER = "celery_ops.beat:LeasedScheduler"
+POSTGRESQL_PORT = 5432
+SHOWN_HOSTS = 3
+
+
+def inventory_problems(values: Mapping[str, Any], surroundings: Surroundings) -> Iterator[Problem]:
+    yield from component_problems(values, surroundings)
+    yield from beat_problems(values, surroundings)
+    yield from pool_problems(values, surroundings)
+    yield from port_problems(values, surroundings)
+
+
+def components(values: Mapping[str, Any]) -> Iterator[tuple[str, Path, str, int | None]]:
+    """Group, path that asks for it, how to do without, and how many hosts it may have at most."""
+    yield "redis", ("broker", "topology"), "", 1
+    if values["database"]["kind"] == "embedded":
+        yield "postgresql", ("database", "kind"), "set it to external", 1
+    yield "worker", ("pools",), "", None
+    for name, most in (("web", None), ("beat", None), ("flower", 1)):
+        if values[name]["enabled"]:
+            yield name, (name, "enabled"), "set it to false", most
+
+
+def component_problems(values: Mapping[str, Any], surroundings: Surroundings) -> Iterator[Problem]:
+    for group, path, way_out, most in components(values):
+        hosts = surroundings.groups.get(group, ())
+        if not hosts:
+            yield Problem(
+                path,
+                f"the inventory has no host in the group {group}",
+                f"add one, or {way_out}" if way_out else "add one",
+            )
+        elif most and len(hosts) > most:
+            yield Problem(
+                path,
+                f"the group {group} has {len(hosts)} hosts ({some(hosts)}), and only one can hold its data",
+                f"keep one host in the group {group} of the inventory",
+            )
+
+
+def some(hosts: Any) -> str:
+    names = sorted(hosts)
+    return ", ".join(names[:SHOWN_HOSTS]) + (", …" if len(names) > SHOWN_HOSTS else "")
+
+
+def beat_problems(values: Mapping[str, Any], surroundings: Surroundings) -> Iterator[Problem]:
+    beat, hosts = values["beat"], surroundings.groups.get("beat", ())
+    if not beat["enabled"] or len(hosts) < 2:
+        return
+    reason = f"and the group beat has {len(hosts)} hosts ({some(hosts)}), each of them would send every periodic task"
+    if not beat["lease"]["enabled"]:
+        yield Problem(
+            ("beat", "lease", "enabled"), f"is false, {reason}", "set it to true, or keep one host in the group beat"
+        )
+    if beat["scheduler"] != LEASED_SCHEDULER:
+        yield Problem(
+            ("beat", "scheduler"),
+            f"{beat['scheduler']} takes no lease, {reason}",
+            f"set it to {LEASED_SCHEDULER}, or keep one host in the group beat",
+        )
+
+
+def pool_problems(values: Mapping[str, Any], surroundings: Surroundings) -> Iterator[Problem]:
+    workers = set(surroundings.groups.get("worker", ()))
+    if not workers:
+        return
+    for path, name in placements(values):
+        hosts = surroundings.hosts(name)
+        outside = sorted(set(hosts) - workers)
+        if not hosts and name in surroundings.groups:
+            yield Problem(path, f"the group {quoted(name)} has no host", "add one, or name another group or host")
+        elif not hosts:
+            guess = near(name, sorted({*workers, *surroundings.groups}))
+            yield Problem(
+                path,
+                f"the inventory has no group or host {quoted(name)}",
+                f"did you mean {guess}?" if guess else "add it, or name one of the group worker",
+            )
+        elif outside:
+            yield Problem(
+                path,
+                f"{listed(outside[:SHOWN_HOSTS])} {'is' if len(outside) == 1 else 'are'} not in the group worker",
+                "add to the group worker what runs a pool, or name another group or host",
+            )
+
+
+def placements(values: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Where a description says which hosts run a pool."""
+    for path, part in (
+        (("pool_defaults",), values["pool_defaults"]),
+        *((("pools", name), pool) for name, pool in values["pools"].items()),
+    ):
+        name = (part.get("servers") or {}).get("hosts")
+        if name:
+            yield (*path, "servers", "hosts"), name
+
+
+def port_problems(values: Mapping[str, Any], surroundings: Surroundings) -> Iterator[Problem]:
+    for (group, path, port), (other_group, other_path, other_port) in combinations(ports(values), 2):
+        hosts = set(surroundings.groups.get(group, ())) & set(surroundings.groups.get(other_group, ()))
+        if port == other_port and hosts:
+            what = f"PostgreSQL's port on {some(hosts)}" if not path else f"{'.'.join(path)} on {some(hosts)}"
+            yield Problem(other_path, f"{port} is {what} too", "choose another port", (path,) if path else ())
+
+
+def ports(values: Mapping[str, Any]) -> list[tuple[str, tuple[str, ...], int]]:
+    """Group, path and port of what listens."""
+    web = values["web"]
+    found: list[tuple[str, tuple[str, ...], int]] = [("redis", ("broker", "port"), values["broker"]["port"])]
+    if values["database"]["kind"] == "embedded":
+        found.insert(0, ("postgresql", (), POSTGRESQL_PORT))
+    if web["enabled"]:
+        found.append(("web", ("web", "servers", "https_port"), web["servers"]["https_port"]))
+        found.append(("web", ("web", "servers", "http_port"), web["servers"]["http_port"]))
+    if values["flower"]["enabled"]:
+        found.append(("flower", ("flower", "port"), values["flower"]["port"]))
+    return found
