@@ -1,0 +1,11 @@
+"""What beat starts; settings.py puts it into CELERY_BEAT_SCHEDULE."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery.schedules import crontab
+
+BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
+    "clean-up-every-night": {"task": "shop.tasks.clean_up", "schedule": crontab(hour="3", minute="15")},
+}
