@@ -1,0 +1,122 @@
+"""Makes the files below a folder be what is wanted, and says what that changes."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Folder:
+    """`files` maps a path below the folder to its content; what matches `exactly` and is not in `files` goes."""
+
+    path: Path
+    files: Mapping[str, str]
+    mode: int = 0o755
+    file_mode: int = 0o644
+    exactly: tuple[str, ...] = ()
+
+
+@dataclass
+class Changes:
+    added: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    diff: list[dict[str, str]] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.changed or self.removed)
+
+    def paths(self) -> set[str]:
+        return {*self.added, *self.changed, *self.removed}
+
+    def record(self, into: list[str], path: Path, before: str, after: str) -> None:
+        into.append(str(path))
+        self.diff.append({"before_header": str(path), "after_header": str(path), "before": before, "after": after})
+
+
+def converge(folder: Folder, *, dry: bool) -> Changes:
+    """Makes the folder as described, or says only what would change."""
+    changes = Changes()
+    for path in _folders(folder):
+        _make_folder(path, folder.mode, changes, dry=dry)
+    for name, content in sorted(folder.files.items()):
+        _make_file(folder.path / name, content, folder.file_mode, changes, dry=dry)
+    for path in surplus(folder):
+        changes.record(changes.removed, path, "", "")
+        if not dry:
+            remove(path, folder.path)
+    return changes
+
+
+def surplus(folder: Folder) -> list[Path]:
+    """Files that match `exactly` and are not wanted."""
+    wanted = {folder.path / name for name in folder.files}
+    found = {path for pattern in folder.exactly for path in folder.path.glob(pattern)}
+    return sorted(path for path in found - wanted if path.is_symlink() or not path.is_dir())
+
+
+def remove(path: Path, top: Path) -> None:
+    """Removes a file, and each folder between it and `top` that this leaves empty."""
+    path.unlink(missing_ok=True)
+    for parent in path.parents:
+        if parent == top or any(parent.iterdir()):
+            break
+        parent.rmdir()
+
+
+def _folders(folder: Folder) -> Iterable[Path]:
+    below = {parent for name in folder.files for parent in Path(name).parents if parent != Path(".")}
+    return [folder.path, *(folder.path / path for path in sorted(below))]
+
+
+def _make_folder(path: Path, mode: int, changes: Changes, *, dry: bool) -> None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        changes.added.append(str(path))
+        if not dry:
+            path.mkdir(mode=mode, parents=True)
+            path.chmod(mode)
+        return
+    if (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) != (mode, os.geteuid(), os.getegid()):
+        changes.changed.append(str(path))
+        if not dry:
+            os.chown(path, os.geteuid(), os.getegid())
+            path.chmod(mode)
+
+
+def _make_file(path: Path, content: str, mode: int, changes: Changes, *, dry: bool) -> None:
+    try:
+        found = path.lstat()
+        regular = stat.S_ISREG(found.st_mode)
+        before = path.read_bytes() if regular else b""
+    except FileNotFoundError:
+        changes.record(changes.added, path, "", content)
+    else:
+        as_wanted = (mode, os.geteuid(), os.getegid())
+        same = (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) == as_wanted
+        if regular and before == content.encode() and same:
+            return
+        changes.record(changes.changed, path, before.decode(errors="replace"), content)
+    if not dry:
+        _write(path, content, mode)
+
+
+def _write(path: Path, content: str, mode: int) -> None:
+    """Replaces a file at once: a reader sees the old content or the new one, and nobody else's mode."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode())
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,257 @@
+"""What systemd runs, and whether that is what lies on the disk."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+SYSTEM = Path("/etc/systemd/system")
+SHOWN = (
+    "Id",
+    "LoadState",
+    "ActiveState",
+    "SubState",
+    "UnitFileState",
+    "NeedDaemonReload",
+    "NRestarts",
+    "Result",
+    "ActiveEnterTimestamp",
+    "ExecMainStartTimestamp",
+    "StateChangeTimestamp",
+)
+RESTARTS_THAT_MEAN_FAILURE = 5
+LINES_SHOWN = 15
+
+
+class ServiceFailed(Exception):
+    """A message for the person who deploys."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A unit that runs. It is older than its configuration when a file in `watch` changed after it started.
+
+    What changed in `reload` after it last became active or was reloaded calls for a reload only.
+    """
+
+    unit: str
+    watch: tuple[Path, ...] = ()
+    reload: tuple[Path, ...] = ()
+    heartbeat: Path | None = None
+    consuming: bool = False
+
+
+@dataclass(frozen=True)
+class State:
+    unit: str
+    loaded: bool
+    active: str
+    enabled: bool
+    stale: bool
+    restarts: int
+    result: str
+    started: float
+    settled: float
+
+    @property
+    def runs(self) -> bool:
+        return self.active in {"active", "activating", "reloading"}
+
+
+@dataclass
+class Work:
+    """What has to be done, by unit."""
+
+    start: list[str] = field(default_factory=list)
+    restart: list[str] = field(default_factory=list)
+    refresh: list[str] = field(default_factory=list)
+    stop: list[str] = field(default_factory=list)
+    enable: list[str] = field(default_factory=list)
+    reload: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.start or self.restart or self.refresh or self.stop or self.enable or self.reload)
+
+
+def parse_show(text: str) -> dict[str, State]:
+    """The answer of `systemctl show --timestamp=us+utc` for several units."""
+    states = {}
+    for block in text.strip().split("\n\n"):
+        values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        if not values.get("Id"):
+            continue
+        started = values.get("ExecMainStartTimestamp") or values.get("ActiveEnterTimestamp", "")
+        states[values["Id"]] = State(
+            unit=values["Id"],
+            loaded=values.get("LoadState") == "loaded",
+            active=values.get("ActiveState", ""),
+            enabled=values.get("UnitFileState") in {"enabled", "static"},
+            stale=values.get("NeedDaemonReload") == "yes",
+            restarts=int(values.get("NRestarts") or 0),
+            result=values.get("Result", ""),
+            started=parse_timestamp(started),
+            settled=parse_timestamp(values.get("StateChangeTimestamp", "")),
+        )
+    return states
+
+
+def parse_timestamp(text: str) -> float:
+    """Seconds of `Fri 2026-11-20 08:03:11.123456 UTC`; 0 when it never happened."""
+    if text in {"", "n/a"}:
+        return 0.0
+    day, clock = text.split()[1:3]
+    return datetime.fromisoformat(f"{day}T{clock}").replace(tzinfo=UTC).timestamp()
+
+
+def plan(
+    services: Sequence[Service],
+    states: Mapping[str, State],
+    configured: Callable[[Service], float],
+    departed: Iterable[str],
+    *,
+    files_change: bool,
+) -> Work:
+    """Starts what does not run, restarts what is older than its configuration, stops what has departed."""
+    work = Work(stop=sorted(departed), reload=files_change or any(state.stale for state in states.values()))
+    for service in services:
+        state = states.get(service.unit)
+        if state is None or not state.runs:
+            work.start.append(service.unit)
+        elif state.stale or configured(service) > state.started:
+            work.restart.append(service.unit)
+        elif newest_change(service.reload) > state.settled:
+            work.refresh.append(service.unit)
+        if state is None or not state.enabled:
+            work.enable.append(service.unit)
+    return work
+
+
+def newest_change(paths: Iterable[Path]) -> float:
+    """When one of the files, or of the files of a folder, was last written, replaced, added or removed."""
+    newest = 0.0
+    for path in paths:
+        try:
+            newest = max(newest, path.lstat().st_ctime)
+            if path.is_dir() and not path.is_symlink():
+                newest = max([newest, *(entry.lstat().st_ctime for entry in path.iterdir())])
+        except FileNotFoundError:
+            continue
+    return newest
+
+
+def unit_files(unit: str, system: Path = SYSTEM) -> tuple[Path, ...]:
+    """Where the definition of a unit of ours may lie."""
+    name, _, ending = unit.rpartition(".")
+    template = f"{name.partition('@')[0]}@.{ending}" if "@" in name else unit
+    return tuple(system / path for path in dict.fromkeys((unit, template, f"{unit}.d", f"{template}.d")))
+
+
+def departed_units(patterns: Sequence[str], wanted: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Units that match a pattern and are not wanted; a template is not a unit that runs."""
+    matching = {unit for unit in known for pattern in patterns if fnmatch.fnmatchcase(unit, pattern)}
+    return sorted(unit for unit in matching - set(wanted) if not unit.rpartition(".")[0].endswith("@"))
+
+
+def departed_files(patterns: Sequence[str]) -> tuple[str, ...]:
+    """Patterns of the files that define those units."""
+    return tuple(path for pattern in patterns for path in (pattern, f"{pattern}.d/*"))
+
+
+def beats(heartbeat: Path, since: float, *, consuming: bool) -> bool:
+    """Whether the process that started at `since` has written its heartbeat, and consumes if it should."""
+    try:
+        beat: dict[str, Any] = json.loads(heartbeat.read_text())
+        return float(beat["time"]) >= since and (not consuming or bool(beat["consuming"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+class Systemd:
+    """systemctl and its kin."""
+
+    def __init__(self, system: Path = SYSTEM) -> None:
+        self.system = system
+
+    def call(self, *arguments: str, check: bool = True) -> str:
+        done = subprocess.run(arguments, capture_output=True, text=True, errors="replace", check=False)
+        if check and done.returncode:
+            raise ServiceFailed(f"{' '.join(arguments)}: {(done.stderr or done.stdout).strip()}")
+        return done.stdout
+
+    def show(self, units: Sequence[str]) -> dict[str, State]:
+        if not units:
+            return {}
+        return parse_show(
+            self.call("systemctl", "show", "--timestamp=us+utc", f"--property={','.join(SHOWN)}", "--", *units)
+        )
+
+    def known(self, patterns: Sequence[str]) -> list[str]:
+        """Units that match: what systemd has loaded, and what is enabled."""
+        if not patterns:
+            return []
+        listed = self.call("systemctl", "list-units", "--all", "--full", "--plain", "--no-legend", "--", *patterns)
+        loaded = [line.split()[0] for line in listed.splitlines() if line.strip() and " not-found " not in line]
+        enabled = [link.name for pattern in patterns for link in self.system.glob(f"*.wants/{pattern}")]
+        return [*loaded, *enabled]
+
+    def verify(self, files: Mapping[str, str]) -> None:
+        """Refuses unit files that systemd would not take, before they are installed."""
+        with tempfile.TemporaryDirectory() as folder:
+            for name, content in files.items():
+                path = Path(folder, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(content)
+            units = {name.partition(".d/")[0] for name in files}
+            checked = sorted(unit.replace("@.", "@verified.") for unit in units)
+            done = subprocess.run(
+                ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", *checked],
+                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "SYSTEMD_UNIT_PATH": f"{folder}:"},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            found = [line.replace(f"{folder}/", "") for line in done.stderr.splitlines() if folder in line]
+            if done.returncode or found:
+                raise ServiceFailed("\n".join(["systemd refuses the units", *(found or [done.stderr.strip()])]))
+
+    def last_lines(self, unit: str) -> str:
+        journal = ("journalctl", f"--unit={unit}", f"--lines={LINES_SHOWN}", "--no-pager", "--quiet", "--output=cat")
+        return self.call(*journal, check=False).strip()
+
+    def wait_for_beats(self, services: Sequence[Service], seconds: float) -> None:
+        """Waits until every service that has a heartbeat shows one of its running process."""
+        waiting = [service for service in services if service.heartbeat]
+        deadline = time.monotonic() + seconds
+        pause = 0.05
+        first: dict[str, int] = {}
+        while waiting:
+            states = self.show([service.unit for service in waiting])
+            for service in list(waiting):
+                state = states[service.unit]
+                first.setdefault(service.unit, state.restarts)
+                if service.heartbeat and beats(service.heartbeat, state.started, consuming=service.consuming):
+                    waiting.remove(service)
+                elif (
+                    state.active == "failed"
+                    or state.restarts - first[service.unit] >= RESTARTS_THAT_MEAN_FAILURE
+                    or time.monotonic() > deadline
+                ):
+                    raise ServiceFailed(self._why(service, state, seconds))
+            time.sleep(pause)
+            pause = min(pause * 2, 0.5)
+
+    def _why(self, service: Service, state: State, seconds: float) -> str:
+        wanted = "does not consume" if service.consuming else "shows no heartbeat"
+        return (
+            f"{service.unit} {wanted} ({state.active}, result {state.result}, {state.restarts} restarts; waited up to "
+            f"{seconds:.0f} s). Its last lines:\n{self.last_lines(service.unit)}"
+        )
+

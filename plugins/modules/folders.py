@@ -1,0 +1,89 @@
+"""Makes files below folders be what is wanted, in one execution for all of them."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: folders
+short_description: Make the files of some folders be exactly these
+description:
+  - Creates, replaces at once and removes small text files, owned by the user that runs the module, of any
+    number of folders in one execution.
+options:
+  folders:
+    description: Folders by their path.
+    type: dict
+    required: true
+    suboptions:
+      files:
+        description: Path below the folder to content.
+        type: dict
+      mode:
+        description: Mode of the folder and of every folder below it that a file needs.
+        type: str
+        default: "0755"
+      file_mode:
+        description: Mode of the files.
+        type: str
+        default: "0644"
+      exactly:
+        description: Patterns below the folder; a file that matches and is not in I(files) is removed.
+        type: list
+        elements: str
+author: [Stalk developers]
+attributes:
+  check_mode: {support: full}
+  diff_mode: {support: full}
+"""
+
+EXAMPLES = r"""
+- name: Environment
+  stalk.celery.folders:
+    folders:
+      /etc/shop:
+        files: {web.env: "A=b\n"}
+        exactly: ["*.env"]
+"""
+
+RETURN = r"""
+added: {description: Paths that were created., type: list, returned: always}
+removed: {description: Paths that were removed., type: list, returned: always}
+replaced: {description: Paths whose content, owner or mode was set., type: list, returned: always}
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.stalk.celery.plugins.module_utils.managed_files import Folder, converge
+
+
+def folder(path: str, wanted: dict[str, Any]) -> Folder:
+    return Folder(
+        Path(path),
+        wanted.get("files") or {},
+        int(wanted.get("mode", "0755"), 8),
+        int(wanted.get("file_mode", "0644"), 8),
+        tuple(wanted.get("exactly") or ()),
+    )
+
+
+def main() -> None:
+    module = AnsibleModule({"folders": {"type": "dict", "required": True}}, supports_check_mode=True)
+    try:
+        found = [
+            converge(folder(path, wanted), dry=module.check_mode)
+            for path, wanted in sorted(module.params["folders"].items())
+        ]
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename or 'folders'}: {error.strerror}")
+    module.exit_json(
+        changed=any(found),
+        added=[path for changes in found for path in changes.added],
+        replaced=[path for changes in found for path in changes.changed],
+        removed=[path for changes in found for path in changes.removed],
+        diff=[entry for changes in found for entry in changes.diff],
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""Builds, migrates and switches to a release of the project."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: release
+short_description: Build, migrate and switch to a release of a Django project
+description:
+  - C(built) makes I(root)/releases/I(version) with the project, its virtual environment and its static files.
+    A release that is not complete is never used; when building fails nothing else has changed.
+  - C(migrated) applies the database migrations with the code of that release.
+  - C(current) points I(root)/current at it and removes releases beyond I(keep), none that a process still uses.
+options:
+  app:
+    description: Name of the app, which is also the system user that runs manage.py.
+    type: str
+    required: true
+  root:
+    description: Folder of the releases.
+    type: path
+    required: true
+  settings:
+    description: Folder with the components' environment, C(credentials) and C(pki).
+    type: path
+    required: true
+  version:
+    description: Name of the release.
+    type: str
+    required: true
+  state:
+    description: What to reach.
+    type: str
+    choices: [built, migrated, current]
+    required: true
+  source:
+    description: The project's folder on the control node, for C(built).
+    type: path
+  archive:
+    description: The project's archive on the host; the action plugin sets it.
+    type: path
+  component:
+    description: The component whose environment and credentials manage.py gets.
+    type: str
+    required: true
+  certificates:
+    description: PEM bundle on the host that pip trusts.
+    type: path
+  database:
+    description: A digest that differs for another database; with it a release is migrated once for each.
+    type: str
+  keep:
+    description: How many releases stay, the current one included.
+    type: int
+    default: 3
+author: [Stalk developers]
+attributes:
+  check_mode: {support: full}
+  diff_mode: {support: none}
+"""
+
+EXAMPLES = r"""
+- name: Release
+  stalk.celery.release:
+    app: shop
+    root: /srv/shop
+    settings: /etc/shop
+    version: "2026.11"
+    source: /home/me/shop
+    component: web
+    state: built
+"""
+
+RETURN = r"""
+built: {description: Whether the release is complete., type: bool, returned: always}
+current: {description: The version that is current., type: str, returned: always}
+migrated: {description: Whether this release migrated this database., type: bool, returned: always}
+surplus: {description: Releases beyond I(keep)., type: list, returned: always}
+"""
+
+import errno
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.stalk.celery.plugins.module_utils.releases import (
+    MIGRATED,
+    Manage,
+    ReleaseFailed,
+    Releases,
+    build,
+)
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "app": {"type": "str", "required": True},
+    "root": {"type": "path", "required": True},
+    "settings": {"type": "path", "required": True},
+    "version": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["built", "migrated", "current"], "required": True},
+    "source": {"type": "path"},
+    "archive": {"type": "path"},
+    "component": {"type": "str", "required": True},
+    "certificates": {"type": "path"},
+    "database": {"type": "str", "no_log": False},
+    "keep": {"type": "int", "default": 3},
+}
+
+
+class Release:
+    def __init__(self, parameters: dict[str, Any], *, dry: bool) -> None:
+        self.version: str = parameters["version"]
+        self.keep: int = parameters["keep"]
+        self.database: str = parameters["database"] or ""
+        self.archive = Path(parameters["archive"]) if parameters["archive"] else None
+        self.certificates = Path(parameters["certificates"]) if parameters["certificates"] else None
+        self.releases = Releases(Path(parameters["root"]))
+        self.manage = Manage(parameters["app"], parameters["component"], Path(parameters["settings"]))
+        self.dry = dry
+
+    @property
+    def _mark(self) -> Path:
+        return self.releases.path(self.version) / MIGRATED
+
+    def is_migrated(self) -> bool:
+        try:
+            return self._mark.read_text() == self.database
+        except OSError:
+            return False
+
+    def surplus(self, current: str | None) -> list[str]:
+        return self.releases.surplus(
+            self.keep, frozenset({self.version, *([current] if current else [])}) | self.releases.in_use()
+        )
+
+    def built(self) -> bool:
+        if self.releases.is_complete(self.version):
+            return False
+        if self.archive and not self.dry:
+            build(self.releases, self.version, self.archive, self.manage, self.certificates)
+        return bool(self.archive) or self.dry
+
+    def migrated(self) -> bool:
+        if self.is_migrated():
+            return False
+        if not self.dry:
+            self.manage.run(self.releases.path(self.version), "migrate", "--noinput", "--verbosity=1")
+            self._mark.write_text(self.database)
+            self._mark.chmod(0o600)
+        return True
+
+    def current(self) -> bool:
+        switches = self.releases.current() != self.version
+        surplus = self.surplus(self.version)
+        if not self.dry:
+            if switches:
+                self.releases.switch(self.version)
+            self.releases.prune(surplus)
+        return switches or bool(surplus)
+
+    def facts(self) -> dict[str, Any]:
+        current = self.releases.current()
+        return {
+            "built": self.releases.is_complete(self.version),
+            "current": current or "",
+            "migrated": self.is_migrated(),
+            "surplus": self.surplus(current),
+        }
+
+
+def explain(error: OSError | ReleaseFailed, release: Release) -> str:
+    """One message: what failed, what it left as it was and what helps."""
+    current = release.releases.current()
+    kept = f"release {current} stays in use" if current else "no release is in use yet"
+    full = (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "No space left on device" in str(error)
+    if full:
+        root = release.releases.root
+        free = shutil.disk_usage(root).free // 2**20
+        return (
+            f"{root}: no space left on the disk ({free} MiB free) for release {release.version}; {kept}. "
+            "Free some space, or lower app.servers.keep_releases, and run again"
+        )
+    return f"Release {release.version} failed; {kept}. {error}"
+
+
+def main() -> None:
+    module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
+    release = Release(module.params, dry=module.check_mode)
+    try:
+        changed = getattr(release, module.params["state"])()
+        module.exit_json(changed=changed, **release.facts())
+    except (OSError, ReleaseFailed) as error:
+        module.fail_json(msg=explain(error, release))
+
+
+if __name__ == "__main__":
+    main()
