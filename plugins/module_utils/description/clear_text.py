@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ansible_collections.stalk.celery.plugins.module_utils.description.merge import present
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Path, Problem
 
 SECRET_NAME = re.compile(
@@ -38,9 +39,9 @@ def names_secret(name: str, value: Any) -> bool:
 def environments(values: Mapping[str, Any]) -> Iterator[tuple[Path, Mapping[str, Any]]]:
     """Every map of plain variables, with its path."""
     yield ("app", "env"), values["app"]["env"]
-    yield ("pool_defaults", "env"), values["pool_defaults"]["env"]
+    yield ("pool_defaults", "env"), present(values["pool_defaults"]["env"])
     for name, pool in values["pools"].items():
-        yield ("pools", name, "env"), pool.get("env") or {}
+        yield ("pools", name, "env"), present(pool.get("env", {}))
 
 
 def clear_text_problems(values: Mapping[str, Any]) -> Iterator[Problem]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.stalk.celery.plugins.module_utils.description.merge import Values, coalesce
+from ansible_collections.stalk.celery.plugins.module_utils.description.merge import Values, coalesce, present
 
 # A stop sends SIGQUIT 15 s before the grace ends, so that much of it is no working time; the rest is slack.
 GRACE_SLACK = 30
@@ -86,7 +86,7 @@ def environment(values: Mapping[str, Any]) -> dict[str, str]:
         "CELERY_TASK_DEFAULT_QUEUE": app["default_queue"],
         "CELERY_TASK_ROUTES": json.dumps(app["routes"], sort_keys=True),
         "CELERY_BEAT_LEASE_TTL": str(values["beat"]["lease"]["ttl"]),
-        **{name: plain(value) for name, value in app["env"].items() if value is not None},
+        **{name: plain(value) for name, value in app["env"].items()},
     }
 
 
@@ -98,7 +98,7 @@ def derived_pool(name: str, pool: Values) -> Values:
         "grace": grace(pool),
         "max_tasks_per_child": pool.get("max_tasks_per_child"),
         "max_memory_per_child": pool.get("max_memory_per_child"),
-        "env": {name: plain(value) for name, value in pool["env"].items() if value is not None},
+        "env": {name: plain(value) for name, value in present(pool["env"]).items()},
         "arguments": worker_arguments(pool),
     }
 

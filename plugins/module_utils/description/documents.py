@@ -98,8 +98,10 @@ def broken(name: str, error: yaml.MarkedYAMLError) -> str:
         remedy = "define the anchor with & above the line that uses it"
     elif "mapping values are not allowed" in problem:
         remedy = "check the indentation, and quote a value that holds a colon"
-    elif "unexpected end of stream" in problem or "found '<stream end>'" in problem:
+    elif "end of stream" in problem or "<stream end>" in problem:
         remedy = "close the quote or bracket that is open"
+    elif "<block mapping start>" in problem or "<block sequence start>" in problem:
+        problem, remedy = "the line is indented as no line above it", "align it with the keys that it belongs to"
     return one_line(f"{where}: {problem}; {remedy}")
 
 
@@ -191,7 +193,7 @@ class Reader:
                     values.setdefault(key, value)
                 continue
             if not isinstance(key_node, yaml.ScalarNode):
-                self.refuse(key_node, path, "a key is a map or a list; a key is one word")
+                self.refuse(key_node, path, "a map or a list stands where a key must; write text with { or [ in quotes")
                 continue
             name = self.read_key(key_node, path)
             if name is None:
@@ -233,7 +235,7 @@ class Reader:
         if text in TRUE or text in FALSE:
             return text in TRUE
         if WRITTEN_NO_NUMBER.fullmatch(text):
-            self.refuse(node, path, f"{text} is no number that JSON has; write a finite number, or quote it")
+            self.refuse(node, path, f"{text} is no number that JSON has; write a finite number")
             return None
         number: int | float
         if WRITTEN_INTEGER.fullmatch(text) and len(text) < 30:

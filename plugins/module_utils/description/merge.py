@@ -41,3 +41,17 @@ def coalesce(values: Values, defaults: Values) -> Values:
         elif isinstance(merged[key], dict) and isinstance(default, dict):
             merged[key] = coalesce(merged[key], default)
     return merged
+
+
+def without_nulls(values: Values) -> Values:
+    """`null` takes away what an earlier file wrote into a map whose keys are free: a pool, a route, a variable."""
+    app = values["app"]
+    return {
+        **values,
+        "app": {**app, "env": present(app["env"]), "routes": present(app["routes"])},
+        "pools": present(values["pools"]),
+    }
+
+
+def present(values: Values) -> Values:
+    return {key: value for key, value in values.items() if value is not None}

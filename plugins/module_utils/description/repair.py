@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.stalk.celery.plugins.module_utils.description.merge import Values, coalesce
+from ansible_collections.stalk.celery.plugins.module_utils.description.merge import Values, coalesce, without_nulls
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Path, Problem
 
 
@@ -18,6 +18,7 @@ def repaired(values: Mapping[str, Any], defaults: Values, problems: Sequence[Pro
         remove(sound, path)
     if broken:
         sound = coalesce(sound, defaults)
+    sound = without_nulls(sound)
     for pool in sound["pools"].values():
         pool.setdefault("queues", [])
     return sound, broken

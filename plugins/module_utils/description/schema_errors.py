@@ -30,7 +30,6 @@ KIND_NAMES = {
     "boolean": "true or false",
     "null": "null",
 }
-EXAMPLES = {"object": "write `key: value` lines under it", "array": "write it as [a, b]"}
 UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -85,10 +84,14 @@ def without_echoes(problems: list[Problem]) -> list[Problem]:
 MISSING = "is missing"
 
 
-def shown(value: Any) -> str:
-    """The value for a message; a secret in the wrong place stays unsaid."""
+# Below these keys a value may be a secret in the wrong place.
+PRIVATE = ("env", "secrets", "secret")
+
+
+def shown(value: Any, path: Path = ()) -> str:
+    """The value for a message; what may be a secret stays unsaid."""
     if isinstance(value, str):
-        return "a text that looks like a secret" if holds_secret(value) else quoted(value)
+        return "this text" if holds_secret(value) or any(key in PRIVATE for key in path) else quoted(value)
     if isinstance(value, dict):
         return "a map" if value else "an empty map"
     if isinstance(value, list):
@@ -114,8 +117,8 @@ def remedy(schema: Schema) -> str:
         return f"{text}, or null" if "null" in accepted else text
     if accepted == ["boolean"]:
         return "write true or false"
-    if accepted and accepted[0] in EXAMPLES:
-        return EXAMPLES[accepted[0]]
+    if accepted == ["object"]:
+        return f"write keys such as `{next(iter(schema['properties']))}` under it"
     return f"write {' or '.join(KIND_NAMES[kind] for kind in accepted)}" if accepted else "correct it"
 
 
@@ -125,7 +128,7 @@ def only(schema: Schema) -> str:
 
 def near(word: str, words: list[str]) -> str | None:
     lowered = {w.lower().replace("_", "").replace("-", ""): w for w in words}
-    found = difflib.get_close_matches(word.lower().replace("_", "").replace("-", ""), lowered, n=1, cutoff=0.7)
+    found = difflib.get_close_matches(word.lower().replace("_", "").replace("-", ""), lowered, n=1, cutoff=0.6)
     return lowered[found[0]] if found else None
 
 
@@ -175,34 +178,43 @@ def say_missing(error: Broken, schema: Schema) -> Iterator[Problem]:
     for key in error.limit:
         if key in error.value:
             continue
-        below = resolved(error.schema["properties"][key], schema)
-        yield Problem((*error.path, key), MISSING, remedy(below))
+        path, below = (*error.path, key), resolved(error.schema["properties"][key], schema)
+        if path[0] == "pools":
+            yield Problem(path, MISSING, remedy(below))
+        else:
+            # All else has a default: it is missing only where a null took that away.
+            yield Problem(path, "is null, and a value is needed", f"{remedy(below)}, or remove the line")
 
 
 def say_type(error: Broken, _schema: Schema) -> Iterator[Problem]:
+    path, value, what = error.path, error.value, wanted_kind(error.schema)
     accepted = kinds(error.schema)
-    path, value = error.path, error.value
-    what = " or ".join(KIND_NAMES[kind] for kind in accepted if kind != "null")
     if value is None:
         yield Problem(path, f"is empty, not {what}", f"{remedy(error.schema)}, or remove the line")
         return
-    if "integer" in accepted and isinstance(value, str):
-        number = number_meant(value)
-        if number is not None:
-            yield Problem(path, f"is the text {shown(value)}, not {what}", f"write {number}")
-            return
-    if accepted == ["boolean"] and isinstance(value, str) and value.lower() in ("true", "false", "yes", "no"):
+    found = shown(value, path).replace("this text", "text")
+    if "integer" in accepted and isinstance(value, str) and number_meant(value) is not None:
+        yield Problem(path, f"is the text {shown(value)}, not {what}", f"write {number_meant(value)}")
+    elif accepted == ["boolean"] and isinstance(value, str) and value.lower() in ("true", "false", "yes", "no"):
         meant = "true" if value.lower() in ("true", "yes") else "false"
-        yield Problem(path, f"is the text {shown(value)}, not true or false", f"write {meant} without quotes")
-        return
-    if accepted == ["string"] and isinstance(value, int | float):
-        yield Problem(path, f"is {shown(value)}, not text", f"{remedy(error.schema)}; quote what looks like a number")
-        return
-    if accepted == ["array"] and isinstance(value, str) and not holds_secret(value):
+        yield Problem(path, f"is the text {found}, not {what}", f"write {meant} without quotes")
+    elif accepted[0] == "string" and isinstance(value, int | float):
+        yield Problem(path, f"is {found}, not {what}", f"{remedy(error.schema).removesuffix(IN_QUOTES)}{IN_QUOTES}")
+    elif accepted == ["array"] and isinstance(value, str) and found == quoted(value):
         items = ", ".join(value.replace(",", " ").split())
-        yield Problem(path, f"is {shown(value)}, not a list", f"write [{items}]")
-        return
-    yield Problem(path, f"is {shown(value)}, not {what}", remedy(error.schema))
+        yield Problem(path, f"is {found}, not {what}", f"write [{items}]")
+    else:
+        yield Problem(path, f"is {found}, not {what}", remedy(error.schema))
+
+
+IN_QUOTES = ", in quotes"
+
+
+def wanted_kind(schema: Schema) -> str:
+    accepted = [kind for kind in kinds(schema) if kind != "null"]
+    if "integer" in accepted:
+        return KIND_NAMES["integer"]
+    return " or ".join(KIND_NAMES[kind] for kind in accepted)
 
 
 def number_meant(text: str) -> int | None:
@@ -239,10 +251,10 @@ def say_pattern(error: Broken, _schema: Schema) -> Iterator[Problem]:
         yield Problem((*path, value), "this name cannot be used", remedy(error.schema))
     elif value == "":
         yield Problem(path, "is empty", remedy(error.schema))
-    elif "env" in path:
-        yield Problem(path, "the value cannot be used", remedy(error.schema))
+    elif "integer" in kinds(error.schema) and re.fullmatch(r"\s*[0-9]{1,9}\s*", value):
+        yield Problem(path, f"is the text {shown(value, path)}, not a whole number", f"write {number_meant(value)}")
     else:
-        yield Problem(path, f"{shown(value)} cannot be used", remedy(error.schema))
+        yield Problem(path, f"{shown(value, path)} cannot be used", remedy(error.schema))
 
 
 def say_length(error: Broken, _schema: Schema) -> Iterator[Problem]:
@@ -259,12 +271,12 @@ def say_twice(error: Broken, _schema: Schema) -> Iterator[Problem]:
     seen: list[Any] = []
     for index, item in enumerate(error.value):
         if item in seen:
-            yield Problem((*error.path, index), f"{shown(item)} is in the list already", "remove it")
+            yield Problem((*error.path, index), f"{shown(item, error.path)} is in the list already", "remove it")
         seen.append(item)
 
 
 def say_other(error: Broken, _schema: Schema) -> Iterator[Problem]:
-    yield Problem(error.path, f"{shown(error.value)} cannot be used", remedy(error.schema))
+    yield Problem(error.path, f"{shown(error.value, error.path)} cannot be used", remedy(error.schema))
 
 
 SAYINGS: dict[str, Callable[[Broken, Schema], Iterator[Problem]]] = {
