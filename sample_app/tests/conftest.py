@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import django
+import pytest
+
+from tests.processes import Process
+from tests.services import Services
+
+ALL_QUEUES = "celery,high_priority,webhooks,reports"
+started: list[Services] = []
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Before pytest-django reads the settings, which need the environment."""
+    if config.option.collectonly or started:
+        return
+    services = Services()
+    started.append(services)
+    services.start()
+    os.environ.update(services.environment)
+    django.setup()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    while started:
+        started.pop().stop()
+
+
+@pytest.fixture(scope="session")
+def services() -> Services:
+    return started[0]
+
+
+@pytest.fixture(scope="session")
+def environment(services: Services, django_db_setup: None) -> dict[str, str]:
+    """The environment of a process of the app that uses the tests' database."""
+    from django.db import connection
+
+    database = services.postgresql.url(str(connection.settings_dict["NAME"]))
+    return services.environment | {"DATABASE_URL": database}
+
+
+@pytest.fixture
+def empty_redis(services: Services) -> None:
+    with services.redis.client() as client:
+        client.flushall()
+
+
+@pytest.fixture
+def start_celery(
+    environment: dict[str, str], empty_redis: None, transactional_db: None, tmp_path: Path
+) -> Iterator[Callable[..., Process]]:
+    """Starts `celery ARGUMENTS` with the tests' database; keywords are further variables."""
+    processes: list[Process] = []
+
+    def start(name: str, *arguments: str, **variables: str) -> Process:
+        process = Process(name, list(arguments), environment | variables, tmp_path)
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.close()
+
+
+@pytest.fixture
+def start_worker(start_celery: Callable[..., Process]) -> Callable[..., Process]:
+    """Starts a real `celery worker` and waits until it works; stopped after the test."""
+
+    def start(
+        name: str = "worker", *arguments: str, queues: str = ALL_QUEUES, pool: str = "prefork", concurrency: int = 2,
+        **variables: str,
+    ) -> Process:
+        worker = start_celery(
+            name, "worker", f"--hostname={name}@localhost", f"--pool={pool}", f"--concurrency={concurrency}",
+            f"--queues={queues}", "--prefetch-multiplier=1", "--disable-prefetch", "--loglevel=INFO", *arguments,
+            **variables,
+        )
+        worker.until_ready()
+        return worker
+
+    return start
+
+
+@pytest.fixture
+def worker(start_worker: Callable[..., Process]) -> Process:
+    return start_worker()

@@ -1,0 +1,88 @@
+"""Celery's own processes, started as the platform starts them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.waiting import until
+
+APP_FOLDER = Path(__file__).resolve().parent.parent
+
+
+class Process:
+    """A `celery` command of the sample app; `log` is what it printed, `heartbeat` its heartbeat file."""
+
+    def __init__(self, name: str, arguments: list[str], environment: dict[str, str], folder: Path) -> None:
+        self.name = name
+        self.heartbeat_file = folder / f"{name}.heartbeat"
+        self.log_file = folder / f"{name}.log"
+        self._log = self.log_file.open("ab")
+        inherited = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "TMPDIR") if key in os.environ}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "celery", "-A", "config.celery", *arguments],
+            cwd=APP_FOLDER,
+            env=inherited | environment | {"CELERY_HEARTBEAT_FILE": str(self.heartbeat_file), "PYTHONUNBUFFERED": "1"},
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self.pid = self.process.pid
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace")
+
+    @property
+    def heartbeat(self) -> dict[str, Any] | None:
+        try:
+            beat: dict[str, Any] = json.loads(self.heartbeat_file.read_text())
+        except FileNotFoundError:
+            return None
+        return beat
+
+    @property
+    def is_running(self) -> bool:
+        return self.process.poll() is None
+
+    def until_ready(self, seconds: float = 30) -> None:
+        def ready() -> dict[str, Any] | None:
+            if not self.is_running:
+                raise AssertionError(f"{self.name} ended with {self.process.returncode}:\n{self.log}")
+            return self.heartbeat
+
+        until(ready, seconds, why=f"heartbeat of {self.name}")
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def stop(self, seconds: float = 30) -> int:
+        """SIGTERM, then wait; the exit status."""
+        if self.is_running:
+            self.signal(signal.SIGCONT)
+            self.signal(signal.SIGTERM)
+        return self.process.wait(seconds)
+
+    def kill(self) -> None:
+        """SIGKILL for the process and all its children, as a host that loses power."""
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        self.process.wait(10)
+
+    def close(self) -> None:
+        if self.is_running:
+            self.signal(signal.SIGCONT)
+            self.signal(signal.SIGTERM)
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                pass
+        self.kill()
+        self._log.close()
