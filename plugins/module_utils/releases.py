@@ -96,7 +96,7 @@ class Manage:
             "Group": self.app,
             "WorkingDirectory": str(release / "app"),
             "EnvironmentFile": str(self.settings / f"{self.component}.env"),
-            "ReadWritePaths": str(release / "static"),
+            "ReadWritePaths": f"-{release}/static",
             "ProtectSystem": "strict",
             "ProtectHome": "yes",
             "PrivateTmp": "yes",
