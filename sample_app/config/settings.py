@@ -6,6 +6,7 @@ import dj_database_url
 
 from celery_ops import environment
 from celery_ops.settings import *  # noqa: F403
+from shop.schedule import BEAT_SCHEDULE
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -88,3 +89,11 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = not DEBUG
 SECURE_HSTS_PRELOAD = not DEBUG
 SESSION_COOKIE_SECURE = not DEBUG
 CSRF_COOKIE_SECURE = not DEBUG
+
+CELERY_BEAT_SCHEDULE = BEAT_SCHEDULE
+
+# Where each order is posted to once it shipped; empty: nowhere.
+SHOP_WEBHOOK_URL = environment.secret("SHOP_WEBHOOK_URL")
+# A report is over in a blink; this stretches it so that its progress bar can be watched.
+SHOP_REPORT_SECONDS = environment.seconds("SHOP_REPORT_SECONDS", 5, least=0)
+SHOP_KEEP_DAYS = environment.seconds("SHOP_KEEP_DAYS", 90)

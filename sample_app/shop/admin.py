@@ -11,7 +11,7 @@ from shop.tasks import deliver_webhook
 
 class OrderEventInline(admin.TabularInline):
     model = OrderEvent
-    readonly_fields = ["step", "worker", "at"]
+    readonly_fields = ("step", "worker", "at")
     can_delete = False
 
     def has_add_permission(self, request: HttpRequest, obj: Order | None = None) -> bool:
@@ -20,21 +20,21 @@ class OrderEventInline(admin.TabularInline):
 
 @admin.register(Order)
 class OrderAdmin(admin.ModelAdmin):
-    list_display = ["pk", "item", "amount", "state", "placed_at"]
-    list_filter = ["state", "item"]
-    search_fields = ["=pk", "=batch"]
+    list_display = ("pk", "item", "amount", "state", "placed_at")
+    list_filter = ("state", "item")
+    search_fields = ("=pk", "=batch")
     date_hierarchy = "placed_at"
-    inlines = [OrderEventInline]
+    inlines = (OrderEventInline,)
 
 
 @admin.register(WebhookDelivery)
 class WebhookDeliveryAdmin(admin.ModelAdmin):
-    list_display = ["order", "state", "attempts", "response_status", "reason", "changed_at"]
-    list_filter = ["state", "response_status"]
-    search_fields = ["=order__pk", "=pk"]
-    list_select_related = ["order"]
-    raw_id_fields = ["order"]
-    actions = ["deliver_again"]
+    list_display = ("order", "state", "attempts", "response_status", "reason", "changed_at")
+    list_filter = ("state", "response_status")
+    search_fields = ("=order__pk", "=pk")
+    list_select_related = ("order",)
+    raw_id_fields = ("order",)
+    actions = ("deliver_again",)
 
     @admin.action(description="Deliver again", permissions=["change"])
     @transaction.atomic
@@ -48,12 +48,12 @@ class WebhookDeliveryAdmin(admin.ModelAdmin):
 
 @admin.register(Report)
 class ReportAdmin(admin.ModelAdmin):
-    list_display = ["pk", "state", "percent", "total", "requested_at", "finished_at"]
-    list_filter = ["state"]
+    list_display = ("pk", "state", "percent", "total", "requested_at", "finished_at")
+    list_filter = ("state",)
 
 
 @admin.register(LedgerEntry)
 class LedgerEntryAdmin(admin.ModelAdmin):
-    list_display = ["key", "starts", "effects", "worker", "at"]
-    list_filter = ["effects"]
-    search_fields = ["key"]
+    list_display = ("key", "starts", "effects", "worker", "at")
+    list_filter = ("effects",)
+    search_fields = ("key",)

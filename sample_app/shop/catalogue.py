@@ -12,7 +12,7 @@ class Product(NamedTuple):
 
 
 CATALOGUE = (
-    Product("Darjeeling First Flush, 100 g", Decimal("14.90")),
+    Product("Darjeeling, 100 g", Decimal("14.90")),
     Product("Sencha, 100 g", Decimal("9.50")),
     Product("Earl Grey, 250 g", Decimal("12.80")),
     Product("Rooibos, 250 g", Decimal("8.40")),

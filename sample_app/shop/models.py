@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from decimal import Decimal
+from typing import ClassVar
 
 from django.core.validators import MaxValueValidator
 from django.db import models, transaction
@@ -39,7 +40,7 @@ class Order(models.Model):
         SHIPPED = "shipped"
         NOTIFIED = "notified"
 
-    TRANSITIONS = {
+    TRANSITIONS: ClassVar = {
         Step.CHARGE: (State.PLACED, State.CHARGED),
         Step.SHIP: (State.CHARGED, State.SHIPPED),
         Step.NOTIFY: (State.SHIPPED, State.NOTIFIED),
@@ -54,7 +55,7 @@ class Order(models.Model):
     objects = OrderQuerySet.as_manager()
 
     class Meta:
-        ordering = ["-pk"]
+        ordering = ("-pk",)
 
     def __str__(self) -> str:
         return f"Order {self.pk}"
@@ -69,8 +70,8 @@ class OrderEvent(models.Model):
     at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        ordering = ["at"]
-        constraints = [models.UniqueConstraint(fields=["order", "step"], name="each_step_once")]
+        ordering = ("at",)
+        constraints = (models.UniqueConstraint(fields=["order", "step"], name="each_step_once"),)
 
     def __str__(self) -> str:
         return f"{self.step} of order {self.order_id}"
@@ -146,7 +147,7 @@ class Report(models.Model):
     objects = ReportQuerySet.as_manager()
 
     class Meta:
-        ordering = ["-pk"]
+        ordering = ("-pk",)
 
     def __str__(self) -> str:
         return f"Sales report {self.pk}"

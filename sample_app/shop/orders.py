@@ -59,8 +59,8 @@ def progress_of(batch: uuid.UUID) -> dict[str, Any] | None:
 def summary_of(deliveries: dict[str, int]) -> str:
     if not deliveries:
         return ""
-    without_address = " (no address is set)" if WebhookDelivery.State.SKIPPED in deliveries else ""
-    return "Webhooks: " + ", ".join(f"{count} {state}" for state, count in deliveries.items()) + without_address
+    reasons = {WebhookDelivery.State.SKIPPED.value: " (no address is set)"}
+    return "Webhooks: " + ", ".join(f"{count} {state}{reasons.get(state, '')}" for state, count in deliveries.items())
 
 
 def steps_by_worker(batch: uuid.UUID) -> dict[str, dict[str, int]]:

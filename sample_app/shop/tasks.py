@@ -89,13 +89,13 @@ def build_report(self: OutboxTask, report_id: int) -> None:
     try:
         while (report := Report.objects.advance(report_id)) and report.is_moving:
             self.update_state(state="PROGRESS", meta={"percent": report.percent})
-            time.sleep(settings.SHOP_REPORT_PAUSE)
+            time.sleep(settings.SHOP_REPORT_SECONDS / Report.SLICES)
     except SoftTimeLimitExceeded:
         Report.objects.filter(pk=report_id, state=Report.State.RUNNING).update(state=Report.State.STOPPED)
         raise
 
 
-@shared_task(**UNTIL_THE_DATABASE_IS_BACK)
+@shared_task(autoretry_for=(OperationalError,), max_retries=5, retry_backoff=True)
 def clean_up() -> dict[str, int]:
     """Deletes finished orders and reports after `SHOP_KEEP_DAYS`, a slice at a time to keep locks short."""
     old = timezone.now() - timedelta(days=settings.SHOP_KEEP_DAYS)

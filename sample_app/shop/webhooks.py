@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from typing import Any
 
 import requests
 
@@ -34,7 +35,12 @@ class Refused(Exception):
 def post(url: str, delivery: WebhookDelivery) -> int:
     """Returns the status with which the receiver took the message."""
     order = delivery.order
-    message = {"event": "order.shipped", "order": order.pk, "item": order.item, "amount": str(order.amount)}
+    message: dict[str, Any] = {
+        "event": "order.shipped",
+        "order": order.pk,
+        "item": order.item,
+        "amount": str(order.amount),
+    }
     try:
         with requests.post(
             url,

@@ -19,6 +19,10 @@ function fillTable(table, rows) {
   table.hidden = rows.length === 0;
 }
 
+function announce(text) {
+  byId("announcement").textContent = text;
+}
+
 function setProgress(bar, value) {
   bar.value = value;
   bar.textContent = `${value} of ${bar.max}`;
@@ -32,10 +36,10 @@ function showBatch(batch, progress) {
   const quarters = Math.floor(4 * progress.shipped / progress.total);
   if (batch.dataset.quarters !== String(quarters)) {
     batch.dataset.quarters = quarters;
-    byId("announcement").textContent = `${progress.shipped} of ${progress.total} shipped`;
+    announce(`${progress.shipped} of ${progress.total} shipped`);
   }
   const steps = Object.entries(progress.by_worker).flatMap(([step, workers]) =>
-    Object.entries(workers).map(([worker, count]) => [[step], [worker, "name"], [count, "number"]]));
+    Object.entries(workers).map(([worker, count]) => [[step, "step"], [worker, "name"], [count, "number"]]));
   fillTable(byId("workers"), steps);
   byId("no-workers").hidden = steps.length > 0;
   byId("deliveries").textContent = progress.deliveries_summary;
@@ -52,6 +56,7 @@ function showReport(report, progress) {
   byId("report-summary").textContent = progress.summary;
   byId("start-report").disabled = progress.moving;
   byId("start-report").textContent = progress.state === "stopped" ? "Go on" : "Start a report";
+  if (!progress.moving) announce(progress.summary);
   fillTable(byId("sales"), progress.sales.map((line) =>
     [[line.item], [line.orders, "number"], [`€ ${line.revenue}`, "number"]]));
 }

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from celery_ops.models import OutboxMessage
+from shop.models import LedgerEntry, Order, Report, WebhookDelivery
+
+
+@pytest.mark.parametrize("model", ["order", "webhookdelivery", "report", "ledgerentry"])
+def test_lists_and_forms_open(admin_client: Client, order: Order, model: str) -> None:
+    order.events.create(step="charge", worker="high@a")
+    pages = {
+        "order": order,
+        "webhookdelivery": WebhookDelivery.objects.create(order=order),
+        "report": Report.objects.create(),
+        "ledgerentry": LedgerEntry.objects.create(key="a key"),
+    }
+    search = f"/admin/shop/{model}/?q=1"
+    for path in (f"/admin/shop/{model}/", search, f"/admin/shop/{model}/{pages[model].pk}/change/"):
+        assert admin_client.get(path, secure=True).status_code == 200, path
+
+
+def test_a_failed_webhook_can_be_delivered_again(admin_client: Client, order: Order) -> None:
+    delivery = WebhookDelivery.objects.create(order=order, state="failed")
+    fields = {"action": "deliver_again", "_selected_action": [str(delivery.pk)]}
+    page = admin_client.post("/admin/shop/webhookdelivery/", fields, secure=True, follow=True)
+    assert "Sent to the workers." in page.content.decode()
+    delivery.refresh_from_db()
+    assert delivery.state == "waiting"
+    assert OutboxMessage.objects.get().task == "shop.tasks.deliver_webhook"

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from celery_ops.models import OutboxMessage
+from shop import tasks
+from shop.models import Order, Report
+from shop.reports import progress_of, request_report
+from tests.processes import Process
+from tests.waiting import until
+
+State = Report.State
+BATCH = "00000000-0000-4000-8000-000000000000"
+
+
+def make_orders(count: int, item: str = "Sencha") -> None:
+    Order.objects.bulk_create(Order(batch=BATCH, item=item, amount=Decimal("0.10")) for _ in range(count))
+
+
+def until_state(report: Report, state: str) -> Report:
+    def reached() -> bool:
+        report.refresh_from_db()
+        return report.state == state
+
+    until(reached, why=f"report {state}")
+    return report
+
+
+def test_a_report_shows_its_progress_and_adds_up_exactly(workers: dict[str, Process]) -> None:
+    make_orders(23)
+    make_orders(7, "Oolong")
+    report = request_report()
+    seen = set()
+
+    def done() -> bool:
+        report.refresh_from_db()
+        seen.add(report.percent)
+        return report.state == State.DONE
+
+    until(done, why="report done")
+    assert report.sales == {"Sencha": {"orders": 23, "revenue": "2.30"}, "Oolong": {"orders": 7, "revenue": "0.70"}}
+    assert any(0 < percent < 100 for percent in seen)
+    assert report.percent == 100
+
+
+def test_the_state_of_the_task_tells_the_progress(workers: dict[str, Process]) -> None:
+    make_orders(25)
+    report = Report.objects.create(total=25, last_order=Order.objects.latest("pk").pk)
+    result = tasks.build_report.delay(report.pk)
+    until(lambda: result.state == "PROGRESS" and result.info["percent"] > 0, every=0.01, why="state PROGRESS")
+    result.get(timeout=30)
+
+
+def test_two_deliveries_at_once_count_each_order_once(workers: dict[str, Process]) -> None:
+    make_orders(50)
+    report = Report.objects.create(total=50, last_order=Order.objects.latest("pk").pk)
+    results = [tasks.build_report.delay(report.pk) for _ in range(2)]
+    for result in results:
+        result.get(timeout=30)
+    report.refresh_from_db()
+    assert report.sales["Sencha"] == {"orders": 50, "revenue": "5.00"}
+
+
+def test_the_time_limit_stops_a_report_and_a_new_start_goes_on(workers: dict[str, Process]) -> None:
+    make_orders(24)
+    report = Report.objects.create(total=24, last_order=Order.objects.latest("pk").pk)
+    tasks.build_report.apply_async([report.pk], soft_time_limit=1)
+    until_state(report, State.STOPPED)
+    stopped_at = report.percent
+    assert 0 < stopped_at < 100
+    assert progress_of(report)["summary"].startswith("Stopped by its time limit")
+    assert request_report() == report
+    until_state(report, State.DONE)
+    assert report.sales["Sencha"]["orders"] == 24
+
+
+@pytest.mark.django_db
+def test_only_one_report_at_a_time() -> None:
+    first = request_report()
+    assert request_report() == first
+    assert OutboxMessage.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_a_report_covers_the_orders_that_there_were() -> None:
+    make_orders(3)
+    report = request_report()
+    make_orders(3, "Oolong")
+    while (advanced := Report.objects.advance(report.pk)) and advanced.is_moving:
+        pass
+    report.refresh_from_db()
+    assert (report.state, list(report.sales)) == (State.DONE, ["Sencha"])
+    assert Report.objects.advance(report.pk) is None
+
+
+@pytest.mark.django_db
+def test_a_report_about_no_orders_is_done_at_once() -> None:
+    report = request_report()
+    Report.objects.advance(report.pk)
+    report.refresh_from_db()
+    assert progress_of(report) | {"id": 0} == {
+        "id": 0,
+        "state": "done",
+        "percent": 100,
+        "moving": False,
+        "summary": "Done: there are no orders yet",
+        "sales": [],
+    }

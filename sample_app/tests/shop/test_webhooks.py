@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from django.db import transaction
+from pytest_django import Settings
+
+from shop import tasks, webhooks
+from shop.models import Order, WebhookDelivery
+from tests.processes import Process
+from tests.services import free_port
+from tests.shop.receiver import Answer, Receiver
+from tests.waiting import until
+
+State = WebhookDelivery.State
+
+
+@pytest.fixture
+def delivery(order: Order) -> WebhookDelivery:
+    return WebhookDelivery.objects.create(order=order)
+
+
+def until_closed(delivery: WebhookDelivery) -> WebhookDelivery:
+    def closed() -> bool:
+        delivery.refresh_from_db()
+        return delivery.state != State.WAITING
+
+    until(closed, why="the delivery is closed")
+    return delivery
+
+
+def test_the_receiver_gets_the_order_and_a_key_to_know_repetitions(
+    workers: dict[str, Process], receiver: Receiver, delivery: WebhookDelivery
+) -> None:
+    tasks.deliver_webhook.delay(str(delivery.pk))
+    until_closed(delivery)
+    assert (delivery.state, delivery.attempts, delivery.response_status) == (State.DELIVERED, 1, 200)
+    (hook,) = receiver.received
+    assert hook.key == str(delivery.pk)
+    assert hook.message == {
+        "event": "order.shipped",
+        "order": delivery.order_id,
+        "item": "Sencha, 100 g",
+        "amount": "9.50",
+    }
+
+
+def test_a_busy_receiver_is_asked_again_when_it_said(
+    workers: dict[str, Process], receiver: Receiver, delivery: WebhookDelivery
+) -> None:
+    receiver.answers = [Answer(503, {"Retry-After": "2"})]
+    tasks.deliver_webhook.delay(str(delivery.pk))
+    until_closed(delivery)
+    assert (delivery.state, delivery.attempts, delivery.response_status) == (State.DELIVERED, 2, 200)
+    first, second = receiver.received
+    assert first.key == second.key
+    assert second.at - first.at >= 1.5
+
+
+def test_a_refusal_is_final(workers: dict[str, Process], receiver: Receiver, delivery: WebhookDelivery) -> None:
+    receiver.answers = [Answer(410)]
+    tasks.deliver_webhook.delay(str(delivery.pk))
+    until_closed(delivery)
+    assert (delivery.state, delivery.attempts, delivery.response_status) == (State.FAILED, 1, 410)
+    assert delivery.reason == "refused with status 410"
+
+
+def test_a_redirect_is_not_followed(workers: dict[str, Process], receiver: Receiver, delivery: WebhookDelivery) -> None:
+    receiver.answers = [Answer(307, {"Location": receiver.url})]
+    tasks.deliver_webhook.delay(str(delivery.pk))
+    assert until_closed(delivery).state == State.FAILED
+    assert len(receiver.received) == 1
+
+
+def test_nobody_listening_waits_for_another_try(delivery: WebhookDelivery, settings: Settings) -> None:
+    settings.SHOP_WEBHOOK_URL = f"http://127.0.0.1:{free_port()}/"
+    with pytest.raises(webhooks.TryLater):
+        tasks.deliver_webhook(str(delivery.pk))
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.attempts, delivery.reason) == (State.WAITING, 1, "no answer: ConnectionError")
+
+
+def test_the_last_try_fails_for_good(delivery: WebhookDelivery, settings: Settings) -> None:
+    settings.SHOP_WEBHOOK_URL = f"http://127.0.0.1:{free_port()}/"
+    result = tasks.deliver_webhook.apply([str(delivery.pk)], retries=tasks.deliver_webhook.max_retries)
+    assert result.state == "FAILURE"
+    delivery.refresh_from_db()
+    assert delivery.state == State.FAILED
+
+
+def test_without_an_address_it_is_skipped(delivery: WebhookDelivery, settings: Settings) -> None:
+    settings.SHOP_WEBHOOK_URL = ""
+    tasks.deliver_webhook(str(delivery.pk))
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.attempts, delivery.reason) == (State.SKIPPED, 0, "no address")
+
+
+def test_slow_receivers_are_waited_for_at_once_and_leave_no_connection_behind(
+    workers: dict[str, Process], receiver: Receiver, backends: Callable[..., list[int]]
+) -> None:
+    all_here = threading.Barrier(12, timeout=30)
+    receiver.before_answer = all_here.wait
+    send_deliveries(12)
+    until(lambda: WebhookDelivery.objects.filter(state=State.DELIVERED).count() == 12, why="12 delivered")
+    until(lambda: not backends("io"), why="the greenlets' connections are closed")
+
+
+def test_the_database_is_waited_for_at_once(
+    workers: dict[str, Process], receiver: Receiver, backends: Callable[..., list[int]]
+) -> None:
+    orders = Order.objects.bulk_create(
+        Order(batch="00000000-0000-4000-8000-000000000000", item="Sencha", amount=1, state=Order.State.SHIPPED)
+        for _ in range(8)
+    )
+    with transaction.atomic():
+        list(Order.objects.select_for_update())
+        for order in orders:
+            tasks.notify_order.delay(order.pk)
+        until(lambda: len(backends("io", waiting_for_lock=True)) == 8, why="8 greenlets wait for PostgreSQL")
+    until(lambda: WebhookDelivery.objects.filter(state=State.DELIVERED).count() == 8, why="8 delivered")
+
+
+def send_deliveries(count: int) -> None:
+    batch = "00000000-0000-4000-8000-000000000000"
+    for _ in range(count):
+        order = Order.objects.create(batch=batch, item="Sencha", amount=1, state=Order.State.NOTIFIED)
+        tasks.deliver_webhook.delay(str(WebhookDelivery.objects.create(order=order).pk))
+
+
+@pytest.mark.parametrize(
+    ("header", "least", "most"),
+    [
+        ("", 0, 0),
+        ("7", 7, 7),
+        ("-7", 0, 0),
+        ("soon", 0, 0),
+        (format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True), 3000, 3600),
+        (format_datetime(datetime.now(UTC) - timedelta(hours=1), usegmt=True), 0, 0),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(header: str, least: float, most: float) -> None:
+    assert least <= webhooks.seconds_until(header) <= most
