@@ -116,16 +116,21 @@ class SecretsStore:
                     file.write(value + "\n")
                     file.flush()
                     os.fsync(file.fileno())
-                # A link fails when the name exists, where a rename would put this value over another's.
-                os.link(draft, path)
+                first = link_unless_there(draft, path)
             finally:
                 draft.unlink(missing_ok=True)
-        except FileExistsError:
-            winner = self.existing(name)
-            return value if winner is None else winner
         except OSError as error:
             raise SecretError(
                 f"secret {name}: {path} cannot be written ({error.strerror}); correct owner, mode and free space of "
                 f"{self.folder}, or give the secret in stalk_secrets"
             ) from None
-        return value
+        return value if first else self.existing(name) or value
+
+
+def link_unless_there(draft: Path, path: Path) -> bool:
+    """A link fails when the name exists, where a rename would put this value over another's."""
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        return False
+    return True

@@ -1,0 +1,76 @@
+"""values.schema.json covers values.yaml, and both belong together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from ansible_collections.stalk.celery.plugins.module_utils.description.describe import CHART, chart_defaults
+from ansible_collections.stalk.celery.plugins.module_utils.description.schema_errors import resolved, schema_problems
+from jsonschema import Draft202012Validator
+
+SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
+# Keys whose entries a user names.
+FREE = ("app.env", "app.routes", "pools", "pool_defaults.env")
+
+
+def leaves(values: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for key, value in values.items():
+        yield (*path, key), value
+        if isinstance(value, dict) and ".".join((*path, key)) not in FREE:
+            yield from leaves(value, (*path, key))
+
+
+def parts(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield schema
+    for below in (*schema.get("properties", {}).values(), *schema.get("$defs", {}).values()):
+        yield from parts(below)
+    for key in ("additionalProperties", "items"):
+        if isinstance(schema.get(key), dict):
+            yield from parts(schema[key])
+
+
+PARTS = [resolved(part, SCHEMA) for part in parts(SCHEMA)]
+
+
+def test_it_is_a_schema() -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_the_defaults_are_valid() -> None:
+    assert schema_problems(chart_defaults(), SCHEMA) == []
+
+
+@pytest.mark.parametrize("path", [path for path, _ in leaves(chart_defaults())], ids=".".join)
+def test_every_default_has_its_schema(path: tuple[str, ...]) -> None:
+    part: Mapping[str, Any] = SCHEMA
+    for key in path:
+        part = resolved(resolved(part, SCHEMA)["properties"][key], SCHEMA)
+    assert part["description"].endswith(".")
+    assert part["type"]
+
+
+def test_every_key_of_the_schema_has_a_default() -> None:
+    def keys(part: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+        for key, below in resolved(part, SCHEMA).get("properties", {}).items():
+            yield (*path, key)
+            yield from keys(below, (*path, key))
+
+    assert set(keys(SCHEMA)) == {path for path, _ in leaves(chart_defaults())}
+
+
+def test_no_map_takes_unknown_keys() -> None:
+    for part in PARTS:
+        if "object" in str(part.get("type")):
+            assert part.get("additionalProperties") is not None, part
+
+
+def test_every_value_has_a_range() -> None:
+    for part in PARTS:
+        kind = str(part.get("type"))
+        if "integer" in kind:
+            assert {"minimum", "maximum"} <= set(part), part
+        elif "string" in kind:
+            assert {"pattern", "enum", "maxLength"} & set(part), part
