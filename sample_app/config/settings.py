@@ -5,7 +5,7 @@ from pathlib import Path
 import dj_database_url
 
 from celery_ops import environment
-from celery_ops.settings import *  # noqa: F403
+from celery_ops.settings import *
 from shop.schedule import BEAT_SCHEDULE
 
 BASE_DIR = Path(__file__).resolve().parent.parent

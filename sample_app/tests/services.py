@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pwd
 import shutil
@@ -25,6 +26,12 @@ COMMANDS = (
     " +sismember +del +exists +expire +pexpire +get +mget +set +setex +incr +incrby +publish +subscribe +unsubscribe"
     " +psubscribe +punsubscribe +evalsha +script|load +script|exists +time"
 )
+ROUTES = {
+    "shop.tasks.charge_order": "high_priority",
+    "shop.tasks.notify_order": "webhooks",
+    "shop.tasks.deliver_webhook": "webhooks",
+    "shop.tasks.build_report": "reports",
+}
 CHANNELS = f"&{PREFIX}* &{PREFIX}/0.celery.pidbox &{PREFIX}/0.celeryev/worker.* &{PREFIX}/0.celeryev/*"
 
 
@@ -181,6 +188,7 @@ class Services:
             "CELERY_KEY_PREFIX": PREFIX,
             "CELERY_VISIBILITY_TIMEOUT": "3600",
             "CELERY_RESULT_EXPIRES": "3600",
+            "CELERY_TASK_ROUTES": json.dumps(ROUTES),
         }
 
     def start(self) -> None:
