@@ -40,8 +40,8 @@ def play(playbook: str) -> None:
         raise DemoFailed(f"{playbook} failed, see the last lines above; mend that and run `make demo` again")
 
 
-class ToThisMachine(HTTPAdapter):
-    """Connects to 127.0.0.1, as a browser does for *.localhost, and checks the certificate for `host`."""
+class ToServer(HTTPAdapter):
+    """Connects to an address and checks the certificate there for `host`, as a browser that resolved it."""
 
     def __init__(self, host: str) -> None:
         self.host = host
@@ -54,14 +54,17 @@ class ToThisMachine(HTTPAdapter):
 class Shop:
     """The shop's pages, visited over HTTPS as a browser would."""
 
-    def __init__(self, host: str) -> None:
-        self.address = f"https://{host}:{HTTPS_PORT}"
-        self.root = f"https://127.0.0.1:{HTTPS_PORT}"
+    def __init__(
+        self, host: str, ca: Path = STATE / "pki" / "ca.crt", server: str = "127.0.0.1", port: int = HTTPS_PORT
+    ) -> None:
+        authority = host if port == 443 else f"{host}:{port}"
+        self.address = f"https://{authority}"
+        self.root = f"https://{server}:{port}"
         self.session = requests.Session()
         self.session.trust_env = False
-        self.session.verify = str(STATE / "pki" / "ca.crt")
-        self.session.headers["Host"] = f"{host}:{HTTPS_PORT}"
-        self.session.mount(self.root, ToThisMachine(host))
+        self.session.verify = str(ca)
+        self.session.headers["Host"] = authority
+        self.session.mount(self.root, ToServer(host))
 
     def place_orders(self, count: int) -> str:
         """Places `count` orders through the form and returns the name of the batch."""
