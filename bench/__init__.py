@@ -1,0 +1,1 @@
+"""`make bench`: what Stalk costs, measured beside its peers in the same run."""
