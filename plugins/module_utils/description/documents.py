@@ -31,8 +31,8 @@ LARGEST_NUMBER = 2**53
 WRITTEN_INTEGER = re.compile(r"[-+]?[0-9][0-9_]*|[-+]?0x[0-9a-fA-F_]+|[-+]?0o[0-7_]+|[-+]?0b[01_]+")
 WRITTEN_FLOAT = re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?")
 WRITTEN_NO_NUMBER = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
-TRUE = {"true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"}
-FALSE = {"false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"}
+TRUE = {"y", "Y", "true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"}
+FALSE = {"n", "N", "false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"}
 NULL = {"", "~", "null", "Null", "NULL"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path as File
@@ -28,17 +29,16 @@ def file_problems(values: Mapping[str, Any], surroundings: Surroundings) -> Iter
 
 
 def unreadable(path: Path, name: str) -> Iterator[Problem]:
-    file = File(name)
-    if not file.exists():
-        yield Problem(path, f"{name} does not exist", "correct the path; it is relative to the file that names it")
-    elif not file.is_file():
-        yield Problem(path, f"{name} is no file", "name a PEM file")
-    else:
-        try:
-            with file.open("rb") as opened:
+    try:
+        if not stat.S_ISREG(File(name).stat().st_mode):
+            yield Problem(path, f"{name} is no file", "name a PEM file")
+        else:
+            with File(name).open("rb") as opened:
                 opened.read(1)
-        except OSError as error:
-            yield Problem(path, f"{name} cannot be read ({error.strerror})", "correct its owner and mode")
+    except FileNotFoundError:
+        yield Problem(path, f"{name} does not exist", "correct the path; it is relative to the file that names it")
+    except OSError as error:
+        yield Problem(path, f"{name} cannot be read ({error.strerror})", "correct the path, or its owner and mode")
 
 
 def pair_problems(path: Path, pair: Mapping[str, str]) -> list[Problem]:
@@ -80,7 +80,12 @@ def authority_problems(tls: Mapping[str, Any], surroundings: Surroundings) -> It
         return
 
     def passphrase() -> str:
-        return surroundings.secrets.get("PKI_CA_PASSPHRASE", "")
+        given = surroundings.secrets.get("PKI_CA_PASSPHRASE")
+        if given is None:
+            raise CertificateRefusal(
+                pair["key"], "is encrypted", "give its passphrase as PKI_CA_PASSPHRASE in stalk_secrets (ansible-vault)"
+            )
+        return given
 
     try:
         load_authority(File(pair["certificate"]), File(pair["key"]), passphrase, surroundings.now).signing_key()
@@ -167,15 +172,17 @@ def extra_ca_problems(name: str) -> Iterator[Problem]:
 def source_problems(app: Mapping[str, Any]) -> Iterator[Problem]:
     source, path = app["servers"]["source"], ("app", "servers", "source")
     folder = File(source)
-    if not folder.is_dir():
+    try:
+        if not stat.S_ISDIR(folder.stat().st_mode):
+            raise FileNotFoundError
+        absent = missing_files(folder)
+    except (FileNotFoundError, NotADirectoryError):
         yield Problem(
             path, f"{source} is no folder", "name the folder of the Django project, relative to the file that names it"
         )
         return
-    try:
-        absent = missing_files(folder)
     except OSError as error:
-        yield Problem(path, f"{error.filename} cannot be read ({error.strerror})", "correct its owner and mode")
+        yield Problem(path, f"{source} cannot be read ({error.strerror})", "correct the path, or its owner and mode")
         return
     if absent and folder != SAMPLE_APP:
         yield Problem(

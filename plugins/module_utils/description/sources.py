@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Sequence
 from pathlib import Path as File
 
@@ -31,7 +32,7 @@ def with_absolute_paths(values: Values, documents: Sequence[Document], folder: F
             above = above[key]
         stated = above[path[-1]]
         if stated:
-            above[path[-1]] = str((naming_folder(path, documents, folder) / File(stated).expanduser()).resolve())
+            above[path[-1]] = os.path.normpath(naming_folder(path, documents, folder) / File(stated).expanduser())
     servers = values["app"]["servers"]
     servers["source"] = servers["source"] or str(SAMPLE_APP)
     return values

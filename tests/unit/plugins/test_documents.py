@@ -42,7 +42,8 @@ def refusal(folder: Path, name: str = "stack.yml") -> str:
         ("_", "_"),
         ("yes", True),
         ("Off", False),
-        ("y", "y"),
+        ("y", True),
+        ("N", False),
         ("~", None),
         ("", None),
         ('""', ""),
@@ -65,12 +66,12 @@ def test_keys_become_text(tmp_path: Path) -> None:
 
 
 def test_anchors_and_merges_are_ordinary_yaml(tmp_path: Path) -> None:
-    text = "a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\nc: *a\nd: {y: 4, <<: [{z: 5}, *a]}\n"
+    text = "a: &a {x: 1, z: 2}\nb: {<<: *a, z: 3}\nc: *a\nd: {z: 4, <<: [{w: 5}, *a]}\n"
     assert read(tmp_path, text) == {
-        "a": {"x": 1, "y": 2},
-        "b": {"x": 1, "y": 3},
-        "c": {"x": 1, "y": 2},
-        "d": {"x": 1, "y": 4, "z": 5},
+        "a": {"x": 1, "z": 2},
+        "b": {"x": 1, "z": 3},
+        "c": {"x": 1, "z": 2},
+        "d": {"x": 1, "z": 4, "w": 5},
     }
 
 

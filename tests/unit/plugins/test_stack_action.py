@@ -1,0 +1,99 @@
+"""The action in real runs of Ansible: what files it takes, and what it needs of the control node."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from bad_descriptions import INVENTORY, ROOT
+
+ANSIBLE_PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
+PLAY = """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - stalk.celery.stack: {files: "{{ stack_files }}"}
+      run_once: true
+    - ansible.builtin.debug: {msg: "{{ inventory_hostname }} runs {{ stack.pools | join }} of {{ stack.app.name }}"}
+"""
+
+
+def play(folder: Path, **variables: object) -> subprocess.CompletedProcess[str]:
+    (folder / "play.yml").write_text(PLAY)
+    given = {"stalk_state": str(folder / "state"), **variables}
+    return subprocess.run(
+        [ANSIBLE_PLAYBOOK, "-i", INVENTORY, "play.yml", "-e", json.dumps(given)],
+        cwd=folder,
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_every_host_has_the_fact_and_none_was_contacted(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text("app: {name: books}\n")
+    (tmp_path / "b.yml").write_text("app: {name: '{{ inventory_hostname }}'}\n")
+    run = play(tmp_path, stack_files=["a.yml"])
+    assert run.returncode == 0, run.stdout
+    for host in ("data1", "worker1", "worker2"):
+        assert f"{host} runs default of books" in run.stdout
+    assert "app.name: " in play(tmp_path, stack_files=["a.yml", "b.yml"]).stdout
+
+
+def test_one_name_is_a_list_of_one(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text("app: {name: books}\n")
+    assert play(tmp_path, stack_files="a.yml").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("variables", "line"),
+    [
+        (
+            {"stack_files": ["nowhere.yml", "../neither.yml"]},
+            "nowhere.yml: no such file in FOLDER; correct the name in stack_files",
+        ),
+        ({"stack_files": []}, "stack_files: names no file; write a list such as [stack.yml]"),
+        ({"stack_files": {"a": 1}}, "stack_files: names no file; write a list such as [stack.yml]"),
+        ({"stack_files": [5]}, 'stack_files[0]: "5" is no file name; write a list such as [stack.yml]'),
+        (
+            {"stack_files": ["a.yml"], "stalk_secrets": 5},
+            "stalk_secrets: is no map; write `NAME: value` lines under it",
+        ),
+        (
+            {"stack_files": ["a.yml"], "stalk_secrets": {"A": ""}},
+            "secret A: stalk_secrets.A is empty; give it a value, or remove it",
+        ),
+    ],
+)
+def test_what_it_is_given(tmp_path: Path, variables: dict[str, object], line: str) -> None:
+    (tmp_path / "a.yml").write_text("app: {name: books}\n")
+    run = play(tmp_path, **variables)
+    assert run.returncode != 0
+    assert line.replace("FOLDER", str(tmp_path)) in run.stdout
+    assert "Traceback" not in run.stdout + run.stderr
+
+
+def test_a_missing_package_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text("app: {name: books}\n")
+    (tmp_path / "jsonschema.py").write_text("raise ModuleNotFoundError('gone', name='jsonschema')\n")
+    play(tmp_path, stack_files=["a.yml"])
+    run = subprocess.run(
+        [ANSIBLE_PLAYBOOK, "-i", INVENTORY, "play.yml", "-e", json.dumps({"stack_files": ["a.yml"]})],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_NOCOLOR": "1",
+            "PYTHONPATH": str(tmp_path),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "jsonschema: is missing beside Ansible; run `pip install jsonschema` in Ansible's environment" in run.stdout
+    assert "Traceback" not in run.stdout + run.stderr
