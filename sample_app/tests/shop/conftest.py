@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -10,11 +11,15 @@ from celery.signals import before_task_publish
 from django.db import connection
 
 from tests.processes import Process
+from tests.services import PREFIX, Services
 from tests.shop.receiver import Receiver
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from shop.models import Order
 
+POOLS = {"main": ("prefork", 2, "celery,high_priority,reports"), "io": ("gevent", 20, "webhooks")}
+ALL_QUEUES = [queue for _, _, queues in POOLS.values() for queue in queues.split(",")]
 REPORT_SECONDS = "2"
 
 
@@ -30,9 +35,8 @@ def running_workers(
     environment: dict[str, str], running_receiver: Receiver, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Process]]:
     """One worker of each kind for all tests here: starting them takes longer than the tests."""
-    pools = {"main": ("prefork", 2, "celery,high_priority,reports"), "io": ("gevent", 20, "webhooks")}
     workers = {}
-    for name, (pool, concurrency, queues) in pools.items():
+    for name, (pool, concurrency, queues) in POOLS.items():
         arguments = ["worker", f"--hostname={name}@test", f"--pool={pool}", f"--concurrency={concurrency}"]
         arguments += [f"--queues={queues}", "--prefetch-multiplier=1", "--disable-prefetch", "--loglevel=INFO"]
         variables = {
@@ -45,12 +49,23 @@ def running_workers(
         worker.until_ready()
     yield workers
     for worker in workers.values():
+        worker.signal(signal.SIGTERM)
+    for worker in workers.values():
         worker.close()
 
 
 @pytest.fixture
-def workers(running_workers: dict[str, Process], transactional_db: None) -> dict[str, Process]:
-    return running_workers
+def workers(
+    running_workers: dict[str, Process], services: Services, transactional_db: None
+) -> Iterator[dict[str, Process]]:
+    """The workers; after the test they are waited for, as emptying the tables would get in their way."""
+    yield running_workers
+    with services.redis.client() as client:
+        messages = [f"{PREFIX}{queue}" for queue in ALL_QUEUES]
+        until(
+            lambda: not client.hlen(f"{PREFIX}unacked") and not any(client.llen(queue) for queue in messages),
+            why="the workers have nothing left to do",
+        )
 
 
 @pytest.fixture
@@ -86,6 +101,8 @@ def backends() -> Callable[..., list[int]]:
 
     def find(worker: str, waiting_for_lock: bool = False) -> list[int]:
         with connection.cursor() as cursor:
+            # Within a transaction PostgreSQL shows what it showed before.
+            cursor.execute("SELECT pg_stat_clear_snapshot()")
             cursor.execute(
                 "SELECT pid FROM pg_stat_activity WHERE application_name = %s AND (NOT %s OR wait_event_type = 'Lock')",
                 [worker, waiting_for_lock],

@@ -13,7 +13,7 @@ from shop.models import Order, OrderEvent, Report, WebhookDelivery
 if TYPE_CHECKING:
     from django.test.client import _MonkeyPatchedWSGIResponse as Page
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 class Browser:
