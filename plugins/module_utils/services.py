@@ -28,6 +28,7 @@ SHOWN = (
     "StateChangeTimestamp",
 )
 RESTARTS_THAT_MEAN_FAILURE = 5
+SECONDS_OF_A_FRESH_BEAT = 30
 LINES_SHOWN = 15
 
 
@@ -125,6 +126,9 @@ def plan(
         state = states.get(service.unit)
         if state is None or not state.runs:
             work.start.append(service.unit)
+        elif service.unit.endswith(".target"):
+            # A restart of the target would restart every unit that is part of it.
+            pass
         elif state.stale or configured(service) > state.started:
             work.restart.append(service.unit)
         elif newest_change(service.reload) > state.settled:
@@ -166,10 +170,11 @@ def departed_files(patterns: Sequence[str]) -> tuple[str, ...]:
 
 
 def beats(heartbeat: Path, since: float, *, consuming: bool) -> bool:
-    """Whether the process that started at `since` has written its heartbeat, and consumes if it should."""
+    """Whether the process that started at `since` has lately written its heartbeat, and consumes if it should."""
     try:
         beat: dict[str, Any] = json.loads(heartbeat.read_text())
-        return float(beat["time"]) >= since and (not consuming or bool(beat["consuming"]))
+        lately = max(since, time.time() - SECONDS_OF_A_FRESH_BEAT)
+        return float(beat["time"]) >= lately and (not consuming or bool(beat["consuming"]))
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

@@ -122,7 +122,9 @@ class Units:
 
     def converge(self) -> tuple[Work, Changes]:
         names = [wanted.unit for wanted in self.services]
-        departed = departed_units(self.exactly, names, self.systemd.known(self.exactly))
+        # A unit that a timer starts is not in `services`, its drop-in in `files` says that it is wanted.
+        defined = [name.partition(".d/")[0] for name in self.files]
+        departed = departed_units(self.exactly, [*names, *defined], self.systemd.known(self.exactly))
         folder = Folder(SYSTEM, self.files, exactly=departed_files(self.exactly))
         expected = converge(folder, dry=True)
         if not self.dry:
