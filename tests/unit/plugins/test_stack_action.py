@@ -22,13 +22,14 @@ PLAY = """
 """
 
 
-def play(folder: Path, **variables: object) -> subprocess.CompletedProcess[str]:
+def play(folder: Path, python_path: str = "", **variables: object) -> subprocess.CompletedProcess[str]:
     (folder / "play.yml").write_text(PLAY)
     given = {"stalk_state": str(folder / "state"), **variables}
+    ansible = {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "PYTHONPATH": python_path}
     return subprocess.run(
         [ANSIBLE_PLAYBOOK, "-i", INVENTORY, "play.yml", "-e", json.dumps(given)],
         cwd=folder,
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+        env={**os.environ, **ansible},
         capture_output=True,
         text=True,
         check=False,
@@ -81,19 +82,6 @@ def test_what_it_is_given(tmp_path: Path, variables: dict[str, object], line: st
 def test_a_missing_package_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.yml").write_text("app: {name: books}\n")
     (tmp_path / "jsonschema.py").write_text("raise ModuleNotFoundError('gone', name='jsonschema')\n")
-    play(tmp_path, stack_files=["a.yml"])
-    run = subprocess.run(
-        [ANSIBLE_PLAYBOOK, "-i", INVENTORY, "play.yml", "-e", json.dumps({"stack_files": ["a.yml"]})],
-        cwd=tmp_path,
-        env={
-            **os.environ,
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "ANSIBLE_NOCOLOR": "1",
-            "PYTHONPATH": str(tmp_path),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    run = play(tmp_path, python_path=str(tmp_path), stack_files=["a.yml"])
     assert "jsonschema: is missing beside Ansible; run `pip install jsonschema` in Ansible's environment" in run.stdout
     assert "Traceback" not in run.stdout + run.stderr
