@@ -2,6 +2,9 @@ from __future__ import annotations
 
 from celery import Celery
 
+from celery_ops.heartbeat import WorkerHeartbeat
+
 
 def install(app: Celery) -> None:
-    """Add what a worker of a Stalk app needs: the heartbeat file."""
+    """Adds the heartbeat file to the app's workers; `CELERY_WORKER_CONSUMER` of `celery_ops.settings` is its other half."""
+    app.steps["worker"].add(WorkerHeartbeat)

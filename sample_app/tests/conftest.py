@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import django
 import pytest
@@ -69,20 +70,42 @@ def start_celery(
 
 
 @pytest.fixture
-def start_worker(start_celery: Callable[..., Process]) -> Callable[..., Process]:
-    """Starts a real `celery worker` and waits until it works; stopped after the test."""
+def start_workers(start_celery: Callable[..., Process]) -> Callable[..., list[Process]]:
+    """Starts real `celery worker` processes side by side and waits until each consumes; stopped after the test."""
 
-    def start(
-        name: str = "worker", *arguments: str, queues: str = ALL_QUEUES, pool: str = "prefork", concurrency: int = 2,
-        **variables: str,
-    ) -> Process:
-        worker = start_celery(
-            name, "worker", f"--hostname={name}@localhost", f"--pool={pool}", f"--concurrency={concurrency}",
-            f"--queues={queues}", "--prefetch-multiplier=1", "--disable-prefetch", "--loglevel=INFO", *arguments,
-            **variables,
-        )
-        worker.until_ready()
-        return worker
+    def start(*workers: dict[str, Any]) -> list[Process]:
+        started = [start_celery(worker["name"], *worker_arguments(**worker)) for worker in workers]
+        for process in started:
+            process.until_consuming()
+        return started
+
+    return start
+
+
+def worker_arguments(
+    name: str = "worker",
+    queues: str = ALL_QUEUES,
+    pool: str = "prefork",
+    concurrency: int = 2,
+    arguments: tuple[str, ...] = (),
+) -> list[str]:
+    return [
+        "worker",
+        f"--hostname={name}@localhost",
+        f"--pool={pool}",
+        f"--concurrency={concurrency}",
+        f"--queues={queues}",
+        "--include=tests.celery_ops.gate",
+        "--loglevel=INFO",
+        "--without-mingle",
+        *arguments,
+    ]
+
+
+@pytest.fixture
+def start_worker(start_workers: Callable[..., list[Process]]) -> Callable[..., Process]:
+    def start(name: str = "worker", **options: Any) -> Process:
+        return start_workers({"name": name, **options})[0]
 
     return start
 

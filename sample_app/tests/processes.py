@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +51,16 @@ class Process:
     def is_running(self) -> bool:
         return self.process.poll() is None
 
-    def until_ready(self, seconds: float = 30) -> None:
-        def ready() -> dict[str, Any] | None:
+    def until_beating(self, is_ready: Callable[[dict[str, Any]], bool] = bool, seconds: float = 60) -> None:
+        def ready() -> bool:
             if not self.is_running:
                 raise AssertionError(f"{self.name} ended with {self.process.returncode}:\n{self.log}")
-            return self.heartbeat
+            return bool(self.heartbeat) and is_ready(self.heartbeat)
 
-        until(ready, seconds, why=f"heartbeat of {self.name}")
+        until(ready, seconds, why=f"heartbeat of {self.name}; its log:\n{self.log}")
+
+    def until_consuming(self) -> None:
+        self.until_beating(lambda beat: bool(beat["consuming"]))
 
     def signal(self, number: int) -> None:
         self.process.send_signal(number)

@@ -1,0 +1,182 @@
+"""Heartbeat files: a small JSON file whose age tells whether a process still works.
+
+A worker's file is written by its main loop, so a blocked loop makes it stale; while the broker is away it is
+written between the attempts to connect, so an outage of the broker does not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from celery import bootsteps, signals
+from celery.utils.log import get_logger
+from celery.worker import state
+from celery.worker.consumer import Consumer
+
+from celery_ops import environment
+
+SECONDS_BETWEEN_BEATS = 5
+
+logger = get_logger(__name__)
+
+
+class HeartbeatFile:
+    """Replaced atomically, at most every five seconds. A failure to write is logged, never raised."""
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+        self._next = path + ".next"
+        self._lock = threading.Lock()
+        self._written_at = float("-inf")
+        self._failed = False
+        self._removed = False
+
+    @property
+    def is_due(self) -> bool:
+        return not self._removed and time.monotonic() - self._written_at >= SECONDS_BETWEEN_BEATS
+
+    def write(self, content: dict[str, Any]) -> None:
+        with self._lock:
+            if self._removed:
+                return
+            self._written_at = time.monotonic()
+            try:
+                with open(self._next, "w", encoding="utf-8") as file:  # noqa: PTH123
+                    json.dump({"time": time.time(), **content}, file)
+                os.replace(self._next, self._path)  # noqa: PTH105
+            except OSError as error:
+                if not self._failed:
+                    logger.error("CELERY_HEARTBEAT_FILE: %s cannot be written (%s)", self._path, error.strerror)
+                self._failed = True
+            else:
+                self._failed = False
+
+    def remove(self) -> None:
+        with self._lock:
+            self._removed = True
+            for path in (self._path, Path(self._next)):
+                with contextlib.suppress(OSError):
+                    path.unlink(missing_ok=True)
+
+
+def configured_file() -> HeartbeatFile | None:
+    path = environment.text("CELERY_HEARTBEAT_FILE")
+    return HeartbeatFile(path) if path else None
+
+
+class WorkerHeartbeat(bootsteps.StartStopStep):
+    """Gives the worker `worker.heartbeat`; inert without CELERY_HEARTBEAT_FILE."""
+
+    requires = ("celery.worker.components:Timer",)
+
+    def __init__(self, worker: Any, **options: Any) -> None:
+        super().__init__(worker, **options)
+        self.worker = worker
+        self.file = configured_file()
+        self.enabled = self.file is not None
+        self.has_ended = threading.Event()
+        self.was_consuming: bool | None = None
+        worker.heartbeat = self if self.enabled else None
+
+    def start(self, worker: Any) -> None:
+        signals.worker_shutdown.connect(self.end, sender=worker, weak=False)
+        if worker.hub:
+            worker.timer.call_repeatedly(1, self.beat)
+        # The pool of processes keeps the hub's timers going while it drains (celery/concurrency/prefork.py, on_stop);
+        # it alone forks, and a process with threads had better not.
+        if self.pool_kind != "prefork":
+            threading.Thread(target=self.beat_while_waiting_for_tasks, name="heartbeat", daemon=True).start()
+
+    def terminate(self, worker: Any) -> None:
+        self.end()
+
+    def end(self, **_: Any) -> None:
+        self.has_ended.set()
+        if self.file:
+            self.file.remove()
+
+    @property
+    def pool_kind(self) -> str:
+        return self.worker.pool.__class__.__module__.rpartition(".")[2]
+
+    def beat_while_waiting_for_tasks(self) -> None:
+        """Beats in place of a main loop that runs a task itself (solo) or waits for the last ones."""
+        while not self.has_ended.wait(1):
+            is_draining = self.worker.blueprint.state != bootsteps.RUN
+            if is_draining or (self.pool_kind == "solo" and state.active_requests):
+                self.beat()
+
+    def beat(self) -> None:
+        is_consuming = self.is_consuming()
+        if self.file and (self.file.is_due or is_consuming != self.was_consuming):
+            self.was_consuming = is_consuming
+            self.file.write(self.content(is_consuming))
+
+    def is_consuming(self) -> bool:
+        consumer = getattr(self.worker, "consumer", None)
+        tasks = getattr(consumer, "task_consumer", None)
+        return bool(
+            consumer
+            and consumer.connection
+            and tasks
+            and tasks.queues
+            and state.should_stop is None
+            and state.should_terminate is None
+            and self.worker.blueprint.state == bootsteps.RUN
+            and consumer.blueprint.state == bootsteps.RUN
+            and consumer.is_in_event_loop
+        )
+
+    def content(self, is_consuming: bool) -> dict[str, Any]:
+        active = {request.id for request in tuple(state.active_requests)}
+        held = {request.id for request in (*tuple(state.reserved_requests), *tuple(state.scheduled_requests))}
+        return {
+            "hostname": self.worker.hostname,
+            "concurrency": self.worker.concurrency,
+            "active": len(active),
+            "reserved": len(held - active),
+            "consuming": is_consuming,
+        }
+
+
+class BeatingConsumer(Consumer):
+    """The worker's consumer, which tells the heartbeat that its loop went round or that it tries to connect."""
+
+    is_in_event_loop = False
+
+    def on_ready(self) -> None:
+        super().on_ready()
+        self.is_in_event_loop = True
+        self.beat()
+
+    def on_close(self) -> None:
+        self.is_in_event_loop = False
+        super().on_close()
+        self.beat()
+
+    def perform_pending_operations(self) -> None:
+        super().perform_pending_operations()
+        self.beat()
+
+    def ensure_connected(self, conn: Any) -> Any:
+        connect = conn.ensure_connection
+
+        def ensure_connection(*args: Any, callback: Any, **options: Any) -> Any:
+            def between_attempts() -> None:
+                self.beat()
+                callback()
+
+            return connect(*args, callback=between_attempts, **options)
+
+        conn.ensure_connection = ensure_connection
+        return super().ensure_connected(conn)
+
+    def beat(self) -> None:
+        if heartbeat := getattr(self.controller, "heartbeat", None):
+            heartbeat.beat()
