@@ -40,7 +40,7 @@ SET_BY_STALK = {
     "PGSSLKEY": "tls",
 }
 SECRETS_OF_STALK = ("CELERY_BROKER_URL", "CELERY_RESULT_BACKEND", "CELERY_TLS_KEY")
-USERS = re.compile(r"[^\s:]+:\S.*")
+USERS = re.compile(r"\s*(#.*|[!-9;-~]+:[!-~]+)?\s*")
 OAUTH_LINES = ("oauth2_key", "oauth2_secret")
 ADDRESS = r"[A-Za-z0-9.!#%&'+/=?_{}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+"
 # flower 2.2.0, utils/authentication.py: whole addresses between `|`, or one `.*` before the `@`. No regex.
@@ -119,11 +119,14 @@ def flower_problems(auth: Mapping[str, Any], surroundings: Surroundings) -> Iter
     kind: tuple[str, ...] = ("flower", "auth", "kind")
     content = surroundings.secrets.get(name)
     if auth["kind"] == "basic":
-        bad = [n for n, line in enumerate((content or "").splitlines(), 1) if line and not USERS.fullmatch(line)]
-        if bad:
-            yield Problem(
-                path, f"line {bad[0]} of the secret {name} is not user:password", "correct it in the secret", (kind,)
-            )
+        for number, line in enumerate((content or "").splitlines(), 1):
+            if not USERS.fullmatch(line):
+                yield Problem(
+                    path,
+                    f"line {number} of the secret {name} is not user:password in ASCII",
+                    "correct it in the secret",
+                    (kind,),
+                )
         return
     absent = [key for key in OAUTH_LINES if not re.search(rf"^{key}=\S+$", content or "", re.MULTILINE)]
     if content is None:

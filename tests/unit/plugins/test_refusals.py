@@ -121,10 +121,14 @@ def test_the_address_of_an_external_database(tmp_path: Path) -> None:
     assert "hunter2" not in line
 
 
-@pytest.mark.parametrize("content", ["admin", "admin:", ":secret", "a b:c", "ok:fine\nadmin"])
+@pytest.mark.parametrize("content", ["admin", "admin:", ":secret", "a b:c", "a:ü", "ok:fine\nadmin"])
 def test_flower_users_have_a_name_and_a_password(tmp_path: Path, content: str) -> None:
     (line,) = refusals(tmp_path, {}, secrets={"flower-users": content})
-    assert "of the secret flower-users is not user:password" in line
+    assert "of the secret flower-users is not user:password in ASCII" in line
+
+
+def test_flower_users_may_be_many(tmp_path: Path) -> None:
+    assert refusals(tmp_path, {}, secrets={"flower-users": "# staff\nanna:a\n\nbert:b:c"}) == []
 
 
 def test_flower_behind_oauth(tmp_path: Path) -> None:

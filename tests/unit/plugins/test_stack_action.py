@@ -18,6 +18,8 @@ PLAY = """
   tasks:
     - stalk.celery.stack: {files: "{{ stack_files }}"}
       run_once: true
+    - ansible.builtin.debug:
+        msg: "{{ lookup('stalk.celery.secret', stack.flower.auth.secret) | regex_replace(':.*') }}"
     - ansible.builtin.debug: {msg: "{{ inventory_hostname }} runs {{ stack.pools | join }} of {{ stack.app.name }}"}
 """
 
@@ -44,6 +46,14 @@ def test_every_host_has_the_fact_and_none_was_contacted(tmp_path: Path) -> None:
     for host in ("data1", "worker1", "worker2"):
         assert f"{host} runs default of books" in run.stdout
     assert "app.name: " in play(tmp_path, stack_files=["a.yml", "b.yml"]).stdout
+
+
+def test_the_first_user_of_flower_is_made_whatever_the_secret_is_called(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text("flower: {auth: {secret: people}}\n")
+    run = play(tmp_path, stack_files=["a.yml"])
+    assert run.returncode == 0, run.stdout
+    assert "msg: admin" in run.stdout
+    assert [path.name for path in (tmp_path / "state" / "secrets").iterdir()] == ["people"]
 
 
 def test_one_name_is_a_list_of_one(tmp_path: Path) -> None:
