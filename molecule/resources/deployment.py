@@ -1,0 +1,290 @@
+"""The deployed system under test: its servers, secrets, shop and database, and further runs of the site playbook."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import textwrap
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import testinfra
+import yaml
+from demo import Shop
+from resources.certificates import Authority
+from testinfra.host import Host
+
+SECONDS_TO_WAIT = 90
+Answer = TypeVar("Answer")
+
+
+def wait_for(promise: str, look: Callable[[], Answer | None], seconds: float = SECONDS_TO_WAIT) -> Answer:
+    """The first true answer of `look`; fails with `promise` and the last answer when none comes in time."""
+    deadline = time.monotonic() + seconds
+    while not (answer := look()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds:.0f} s: {promise}; last seen: {answer!r}")
+        time.sleep(0.3)
+    return answer
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a playbook."""
+
+    rc: int
+    output: str
+
+    @property
+    def changed(self) -> int:
+        return sum(map(int, re.findall(r"\bchanged=(\d+)", self.output)))
+
+    @property
+    def message(self) -> str:
+        """What the failed task says, without the heading over a list of reasons."""
+        failed = re.search(r"^fatal: \[.*?\]: FAILED! => ?\n((?:    .*\n|\n)+)", self.output, re.MULTILINE)
+        assert failed, self.output
+        message: str = yaml.safe_load(textwrap.dedent(failed[1]))["msg"]
+        heading, _, reasons = message.partition("\n")
+        return (reasons if heading.endswith("nothing was changed.") else message).strip()
+
+
+class Server:
+    """One host of the inventory, which is a container here."""
+
+    def __init__(self, name: str, container: str) -> None:
+        self.name = name
+        self.container = container
+        self.shell: Host = testinfra.get_host(f"docker://{container}")
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def run(self, *command: str, stdin: str | bytes = b"") -> str:
+        """The output of a command that root runs there and that must succeed."""
+        done = self.attempt(*command, stdin=stdin)
+        assert done.returncode == 0, (
+            f"{shlex.join(command)} on {self}: rc {done.returncode}\n{done.stdout}{done.stderr}"
+        )
+        return done.stdout
+
+    def attempt(self, *command: str, stdin: str | bytes = b"") -> subprocess.CompletedProcess[str]:
+        data = stdin if isinstance(stdin, str) else stdin.decode()
+        return subprocess.run(
+            ["docker", "exec", "-i", self.container, *command], input=data, capture_output=True, text=True, check=False
+        )
+
+    def python(self, script: Path, question: Any) -> Any:
+        """What a script of this folder answers there, JSON in and JSON out."""
+        return json.loads(self.run("python3", "-c", script.read_text(), stdin=json.dumps(question)))
+
+    def property(self, unit: str, name: str) -> str:
+        return self.run("systemctl", "show", "--property", name, "--value", unit).strip()
+
+    def is_active(self, unit: str) -> bool:
+        running: bool = self.shell.service(unit).is_running
+        return running
+
+    def units(self, *patterns: str) -> list[str]:
+        listed = self.run("systemctl", "list-units", "--all", "--plain", "--no-legend", *patterns)
+        return [line.split()[0] for line in listed.splitlines()]
+
+    def invocations(self, *patterns: str) -> dict[str, str]:
+        """Each running unit and the id of this run of it, which a restart changes."""
+        units = self.units("--state=active", *patterns)
+        ids = self.run("systemctl", "show", "--property=InvocationID", "--value", *units).split() if units else []
+        return dict(zip(units, ids, strict=True))
+
+    @cached_property
+    def address(self) -> str:
+        template = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
+        inspected = subprocess.run(
+            ["docker", "inspect", "--format", template, self.container], capture_output=True, text=True, check=True
+        )
+        return inspected.stdout.split()[0]
+
+    def restart(self) -> None:
+        self.__dict__.pop("address", None)
+        subprocess.run(["docker", "restart", "--time=30", self.container], capture_output=True, check=True)
+
+
+class Deployment:
+    """Everything that the scenario deployed."""
+
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        self.root = Path(environment["MOLECULE_PROJECT_DIRECTORY"])
+        self.scenario = Path(environment["MOLECULE_SCENARIO_DIRECTORY"])
+        self.scratch = Path(environment["MOLECULE_EPHEMERAL_DIRECTORY"])
+        config = yaml.safe_load(Path(environment["MOLECULE_FILE"]).read_text())
+        self.inventory_arguments: list[str] = config["ansible"]["executor"]["args"]["ansible_playbook"]
+        self.environment = {**environment, **config["ansible"]["env"], "ANSIBLE_NOCOLOR": "1"}
+        self.app = "shop"
+
+    @cached_property
+    def inventory(self) -> dict[str, Any]:
+        listed = subprocess.run(
+            ["ansible-inventory", *self.inventory_arguments, "--list"],
+            cwd=self.scenario,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        inventory: dict[str, Any] = json.loads(listed.stdout)
+        return inventory
+
+    @cached_property
+    def servers(self) -> dict[str, Server]:
+        names = self.inventory["_meta"]["hostvars"]
+        return {name: Server(name, names[name].get("server_prefix", "") + name) for name in sorted(names)}
+
+    def on(self, group: str) -> list[Server]:
+        return [self.servers[name] for name in self.inventory[group]["hosts"]]
+
+    def first(self, group: str) -> Server:
+        return self.on(group)[0]
+
+    def address_of(self, server: Server, seen_from: Server) -> str:
+        """As the brief of the inventory has it: localhost on the same host, else stack_address."""
+        if server.name == seen_from.name:
+            return "localhost"
+        address: str = self.inventory["_meta"]["hostvars"][server.name].get("stack_address", server.name)
+        return address
+
+    @property
+    def state(self) -> Path:
+        return self.scratch / "state"
+
+    def secret(self, name: str) -> str:
+        return (self.state / "secrets" / name).read_text().rstrip("\n")
+
+    @cached_property
+    def authority(self) -> Authority:
+        return Authority.read(self.state / "pki", self.secret("PKI_CA_PASSPHRASE"))
+
+    @cached_property
+    def description_files(self) -> list[str]:
+        shown = self.inventory["_meta"]["hostvars"][next(iter(self.servers))]["stack_files"]
+        project = "{{ lookup('ansible.builtin.env', 'MOLECULE_PROJECT_DIRECTORY') }}"
+        return [name.replace(project, str(self.root)) for name in shown]
+
+    def described(self, *path: str) -> Any:
+        """A value of the description, from the last file that has it."""
+        found = None
+        for name in self.description_files:
+            value = yaml.safe_load(Path(name).read_text())
+            for key in path:
+                value = (value or {}).get(key)
+            found = value if value is not None else found
+        return found
+
+    def pools(self) -> dict[str, dict[str, Any]]:
+        pools: dict[str, dict[str, Any]] = yaml.safe_load(Path(self.description_files[0]).read_text())["pools"]
+        return pools
+
+    def site(self, *arguments: str, changes: Mapping[str, Any] | None = None, **variables: Any) -> Run:
+        """Runs playbooks/site.yml, with `changes` as the last file of the description."""
+        if changes is not None:
+            file = self.scratch / "changes.yml"
+            file.write_text(yaml.safe_dump(dict(changes)))
+            variables["stack_files"] = [*self.description_files, str(file)]
+        done = subprocess.run(
+            [
+                "ansible-playbook",
+                *self.inventory_arguments,
+                str(self.root / "playbooks" / "site.yml"),
+                *(["--extra-vars", json.dumps(variables)] if variables else []),
+                *arguments,
+            ],
+            cwd=self.scenario,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        return Run(done.returncode, done.stdout)
+
+    def converge(self, *arguments: str, changes: Mapping[str, Any] | None = None) -> Run:
+        run = self.site(*arguments, changes=changes)
+        assert run.rc == 0, run.output
+        return run
+
+    def shop(self) -> Shop:
+        host = self.described("web", "host")
+        return Shop(host, ca=self.state / "pki" / "ca.crt", server=self.first("web").address, port=443)
+
+    def django(self, code: str) -> str:
+        """The output of Python code that runs with the web process's environment and secrets."""
+        app, web = self.app, self.first("web")
+        secrets = web.run("ls", f"/etc/{app}/credentials/web").split()
+        script = f"import django\ndjango.setup()\n{code}\n"
+        return web.run(
+            "systemd-run",
+            "--quiet",
+            "--wait",
+            "--pipe",
+            "--collect",
+            f"--property=User={app}",
+            f"--property=EnvironmentFile=/etc/{app}/web.env",
+            *(f"--property=LoadCredential={name}:/etc/{app}/credentials/web/{name}" for name in secrets),
+            f"--property=LoadCredential=CELERY_TLS_KEY:/etc/{app}/pki/web.key",
+            "sh",
+            "-c",
+            "export PGSSLKEY=$CREDENTIALS_DIRECTORY/CELERY_TLS_KEY CELERY_TLS_KEY=$PGSSLKEY;"
+            f" exec /usr/local/lib/{app}/in-release /srv/{app}/current python -",
+            stdin=script,
+        )
+
+    def send_effects(self, name: str, count: int, seconds: float, queue: str = "celery") -> list[str]:
+        """Sends tasks whose effects the ledger counts, through the outbox; returns their keys."""
+        keys = [f"{name}-{number}" for number in range(count)]
+        self.django(
+            "import config.celery\n"
+            "from django.db import transaction\n"
+            "from shop.tasks import record_effect\n"
+            "with transaction.atomic():\n"
+            f"    for key in {keys!r}:\n"
+            f"        record_effect.apply_async_on_commit((key, {seconds}), queue={queue!r})\n"
+        )
+        return keys
+
+    def sql(self, query: str) -> list[list[str]]:
+        """Rows of the app's database, as its server's superuser reads them."""
+        server = self.first("postgresql")
+        rows = server.run("runuser", "-u", "postgres", "--", "psql", "-qAtX", "-F", "\t", "-d", self.app, "-c", query)
+        return [line.split("\t") for line in rows.splitlines()]
+
+    def ledger(self, keys: Iterable[str]) -> dict[str, LedgerLine]:
+        """What the tasks with these keys did so far."""
+        wanted = ", ".join(f"'{key}'" for key in keys)
+        rows = self.sql(f"SELECT key, starts, effects, worker FROM shop_ledgerentry WHERE key IN ({wanted})")
+        return {key: LedgerLine(int(starts), int(effects), worker) for key, starts, effects, worker in rows}
+
+    def all_effects(self, keys: Iterable[str], seconds: float = SECONDS_TO_WAIT) -> dict[str, LedgerLine]:
+        """The ledger once every task took effect."""
+        wanted = list(keys)
+
+        def complete() -> dict[str, LedgerLine]:
+            ledger = self.ledger(wanted)
+            return ledger if sum(line.effects > 0 for line in ledger.values()) == len(wanted) else {}
+
+        try:
+            return wait_for(f"{len(wanted)} tasks take effect", complete, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; ledger: {self.ledger(wanted)}") from None
+
+
+@dataclass(frozen=True)
+class LedgerLine:
+    starts: int
+    effects: int
+    worker: str

@@ -1,0 +1,93 @@
+"""Flower shows itself to nobody without a login."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from demo import Shop
+from resources.deployment import Deployment, wait_for
+
+OPEN_IN_FLOWER = ("healthcheck", "metrics")
+PATHS_OF_FLOWER = """
+import json
+from flower.urls import handlers
+print(json.dumps([getattr(handler, 'regex', None) and handler.regex.pattern or handler[0] for handler in handlers]))
+"""
+
+
+@pytest.fixture(scope="module")
+def shop(deployment: Deployment) -> Shop:
+    return deployment.shop()
+
+
+@pytest.fixture(scope="module")
+def paths(deployment: Deployment) -> list[str]:
+    """A path for every handler in Flower's source."""
+    app = deployment.app
+    listed = deployment.first("flower").run(
+        f"/usr/local/lib/{app}/in-release", f"/srv/{app}/current", "python", "-B", "-", stdin=PATHS_OF_FLOWER
+    )
+    patterns: list[str] = json.loads(listed.splitlines()[-1])
+    paths = [re.sub(r"\([^)]*\)\??|\$$|^\^", "x", pattern).strip("x").replace(r"\.", ".") for pattern in patterns]
+    return [path for path in paths if path.startswith("/")]
+
+
+def test_the_source_of_flower_lists_its_api(paths: list[str]) -> None:
+    assert len([path for path in paths if path.startswith("/api/")]) >= 15
+
+
+def test_without_a_login_every_page_and_every_api_path_answers_401(shop: Shop, paths: list[str]) -> None:
+    answers = {}
+    for path in paths:
+        if path.startswith("/static") or path.strip("/") in OPEN_IN_FLOWER:
+            continue
+        for method in ("GET", "POST"):
+            answer = shop.session.request(method, f"{shop.root}/flower{path}", allow_redirects=False, timeout=30)
+            answers[f"{method} {path}"] = answer.status_code
+    assert {request: status for request, status in answers.items() if status != 401} == {}
+    assert len(answers) >= 40
+
+
+def test_a_wrong_password_is_refused(shop: Shop) -> None:
+    for path in ("/", "/api/workers"):
+        answer = shop.session.get(f"{shop.root}/flower{path}", auth=("admin", "wrong"), timeout=30)
+        assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("path", OPEN_IN_FLOWER)
+def test_pages_that_flower_never_guards_are_not_served(shop: Shop, path: str) -> None:
+    for ending in ("", "/", "?x=1"):
+        assert shop.session.get(f"{shop.root}/flower/{path}{ending}", timeout=30).status_code == 404
+
+
+def test_flower_itself_answers_only_holders_of_a_certificate(deployment: Deployment) -> None:
+    server = deployment.first("flower")
+    answer = server.attempt("python3", "-c", PLAIN_VISIT)
+    assert answer.stdout.strip() == "refused", answer.stdout + answer.stderr
+
+
+PLAIN_VISIT = """
+import ssl, urllib.request
+context = ssl.create_default_context()
+context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+try:
+    print(urllib.request.urlopen("https://localhost:5555/flower/healthcheck", context=context).status)
+except OSError as error:
+    print("refused" if "certificate" in str(error).lower() else error)
+"""
+
+
+def test_with_the_login_flower_shows_every_worker(shop: Shop, deployment: Deployment) -> None:
+    user, _, password = deployment.secret("flower-users").partition(":")
+    assert shop.session.get(f"{shop.root}/flower/", auth=(user, password), timeout=30).status_code == 200
+
+    def workers() -> set[str]:
+        answer = shop.session.get(
+            f"{shop.root}/flower/api/workers", params={"refresh": "1"}, auth=(user, password), timeout=60
+        )
+        assert answer.status_code == 200, answer.text
+        return {name.partition("@")[0] for name in answer.json()}
+
+    wait_for("Flower lists all pools", lambda: workers() >= set(deployment.pools()))

@@ -1,0 +1,61 @@
+"""Who may talk to the broker and the database: only holders of a certificate of the stack's CA."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from resources.certificates import Authority, Pair
+from resources.deployment import Deployment
+
+HANDSHAKE = Path(__file__).parents[2] / "handshake.py"
+PORTS = {"redis": 6379, "postgresql": 5432}
+NOBODY = Pair("", "")
+
+every_service = pytest.mark.parametrize("service", ["redis", "postgresql"])
+
+
+def answer_of(deployment: Deployment, service: str, pair: Pair | None) -> dict[str, Any]:
+    """What a client on a worker's host hears from a service that it greets with a certificate, none, or no TLS."""
+    client, server = deployment.on("worker")[-1], deployment.first(service)
+    tls = pair and {"ca": (deployment.state / "pki" / "ca.crt").read_text(), **vars(pair)}
+    question = {
+        "kind": service,
+        "host": deployment.address_of(server, client),
+        "port": PORTS[service],
+        "tls": tls,
+        "commands": [["PING"]],
+    }
+    answer: dict[str, Any] = client.python(HANDSHAKE, question)
+    return answer
+
+
+@every_service
+def test_a_certificate_of_the_stack_is_let_in_as_far_as_the_password(deployment: Deployment, service: str) -> None:
+    answer = answer_of(deployment, service, deployment.authority.leaf("worker"))
+    assert answer["refused"] is None
+    assert answer["replies"] == {"redis": ["-NOAUTH Authentication required."], "postgresql": ["R"]}[service]
+
+
+@every_service
+def test_no_client_certificate_is_refused(deployment: Deployment, service: str) -> None:
+    assert "certificate" in answer_of(deployment, service, NOBODY)["refused"]
+
+
+@every_service
+def test_a_certificate_of_another_ca_is_refused(deployment: Deployment, service: str) -> None:
+    stranger = Authority.new("shop CA").leaf("worker")
+    assert "unknown ca" in answer_of(deployment, service, stranger)["refused"]
+
+
+@every_service
+def test_an_expired_certificate_is_refused(deployment: Deployment, service: str) -> None:
+    expired = deployment.authority.leaf("worker", ends_in=-timedelta(hours=1))
+    assert "expired" in answer_of(deployment, service, expired)["refused"]
+
+
+@every_service
+def test_plain_text_is_refused(deployment: Deployment, service: str) -> None:
+    assert answer_of(deployment, service, None)["refused"]
