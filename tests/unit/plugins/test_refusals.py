@@ -343,3 +343,30 @@ def test_the_example_of_production_is_accepted() -> None:
     groups["all"] = sorted({host for hosts in groups.values() for host in hosts})
     names = ["stack.yml", "inventory/production.example/production.yml"]
     assert describe(names, ROOT, Surroundings(groups))["pools"]["reports"]["servers"] == {"hosts": "worker2"}
+
+
+# --- limits, at their edges -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "path"),
+    [
+        ({"pools": {"default": {"grace": 1829}}}, "pools.default.grace"),
+        ({"pools": {"default": {"grace": 1830}}}, None),
+        ({"pools": {"default": {"soft_time_limit": 1800}}}, "pools.default.soft_time_limit"),
+        ({"pools": {"default": {"soft_time_limit": 1799}}}, None),
+        ({"pools": {"default": {"pool": "gevent", "soft_time_limit": 1800}}}, None),
+        ({"broker": {"visibility_timeout": 3629}}, "broker.visibility_timeout"),
+        ({"broker": {"visibility_timeout": 3630}}, None),
+        ({"app": {"longest_eta": 1}, "broker": {"visibility_timeout": 3630}}, "broker.visibility_timeout"),
+        ({"pools": {"default": {"pool": "solo", "heartbeat_max_age": 1829}}}, "pools.default.heartbeat_max_age"),
+        ({"pools": {"default": {"pool": "solo", "heartbeat_max_age": 1830}}}, None),
+        ({"tls": {"lifetime": "30d", "rotate_before": 30 * 86400}}, "tls.rotate_before"),
+        ({"tls": {"lifetime": "30d", "rotate_before": 30 * 86400 - 1}}, None),
+        ({"broker": {"maxmemory": "16383kb"}}, "broker.maxmemory"),
+        ({"broker": {"maxmemory": "16mb"}}, None),
+        ({"broker": {"maxmemory": 0}}, None),
+    ],
+)
+def test_a_limit_is_refused_from_its_edge_on(tmp_path: Path, values: dict[str, Any], path: str | None) -> None:
+    assert [line.partition(":")[0] for line in refusals(tmp_path, values)] == ([path] if path else [])
