@@ -1,0 +1,115 @@
+"""What a visitor sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import Browser, ConsoleMessage, Page
+from resources.deployment import Deployment, wait_for
+
+Shoot = Callable[[Page, str], None]
+WATCH = """(bar) => {
+  window.seen = [bar.value];
+  new MutationObserver(() => window.seen.push(bar.value)).observe(bar, {attributes: true, childList: true});
+}"""
+SECONDS_FOR_ALL_ORDERS = 90
+
+
+def values_until_full(page: Page, bar: str) -> list[float]:
+    """The values that a progress bar took on the page, which is not reloaded, until it was full."""
+    page.locator(bar).evaluate(WATCH)
+    page.wait_for_function(
+        "(name) => { const bar = document.querySelector(name); return bar.value === bar.max }",
+        arg=bar,
+        timeout=SECONDS_FOR_ALL_ORDERS * 1000,
+    )
+    values: list[float] = page.evaluate("window.seen")
+    return values
+
+
+def test_the_shop_shows_without_errors(page: Page, shoot: Shoot) -> None:
+    errors: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            errors.append(message.text)
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    answer = page.goto("/")
+    assert answer
+    assert answer.status == 200
+    assert page.get_by_role("button", name="Place orders").is_visible()
+    page.wait_for_load_state("networkidle")
+    shoot(page, "shop")
+    assert errors == []
+
+
+def test_the_bar_of_orders_moves_to_its_end(page: Page, shoot: Shoot) -> None:
+    page.goto("/")
+    page.get_by_label("Number of orders").fill("200")
+    page.get_by_role("button", name="Place orders").click()
+    page.wait_for_url("**/?batch=*")
+    values = values_until_full(page, "#notified")
+    assert len(set(values)) >= 2, values
+    assert values == sorted(values)
+    assert values[-1] == 200
+    assert page.get_by_role("heading", name="200 of 200 shipped").is_visible()
+    shoot(page, "orders-shipped")
+
+
+def test_the_bar_of_a_report_moves_to_its_end(page: Page, shoot: Shoot) -> None:
+    page.goto("/")
+    page.get_by_role("button", name="Start a report").click()
+    page.wait_for_url("**/#report")
+    values = values_until_full(page, "#report-progress")
+    assert len(set(values)) >= 3, values
+    assert values == sorted(values)
+    assert values[-1] == 100
+    shoot(page, "report-done")
+
+
+def test_a_wrong_number_is_explained(page: Page, shoot: Shoot) -> None:
+    page.goto("/")
+    page.locator("form[action='/orders/']").evaluate("form => form.noValidate = true")
+    page.get_by_label("Number of orders").fill("0")
+    page.get_by_role("button", name="Place orders").click()
+    assert page.get_by_text("Place at least 1 order.").is_visible()
+    shoot(page, "wrong-number")
+
+
+def test_flower_asks_for_a_login(page: Page) -> None:
+    answer = page.goto("/flower/")
+    assert answer
+    assert answer.status == 401
+    assert answer.header_value("www-authenticate") is not None
+
+
+def test_flower_shows_workers_after_the_login(browser: Browser, deployment: Deployment, screenshots: Path) -> None:
+    user, _, password = deployment.secret("flower-users").partition(":")
+    context = browser.new_context(
+        base_url=deployment.shop().address,
+        ignore_https_errors=True,
+        http_credentials={"username": user, "password": password},
+    )
+    page = context.new_page()
+    page.goto("/flower/")
+    for pool in deployment.pools():
+        page.get_by_role("link", name=f"{pool}@").first.wait_for()
+    page.screenshot(path=screenshots / "flower.png")
+    context.close()
+
+
+def test_the_admin_lets_its_user_in(page: Page, deployment: Deployment, shoot: Shoot) -> None:
+    deployment.django(
+        "from django.contrib.auth.models import User\n"
+        "User.objects.filter(username='tester').delete()\n"
+        "User.objects.create_superuser('tester', password='only for this test')\n"
+    )
+    page.goto("/admin/")
+    shoot(page, "admin-login")
+    page.get_by_label("Username").fill("tester")
+    page.get_by_label("Password").fill("only for this test")
+    page.get_by_role("button", name="Log in").click()
+    wait_for("the admin's index", lambda: page.get_by_role("link", name="Orders", exact=True).is_visible())
