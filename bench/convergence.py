@@ -150,7 +150,7 @@ def measure() -> list[Table]:
     ]
     table.notes = [
         f"The runs with no change reported {changes} changed tasks.",
-        f"By InvocationID, one pool's change restarted {', '.join(restarted) or 'nothing'}, of {len(after)} running units.",
+        f"By InvocationID, one pool's change restarted {', '.join(restarted) or 'nothing'}, of {len(after)} units.",
         "floor.sh makes the same server from a shell: same packages, venv, files, keys by openssl, database, services.",
     ]
     return [table]
