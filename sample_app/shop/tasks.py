@@ -14,7 +14,7 @@ from celery import Task, shared_task
 from celery.exceptions import SoftTimeLimitExceeded
 from celery.utils.time import get_exponential_backoff_interval
 from django.conf import settings
-from django.db import OperationalError, transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from celery_ops.outbox import OutboxTask
@@ -69,6 +69,8 @@ def deliver_webhook(self: OutboxTask, delivery_id: str) -> None:
     if not settings.SHOP_WEBHOOK_URL:
         delivery.skip("no address")
         return
+    # A receiver may be slow, there are many at once, and PostgreSQL's connections are few.
+    connection.close()
     try:
         status = webhooks.post(settings.SHOP_WEBHOOK_URL, delivery)
     except webhooks.Refused as refusal:

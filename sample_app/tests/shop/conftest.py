@@ -46,7 +46,7 @@ def running_workers(
         }
         workers[name] = Process(name, arguments, environment | variables, tmp_path_factory.mktemp(name))
     for worker in workers.values():
-        worker.until_ready()
+        worker.until_consuming()
     yield workers
     for worker in workers.values():
         worker.signal(signal.SIGTERM)

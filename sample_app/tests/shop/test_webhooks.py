@@ -76,6 +76,7 @@ def test_a_redirect_is_not_followed(workers: dict[str, Process], receiver: Recei
     assert len(receiver.received) == 1
 
 
+@pytest.mark.django_db(transaction=True)
 def test_nobody_listening_waits_for_another_try(delivery: WebhookDelivery, settings: Settings) -> None:
     settings.SHOP_WEBHOOK_URL = f"http://127.0.0.1:{free_port()}/"
     with pytest.raises(webhooks.TryLater):
@@ -84,6 +85,7 @@ def test_nobody_listening_waits_for_another_try(delivery: WebhookDelivery, setti
     assert (delivery.state, delivery.attempts, delivery.reason) == (State.WAITING, 1, "no answer: ConnectionError")
 
 
+@pytest.mark.django_db(transaction=True)
 def test_the_last_try_fails_for_good(delivery: WebhookDelivery, settings: Settings) -> None:
     settings.SHOP_WEBHOOK_URL = f"http://127.0.0.1:{free_port()}/"
     result = tasks.deliver_webhook.apply([str(delivery.pk)], retries=tasks.deliver_webhook.max_retries)
@@ -99,12 +101,15 @@ def test_without_an_address_it_is_skipped(delivery: WebhookDelivery, settings: S
     assert (delivery.state, delivery.attempts, delivery.reason) == (State.SKIPPED, 0, "no address")
 
 
-def test_slow_receivers_are_waited_for_at_once_and_leave_no_connection_behind(
+def test_slow_receivers_are_waited_for_at_once_and_hold_no_connection(
     workers: dict[str, Process], receiver: Receiver, backends: Callable[..., list[int]]
 ) -> None:
-    all_here = threading.Barrier(12, timeout=30)
-    receiver.before_answer = all_here.wait
+    all_may_go = threading.Barrier(13, timeout=30)
+    receiver.before_answer = all_may_go.wait
     send_deliveries(12)
+    until(lambda: all_may_go.n_waiting == 12, why="12 messages wait for their answer")
+    until(lambda: len(backends("io")) < 12, why="they wait without a connection each")
+    all_may_go.wait()
     until(lambda: WebhookDelivery.objects.filter(state=State.DELIVERED).count() == 12, why="12 delivered")
     until(lambda: not backends("io"), why="the greenlets' connections are closed")
 
