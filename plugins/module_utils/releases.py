@@ -115,8 +115,9 @@ class Manage:
             *("--quiet", "--wait", "--pipe", "--collect", f"--unit={unit}"),
             *(f"--property={name}={value}" for name, value in properties.items()),
             *(f"--property=LoadCredential={name}:{path}" for name, path in credentials.items()),
-            *(f"--setenv={name}={value}" for name, value in environment.items()),
             "--",
+            # EnvironmentFile= would win over --setenv=.
+            *("/usr/bin/env", *(f"{name}={value}" for name, value in environment.items())),
             *(str(release / "venv/bin/python"), "manage.py", *arguments),
         ]
 
