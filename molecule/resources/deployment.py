@@ -83,7 +83,9 @@ class Server:
 
     def python(self, script: Path, question: Any) -> Any:
         """What a script of this folder answers there, JSON in and JSON out."""
-        return json.loads(self.run("python3", "-c", script.read_text(), stdin=json.dumps(question)))
+        done = self.attempt("python3", "-c", script.read_text(), stdin=json.dumps(question))
+        assert done.returncode == 0, f"{script.name} on {self}: {done.stderr}"
+        return json.loads(done.stdout)
 
     def property(self, unit: str, name: str) -> str:
         return self.run("systemctl", "show", "--property", name, "--value", unit).strip()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from resources.deployment import Deployment, wait_for
 
 HANDSHAKE = Path(__file__).parents[2] / "handshake.py"
 FORBIDDEN = ["KEYS *", "SCAN 0", "CONFIG GET *", "FLUSHALL", "FLUSHDB", "ACL LIST", "CLIENT LIST", "MONITOR", "SAVE"]
-FORBIDDEN += ["DEBUG SLEEP 0", "SHUTDOWN", "EVAL return-1 0"]
+FORBIDDEN += ["SHUTDOWN", "EVAL return-1 0"]
 USERS = ["web", "worker", "beat", "flower", "status"]
 
 every_user = pytest.mark.parametrize("user", USERS)
@@ -69,20 +68,20 @@ def test_redis_refuses_writes_rather_than_forgetting_messages(deployment: Deploy
 
 
 def test_what_redis_was_given_outlives_its_kill(deployment: Deployment) -> None:
-    key = "shop:test-of-the-append-only-file"
-    assert as_user(deployment, "web", ["SET", key, "kept"]) == ["OK"]
+    alone, together = (f"shop:celery-task-meta-test-{name}" for name in ("alone", "together"))
+    # Messages are taken in transactions, and those have been lost on their own (redis/redis issue 14541).
+    writes = [["SET", alone, "kept"], ["MULTI"], ["SET", together, "kept"], ["EXEC"]]
+    assert as_user(deployment, "web", *writes) == ["OK", "OK", "QUEUED", ["OK"]]
     wait_for(
-        "Redis has written the key to the disk",
+        "Redis has given the writes to the disk",
         lambda: "aof_pending_bio_fsync:0" in as_user(deployment, "status", ["INFO", "persistence"])[0],
     )
     server, unit = deployment.first("redis"), f"{deployment.app}-redis.service"
     before = server.property(unit, "MainPID")
-    appended = re.search(r"aof_enabled:1", as_user(deployment, "status", ["INFO", "persistence"])[0])
-    assert appended, "the append-only file is off"
-    server.run("sync")
     server.run("systemctl", "kill", "--signal=SIGKILL", unit)
     wait_for(
         "systemd starts Redis again",
         lambda: server.property(unit, "MainPID") not in (before, "0") and server.is_active(unit),
     )
-    assert as_user(deployment, "web", ["GET", key], ["DEL", key]) == ["kept", "1"]
+    assert as_user(deployment, "web", ["GET", alone], ["GET", together]) == ["kept", "kept"]
+    as_user(deployment, "web", ["DEL", alone, together])
