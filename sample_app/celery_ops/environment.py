@@ -41,7 +41,9 @@ def secret(name: str, default: str = "") -> str:
 def required_secret(name: str, remedy: str) -> str:
     if value := secret(name):
         return value
-    raise ImproperlyConfigured(f"{name}: neither the variable nor the file $CREDENTIALS_DIRECTORY/{name} is set; {remedy}")
+    raise ImproperlyConfigured(
+        f"{name}: neither the variable nor the file $CREDENTIALS_DIRECTORY/{name} is set; {remedy}"
+    )
 
 
 def flag(name: str, default: bool = False) -> bool:
@@ -73,7 +75,9 @@ def json_object(name: str) -> dict[str, Any]:
     except ValueError as error:
         raise ImproperlyConfigured(f'{name}: not JSON ({error}); write an object such as {{"task": "queue"}}') from None
     if not isinstance(parsed, dict):
-        raise ImproperlyConfigured(f'{name}: a JSON {type(parsed).__name__}; write an object such as {{"task": "queue"}}')
+        raise ImproperlyConfigured(
+            f'{name}: a JSON {type(parsed).__name__}; write an object such as {{"task": "queue"}}'
+        )
     return parsed
 
 
@@ -86,7 +90,9 @@ def readable_file(name: str) -> str:
         with Path(path).open("rb"):
             return path
     except OSError as error:
-        raise ImproperlyConfigured(f"{name}: {path} cannot be read ({error.strerror}); name a PEM file that can") from None
+        raise ImproperlyConfigured(
+            f"{name}: {path} cannot be read ({error.strerror}); name a PEM file that can"
+        ) from None
 
 
 def url(name: str, schemes: tuple[str, ...], value: str) -> SplitResult:

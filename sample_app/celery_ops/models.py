@@ -1,29 +1,50 @@
 from __future__ import annotations
 
 from django.db import models
+from django.db.models.functions import Now
 
 
 class BeatLease(models.Model):
-    """The one row whose holder may send periodic tasks; times are the database's clock."""
+    """Who may send periodic tasks, and until when by the database's clock."""
 
     name = models.CharField(max_length=64, primary_key=True)
     holder = models.CharField(max_length=255, blank=True)
     expires_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.holder or 'free'}"
+        return f"{self.name}: {self.holder or 'nobody'}"
 
 
 class OutboxMessage(models.Model):
-    """A task that was published inside a database transaction; `id` is the task's id."""
+    """A task published inside a database transaction; `id` is the task's id. All times are the database's clock.
 
-    id = models.CharField(max_length=64, primary_key=True)
+    Open until `acknowledged_at`, when `state` says how the task ended.
+    """
+
+    id = models.CharField(max_length=255, primary_key=True)
     task = models.CharField(max_length=255)
     args = models.JSONField(default=list)
     kwargs = models.JSONField(default=dict)
     options = models.JSONField(default=dict)
-    created_at = models.DateTimeField(auto_now_add=True)
+    queue = models.CharField(max_length=255)
+    created_at = models.DateTimeField(db_default=Now())
+    sent_at = models.DateTimeField(null=True, help_text="Empty while the broker has not got the message.")
+    sends = models.PositiveIntegerField(default=0, help_text="How often the sweep sent it again.")
+    next_send_at = models.DateTimeField(help_text="When the sweep looks at it, unless it ended before.")
+    retries = models.PositiveIntegerField(default=0)
+    runs = models.PositiveIntegerField(default=0, help_text="Runs in a row that ended without an outcome.")
+    started_at = models.DateTimeField(null=True)
+    holder = models.CharField(max_length=255, blank=True, help_text="The run that works on it, or did last.")
+    leased_until = models.DateTimeField(null=True, help_text="No other run may start before this.")
     acknowledged_at = models.DateTimeField(null=True)
+    state = models.CharField(max_length=16, blank=True)
+
+    class Meta:
+        indexes = (
+            models.Index("next_send_at", name="outbox_open", condition=models.Q(acknowledged_at=None)),
+            models.Index("queue", "sent_at", name="outbox_started", condition=models.Q(started_at__isnull=False)),
+            models.Index("acknowledged_at", name="outbox_done", condition=models.Q(acknowledged_at__isnull=False)),
+        )
 
     def __str__(self) -> str:
         return f"{self.task}[{self.id}]"

@@ -95,7 +95,7 @@ def worker_arguments(
         f"--pool={pool}",
         f"--concurrency={concurrency}",
         f"--queues={queues}",
-        "--include=tests.celery_ops.gate",
+        "--include=tests.celery_ops.tasks",
         "--loglevel=INFO",
         "--without-mingle",
         *arguments,

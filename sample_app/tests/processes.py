@@ -81,12 +81,5 @@ class Process:
         self.process.wait(10)
 
     def close(self) -> None:
-        if self.is_running:
-            self.signal(signal.SIGCONT)
-            self.signal(signal.SIGTERM)
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                pass
         self.kill()
         self._log.close()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.celery_ops.gate import Gate
+from tests.gate import Gate
 
 
 @pytest.fixture

@@ -7,10 +7,12 @@ import time
 from collections.abc import Callable
 
 from config.celery import app
-from tests.celery_ops.gate import Gate, wait_at_gate
+from tests.celery_ops.tasks import wait_at_gate
+from tests.gate import Gate
 from tests.processes import Process
 from tests.services import Services
 from tests.waiting import until
+
 
 def is_newer_than(process: Process, moment: float) -> bool:
     return (process.heartbeat or {"time": 0})["time"] > moment

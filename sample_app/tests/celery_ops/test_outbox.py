@@ -1,0 +1,355 @@
+"""The outbox with a real broker, database and worker: nothing lost, one effect each."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group
+from django.db import connection, transaction
+from django.utils import timezone
+
+from celery_ops import outbox
+from celery_ops.models import OutboxMessage
+from config.celery import app
+from tests.celery_ops.tasks import always_retry, effect, effect_in_database, rejected, typed
+from tests.gate import Gate
+from tests.processes import Process
+from tests.services import PREFIX, Services
+from tests.waiting import until
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("empty_redis")]
+
+LONG_AGO = timedelta(hours=-2)
+
+
+@pytest.fixture(autouse=True)
+def _forget_that_the_broker_was_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "broker_is_away_until", 0.0)
+
+
+def row(task_id: str) -> OutboxMessage:
+    return OutboxMessage.objects.get(pk=task_id)
+
+
+def state_of(task_id: str) -> str:
+    return row(task_id).state
+
+
+def make_due(task_id: str, **changes: Any) -> None:
+    """Turns the clock of a row forward, past its pause and past a lease that nobody renews."""
+    OutboxMessage.objects.filter(pk=task_id).update(next_send_at=timezone.now() + LONG_AGO, **changes)
+
+
+def messages_in(services: Services, queue: str = "celery") -> int:
+    with services.redis.client() as client:
+        return int(client.llen(f"{PREFIX}{queue}"))
+
+
+def lose_messages(services: Services) -> None:
+    with services.redis.client() as client:
+        client.delete(f"{PREFIX}celery", f"{PREFIX}unacked", f"{PREFIX}unacked_index")
+
+
+# --- publishing -------------------------------------------------------------------------------------------------
+
+
+def test_a_rollback_publishes_nothing(services: Services, gate: Gate) -> None:
+    with transaction.atomic():
+        effect.delay_on_commit(str(gate.path))
+        transaction.set_rollback(True)
+    assert not OutboxMessage.objects.exists()
+    assert messages_in(services) == 0
+
+
+def test_nothing_is_sent_before_the_commit(services: Services, gate: Gate) -> None:
+    with transaction.atomic():
+        task_id = effect.delay_on_commit(str(gate.path))
+        assert messages_in(services) == 0
+    assert messages_in(services) == 1
+    assert row(task_id).queue == "celery"
+
+
+def test_a_broker_that_is_down_does_not_fail_the_request_and_the_sweep_sends(
+    services: Services, gate: Gate, start_worker: Callable[..., Process]
+) -> None:
+    services.redis.stop()
+    try:
+        with transaction.atomic():
+            ids = [effect.delay_on_commit(str(gate.open()), str(number)) for number in range(20)]
+        assert outbox.sweep()["sent"] == 0
+    finally:
+        services.redis.start()
+    assert outbox.sweep()["sent"] == 20
+    assert messages_in(services) == 20
+    start_worker()
+    until(lambda: all(state_of(task_id) == "SUCCESS" for task_id in ids))
+    assert sorted(gate.effects) == sorted(str(number) for number in range(20))
+
+
+def test_arguments_arrive_with_their_types(gate: Gate, worker: Process) -> None:
+    task_id = typed.delay_on_commit(str(gate.path), at=timezone.now(), price=Decimal("1.10"), key=uuid.uuid4())
+    until(lambda: state_of(task_id) == "SUCCESS")
+    assert gate.effects == ["at=datetime price=Decimal key=UUID"]
+
+
+@pytest.mark.parametrize(("arguments", "error"), [((object(),), "JSON"), ((), "missing"), ((1, 2, 3), "takes")])
+def test_arguments_that_no_run_could_take_are_refused_at_once(arguments: Any, error: str) -> None:
+    with pytest.raises(TypeError, match=error):
+        effect.delay_on_commit(*arguments)
+    assert not OutboxMessage.objects.exists()
+
+
+def test_a_message_that_cannot_be_sent_does_not_keep_the_others_back(services: Services, gate: Gate) -> None:
+    bad, good = (effect.delay_on_commit(str(gate.path)) for _ in range(2))
+    lose_messages(services)
+    make_due(bad, args=[], sent_at=None)
+    make_due(good)
+    outbox.sweep()
+    assert messages_in(services) == 1
+    assert row(bad).next_send_at > timezone.now()
+
+
+# --- running ----------------------------------------------------------------------------------------------------
+
+
+def test_states_of_ends(gate: Gate, start_worker: Callable[..., Process]) -> None:
+    worker = start_worker(arguments=("--time-limit=3",))
+    success = effect.delay_on_commit(str(gate.open()))
+    until(lambda: state_of(success) == "SUCCESS")
+    retried = always_retry.delay_on_commit(str(gate.path))
+    refused = rejected.delay_on_commit()
+    expired = effect.apply_async_on_commit((str(gate.path),), expires=timezone.now() - timedelta(seconds=1))
+    until(lambda: state_of(retried) == "FAILURE")
+    assert gate.effects == ["", "0", "1", "2"]
+    assert row(retried).retries == 2
+    until(lambda: state_of(refused) == "REJECTED")
+    until(lambda: state_of(expired) == "REVOKED")
+    gate.close()
+    limited = effect.delay_on_commit(str(gate.path))
+    until(lambda: state_of(limited) == "FAILURE")
+    revoked = effect.apply_async_on_commit((str(gate.path),), countdown=3)
+    app.control.revoke(revoked, destination=["worker@localhost"])
+    until(lambda: state_of(revoked) == "REVOKED")
+    assert worker.is_running
+    assert not OutboxMessage.objects.filter(acknowledged_at=None).exists()
+
+
+def test_copies_take_effect_once(gate: Gate, worker: Process) -> None:
+    task_id = effect.delay_on_commit(str(gate.path))
+    until(lambda: len(gate.arrivals) == 1)
+    outbox.send(app, row(task_id))
+    until(lambda: f"A copy of task {task_id} is dropped" in worker.log)
+    gate.open()
+    until(lambda: state_of(task_id) == "SUCCESS")
+    outbox.send(app, row(task_id))
+    until(lambda: "it ended before as SUCCESS" in worker.log)
+    assert gate.effects == [""]
+
+
+def test_a_run_that_lost_its_lease_is_rolled_back(gate: Gate, worker: Process) -> None:
+    task_id = effect_in_database.delay_on_commit(str(gate.path))
+    until(lambda: gate.arrivals)
+    OutboxMessage.objects.filter(pk=task_id).update(holder="another", leased_until=timezone.now() + LONG_AGO)
+    gate.open()
+    until(lambda: "lost its lease" in worker.log)
+    assert not Group.objects.exists()
+    make_due(task_id)
+    assert outbox.sweep()["sent"] == 1
+    until(lambda: state_of(task_id) == "SUCCESS")
+    assert Group.objects.count() == 1
+
+
+def test_a_broken_connection_to_the_broker_costs_no_second_effect(
+    services: Services, gate: Gate, worker: Process
+) -> None:
+    task_id = effect.delay_on_commit(str(gate.path))
+    until(lambda: gate.arrivals)
+    with services.redis.client() as client:
+        client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    until(lambda: "Connection to broker lost" in worker.log)
+    worker.until_consuming()
+    gate.open()
+    until(lambda: state_of(task_id) == "SUCCESS")
+    assert gate.effects == [""]
+
+
+# --- what is lost -----------------------------------------------------------------------------------------------
+
+
+def test_a_message_that_the_broker_lost_is_sent_again(services: Services, gate: Gate, worker: Process) -> None:
+    worker.stop()
+    task_id = effect.delay_on_commit(str(gate.open()))
+    lose_messages(services)
+    assert outbox.sweep()["sent"] == 0, "its pause is not over"
+    make_due(task_id)
+    assert outbox.sweep()["sent"] == 1
+    assert outbox.sweep()["sent"] == 0
+    assert row(task_id).sends == 1
+    assert messages_in(services) == 1
+
+
+def test_a_message_that_waits_in_a_long_queue_is_left_alone(services: Services, gate: Gate) -> None:
+    ids = [effect.delay_on_commit(str(gate.path)) for _ in range(3)]
+    for task_id in ids:
+        make_due(task_id)
+    assert outbox.sweep()["sent"] == 0
+    assert messages_in(services) == 3
+    make_due(ids[2], started_at=timezone.now(), leased_until=timezone.now() + timedelta(minutes=1))
+    assert outbox.sweep()["sent"] == 0, "the others are due later"
+    make_due(ids[0])
+    assert outbox.sweep()["sent"] == 1, "a newer one has overtaken it"
+
+
+def test_a_broker_that_forgot_everything_gets_everything_again(services: Services, gate: Gate) -> None:
+    with transaction.atomic():
+        for _ in range(250):
+            effect.delay_on_commit(str(gate.path))
+    lose_messages(services)
+    OutboxMessage.objects.update(next_send_at=timezone.now() + LONG_AGO)
+    assert outbox.sweep()["sent"] == 250
+    assert messages_in(services) == 250
+
+
+def test_two_sweeps_at_once_send_each_message_once(services: Services, gate: Gate) -> None:
+    with transaction.atomic():
+        for _ in range(150):
+            effect.delay_on_commit(str(gate.path))
+    lose_messages(services)
+    OutboxMessage.objects.update(next_send_at=timezone.now() + LONG_AGO, sent_at=None)
+
+    def sweep() -> None:
+        outbox.sweep()
+        connection.close()
+
+    sweeps = [threading.Thread(target=sweep) for _ in range(2)]
+    for thread in sweeps:
+        thread.start()
+    for thread in sweeps:
+        thread.join()
+    outbox.sweep()
+    assert messages_in(services) == 150
+
+
+def test_an_expired_message_is_not_sent_again(services: Services, gate: Gate) -> None:
+    task_id = effect.apply_async_on_commit((str(gate.path),), expires=60)
+    lose_messages(services)
+    options = row(task_id).options | {"expires": (timezone.now() + LONG_AGO).isoformat()}
+    make_due(task_id, options=options)
+    assert outbox.sweep()["sent"] == 0
+    assert state_of(task_id) == "EXPIRED"
+
+
+def test_ended_rows_are_forgotten_after_a_day(gate: Gate) -> None:
+    old, young, waiting = (effect.delay_on_commit(str(gate.path)) for _ in range(3))
+    outbox.acknowledge(young, "SUCCESS")
+    OutboxMessage.objects.filter(pk=old).update(acknowledged_at=timezone.now() - timedelta(days=2), state="SUCCESS")
+    assert outbox.sweep()["forgotten"] == 1
+    assert set(OutboxMessage.objects.values_list("pk", flat=True)) == {young, waiting}
+
+
+# --- what is killed ---------------------------------------------------------------------------------------------
+
+
+def test_a_killed_host_costs_no_task(gate: Gate, start_worker: Callable[..., Process]) -> None:
+    first = start_worker("first")
+    task_id = effect.delay_on_commit(str(gate.path))
+    until(lambda: gate.arrivals)
+    first.kill()
+    second = start_worker("second")
+    make_due(task_id)
+    assert outbox.sweep()["sent"] == 0, "the lease is not over"
+    make_due(task_id, leased_until=timezone.now() + LONG_AGO)
+    assert outbox.sweep()["sent"] == 1
+    gate.open()
+    until(lambda: state_of(task_id) == "SUCCESS")
+    assert len(gate.arrivals) == 2
+    assert gate.effects == [""]
+    assert second.is_running
+
+
+def child_of(worker: Process) -> int:
+    """The child process whose turn it is, in a pool of one."""
+    children = [
+        int(line.split()[0]) for line in os.popen(f"ps --no-headers -o pid --ppid {worker.pid}").read().splitlines()
+    ]
+    assert len(children) == 1, children
+    return children[0]
+
+
+def test_a_killed_child_process_costs_no_task(gate: Gate, start_worker: Callable[..., Process]) -> None:
+    worker = start_worker(concurrency=1)
+    task_id = effect.delay_on_commit(str(gate.path))
+    until(lambda: gate.arrivals)
+    os.kill(child_of(worker), signal.SIGKILL)
+    until(lambda: len(gate.arrivals) == 2, why="the retry starts")
+    gate.open()
+    until(lambda: state_of(task_id) == "SUCCESS")
+    assert gate.effects == [""]
+    assert gate.arrivals == ["0", "1"]
+
+
+def test_a_task_that_kills_each_process_is_given_up(gate: Gate, worker: Process) -> None:
+    task_id = effect.delay_on_commit(str(gate.path))
+    until(lambda: gate.arrivals)
+    make_due(task_id, runs=outbox.RUNS_WITHOUT_OUTCOME, leased_until=timezone.now() + LONG_AGO)
+    outbox.send(app, row(task_id))
+    until(lambda: state_of(task_id) == "FAILURE")
+    assert "ended without an outcome" in worker.log
+
+
+@pytest.mark.parametrize("pool", ["prefork", "gevent"])
+def test_a_cold_stop_hands_the_task_to_another_worker(
+    services: Services, gate: Gate, start_worker: Callable[..., Process], pool: str
+) -> None:
+    first = start_worker("first", pool=pool)
+    task_id = effect.delay_on_commit(str(gate.path))
+    until(lambda: gate.arrivals)
+    first.signal(signal.SIGTERM)
+    until(lambda: "Warm shutdown" in first.log)
+    first.signal(signal.SIGQUIT)
+    first.process.wait(30)
+    assert row(task_id).leased_until is None
+    if pool == "gevent":
+        # Celery acknowledges the message of a greenlet that it killed (celery/concurrency/gevent.py, killable_target).
+        assert messages_in(services) == 0
+        make_due(task_id)
+        assert outbox.sweep()["sent"] == 1
+    start_worker("second", pool=pool)
+    gate.open()
+    until(lambda: state_of(task_id) == "SUCCESS")
+    assert gate.effects == [""]
+
+
+def test_a_lease_is_renewed_while_its_run_works(gate: Gate, worker: Process) -> None:
+    task_id = effect.delay_on_commit(str(gate.path))
+    until(lambda: gate.arrivals)
+    first = row(task_id).leased_until
+    assert first
+    until(lambda: (row(task_id).leased_until or first) > first, seconds=30)
+    gate.open()
+    until(lambda: state_of(task_id) == "SUCCESS")
+
+
+def test_a_task_waits_in_its_queue_while_the_database_is_away(services: Services, gate: Gate, worker: Process) -> None:
+    task_id = effect.delay_on_commit(str(gate.open()))
+    until(lambda: state_of(task_id) == "SUCCESS")
+    with transaction.atomic():
+        OutboxMessage.objects.filter(pk=task_id).update(acknowledged_at=None, state="", leased_until=None)
+    message = row(task_id)
+    services.postgresql.stop()
+    try:
+        outbox.send(app, message)
+        until(lambda: "goes back to its queue" in worker.log)
+    finally:
+        services.postgresql.start()
+        connection.close()
+    until(lambda: state_of(task_id) == "SUCCESS")
+    assert gate.effects == ["", ""]
