@@ -1,0 +1,79 @@
+"""What a host of the inventory should run, and what to ask it. Pure: nothing is connected to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+COMPONENTS = ("redis", "postgresql", "web", "worker", "beat", "flower")
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the description places on one host."""
+
+    host: str
+    components: tuple[str, ...]
+    pools: tuple[str, ...]
+
+    def units(self, app: str) -> list[str]:
+        units = {
+            "redis": [f"{app}-redis.service"],
+            "web": [f"{app}-web.service", f"{app}-web.socket", "nginx.service"],
+            "worker": [worker_unit(app, pool) for pool in self.pools],
+            "beat": [f"{app}-beat.service"],
+            "flower": [f"{app}-flower.service"],
+        }
+        return [unit for component in self.components for unit in units.get(component, [])]
+
+
+def worker_unit(app: str, pool: str) -> str:
+    return f"{app}-worker@{pool}.service"
+
+
+def expected_on(host: str, stack: Mapping[str, Any], groups: Mapping[str, Iterable[str]]) -> Expected:
+    switched_off = {name for name in ("web", "beat", "flower") if not stack[name]["enabled"]}
+    if stack["database"]["kind"] != "embedded":
+        switched_off.add("postgresql")
+    components = tuple(name for name in COMPONENTS if host in groups.get(name, ()) and name not in switched_off)
+    return Expected(host, components, pools_on(host, stack, groups) if "worker" in components else ())
+
+
+def pools_on(host: str, stack: Mapping[str, Any], groups: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
+    """As the role `worker` places them: on the pool's group or host, else on every worker."""
+    return tuple(
+        name
+        for name, pool in stack["pools"].items()
+        if not pool["servers"]["hosts"] or host in groups.get(pool["servers"]["hosts"], [pool["servers"]["hosts"]])
+    )
+
+
+def queues_of(stack: Mapping[str, Any]) -> list[str]:
+    consumed = [queue for pool in stack["pools"].values() for queue in pool["queues"]]
+    filled = [stack["app"]["default_queue"], *stack["app"]["routes"].values(), *stack["app"]["queues"]]
+    return list(dict.fromkeys([*consumed, *filled]))
+
+
+def questions(expected: Expected, stack: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of the module component_status."""
+    app = stack["app"]["name"]
+    asked: dict[str, Any] = {"app": app, "units": expected.units(app), "heartbeats": {}, "pages": {}}
+    for pool in expected.pools:
+        asked["heartbeats"][worker_unit(app, pool)] = f"/run/{app}-worker-{pool}/heartbeat"
+    if "beat" in expected.components:
+        asked["heartbeats"][f"{app}-beat.service"] = f"/run/{app}-beat/heartbeat"
+    if "web" in expected.components:
+        port = stack["web"]["servers"]["https_port"]
+        asked["pages"]["web"] = {"port": port, "path": "/readyz", "certificate": ""}
+    if "flower" in expected.components:
+        asked["pages"]["flower"] = {
+            "port": stack["flower"]["port"],
+            "path": "/flower/healthcheck",
+            "certificate": "flower",
+        }
+    if "redis" in expected.components:
+        asked["broker"] = {"port": stack["broker"]["port"], "queues": queues_of(stack)}
+    if "postgresql" in expected.components:
+        asked["database"] = True
+    return asked
