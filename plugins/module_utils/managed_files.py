@@ -70,7 +70,7 @@ def remove(path: Path, top: Path) -> None:
 
 
 def _folders(folder: Folder) -> Iterable[Path]:
-    below = {parent for name in folder.files for parent in Path(name).parents if parent != Path(".")}
+    below = {parent for name in folder.files for parent in Path(name).parents if parent != Path()}
     return [folder.path, *(folder.path / path for path in sorted(below))]
 
 
@@ -116,7 +116,7 @@ def _write(path: Path, content: str, mode: int) -> None:
             file.flush()
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
-        os.replace(name, path)
+        Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise

@@ -36,7 +36,7 @@ class Releases:
     def current(self) -> str | None:
         """The version that `current` links to."""
         try:
-            return Path(os.readlink(self.root / "current")).name
+            return (self.root / "current").readlink().name
         except OSError:
             return None
 
@@ -59,7 +59,7 @@ class Releases:
         found = set()
         for link in Path("/proc").glob("[0-9]*/cwd"):
             try:
-                path = Path(os.readlink(link))
+                path = link.readlink()
             except OSError:
                 continue
             if path.is_relative_to(self.folder.resolve()) and path != self.folder.resolve():
@@ -73,7 +73,7 @@ class Releases:
         link = self.root / ".current.new"
         link.unlink(missing_ok=True)
         link.symlink_to(Path("releases") / version)
-        os.replace(link, self.root / "current")
+        link.replace(self.root / "current")
 
     def prune(self, versions: Sequence[str]) -> None:
         for version in versions:
@@ -154,8 +154,10 @@ def _install(release: Path, certificates: Path | None) -> None:
     trusted = {"PIP_CERT": str(certificates)} if certificates else {}
     run(["python3", "-m", "venv", str(release / "venv")], "python3 -m venv")
     run(
-        [python, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
-        + ["--requirement", str(release / "app/requirements.txt")],
+        [
+            *(python, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"),
+            *("--requirement", str(release / "app/requirements.txt")),
+        ],
         "pip install",
         cwd=release / "app",
         environment=trusted,

@@ -259,4 +259,3 @@ class Systemd:
             f"{service.unit} {wanted} ({state.active}, result {state.result}, {state.restarts} restarts; waited up to "
             f"{seconds:.0f} s). Its last lines:\n{self.last_lines(service.unit)}"
         )
-
