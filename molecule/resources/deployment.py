@@ -241,7 +241,7 @@ class Deployment:
             f"--property=LoadCredential=CELERY_TLS_KEY:/etc/{app}/pki/web.key",
             "sh",
             "-c",
-            "export PGSSLKEY=$CREDENTIALS_DIRECTORY/CELERY_TLS_KEY CELERY_TLS_KEY=$PGSSLKEY;"
+            "export PGSSLKEY=$CREDENTIALS_DIRECTORY/CELERY_TLS_KEY; export CELERY_TLS_KEY=$PGSSLKEY;"
             f" exec /usr/local/lib/{app}/in-release /srv/{app}/current python -",
             stdin=script,
         )

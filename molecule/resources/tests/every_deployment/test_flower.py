@@ -9,6 +9,8 @@ import pytest
 from demo import Shop
 from resources.deployment import Deployment, wait_for
 
+# Files of the package, and the pages of a login by OAuth.
+SHOW_NOTHING = ("/static", "/login", "/logout")
 OPEN_IN_FLOWER = ("healthcheck", "metrics")
 PATHS_OF_FLOWER = """
 import json
@@ -30,8 +32,7 @@ def paths(deployment: Deployment) -> list[str]:
         f"/usr/local/lib/{app}/in-release", f"/srv/{app}/current", "python", "-B", "-", stdin=PATHS_OF_FLOWER
     )
     patterns: list[str] = json.loads(listed.splitlines()[-1])
-    paths = [re.sub(r"\([^)]*\)\??|\$$|^\^", "x", pattern).strip("x").replace(r"\.", ".") for pattern in patterns]
-    return [path for path in paths if path.startswith("/")]
+    return [re.sub(r"\([^)]*\)\??", "x", pattern.removesuffix("$")) for pattern in patterns if pattern.startswith("/")]
 
 
 def test_the_source_of_flower_lists_its_api(paths: list[str]) -> None:
@@ -39,15 +40,18 @@ def test_the_source_of_flower_lists_its_api(paths: list[str]) -> None:
 
 
 def test_without_a_login_every_page_and_every_api_path_answers_401(shop: Shop, paths: list[str]) -> None:
-    answers = {}
+    open_to_all = {}
     for path in paths:
-        if path.startswith("/static") or path.strip("/") in OPEN_IN_FLOWER:
+        if path.startswith(SHOW_NOTHING) or path.strip("/") in OPEN_IN_FLOWER:
             continue
-        for method in ("GET", "POST"):
-            answer = shop.session.request(method, f"{shop.root}/flower{path}", allow_redirects=False, timeout=30)
-            answers[f"{method} {path}"] = answer.status_code
-    assert {request: status for request, status in answers.items() if status != 401} == {}
-    assert len(answers) >= 40
+        statuses = {
+            shop.session.request(method, f"{shop.root}/flower{path}", allow_redirects=False, timeout=30).status_code
+            for method in ("GET", "POST")
+        }
+        # 405: the handler does not know the method.
+        if not {401} <= statuses <= {401, 405}:
+            open_to_all[path] = statuses
+    assert open_to_all == {}
 
 
 def test_a_wrong_password_is_refused(shop: Shop) -> None:
@@ -62,21 +66,23 @@ def test_pages_that_flower_never_guards_are_not_served(shop: Shop, path: str) ->
         assert shop.session.get(f"{shop.root}/flower/{path}{ending}", timeout=30).status_code == 404
 
 
-def test_flower_itself_answers_only_holders_of_a_certificate(deployment: Deployment) -> None:
-    server = deployment.first("flower")
-    answer = server.attempt("python3", "-c", PLAIN_VISIT)
-    assert answer.stdout.strip() == "refused", answer.stdout + answer.stderr
-
-
-PLAIN_VISIT = """
-import ssl, urllib.request
-context = ssl.create_default_context()
-context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+VISIT = """
+import ssl, sys, urllib.request
+context = ssl.create_default_context(cafile="/etc/shop/pki/ca.crt")
+if len(sys.argv) > 1:
+    context.load_cert_chain(*sys.argv[1:])
 try:
     print(urllib.request.urlopen("https://localhost:5555/flower/healthcheck", context=context).status)
 except OSError as error:
-    print("refused" if "certificate" in str(error).lower() else error)
+    print("refused" if any(isinstance(e, ssl.SSLError) for e in (error, getattr(error, "reason", 0))) else repr(error))
 """
+
+
+def test_flower_itself_answers_only_holders_of_a_certificate(deployment: Deployment) -> None:
+    server = deployment.first("flower")
+    pair = [f"/etc/{deployment.app}/pki/flower.{end}" for end in ("crt", "key")]
+    assert server.run("python3", "-c", VISIT, *pair).strip() == "200"
+    assert server.run("python3", "-c", VISIT).strip() == "refused"
 
 
 def test_with_the_login_flower_shows_every_worker(shop: Shop, deployment: Deployment) -> None:
