@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from ansible_collections.stalk.celery.plugins.module_utils.managed_files import Folder, converge
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_files_and_folders_get_their_modes_and_a_second_run_changes_nothing(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "credentials", {"web/KEY": "secret"}, mode=0o700, file_mode=0o600)
+    first = converge(folder, dry=False)
+    assert first.added == [str(folder.path), str(folder.path / "web"), str(folder.path / "web/KEY")]
+    assert (mode(folder.path / "web"), mode(folder.path / "web/KEY")) == (0o700, 0o600)
+    assert (folder.path / "web/KEY").read_text() == "secret"
+    assert not converge(folder, dry=False)
+
+
+def test_a_dry_run_says_the_same_and_does_nothing(tmp_path: Path) -> None:
+    (tmp_path / "old.env").write_text("a")
+    folder = Folder(tmp_path, {"new.env": "b"}, mode=mode(tmp_path), exactly=("*.env",))
+    dry = converge(folder, dry=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["old.env"]
+    assert (dry.added, dry.removed) == ([str(tmp_path / "new.env")], [str(tmp_path / "old.env")])
+    assert converge(folder, dry=False).paths() == dry.paths()
+
+
+def test_only_what_matches_is_removed_and_the_emptied_folder_with_it(tmp_path: Path) -> None:
+    for name in ("a.d/pool.conf", "b.d/pool.conf", "b.d/by-hand", "c.service"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    converge(Folder(tmp_path, {}, mode=mode(tmp_path), exactly=("?.d/pool.conf",)), dry=False)
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == [
+        "b.d",
+        "b.d/by-hand",
+        "c.service",
+    ]
+
+
+def test_a_wider_mode_is_taken_back(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, {"KEY": "secret"}, mode=mode(tmp_path), file_mode=0o600)
+    converge(folder, dry=False)
+    (tmp_path / "KEY").chmod(0o644)
+    assert converge(folder, dry=False).changed == [str(tmp_path / "KEY")]
+    assert mode(tmp_path / "KEY") == 0o600
+
+
+def test_a_link_is_replaced_and_what_it_pointed_to_stays(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text("kept")
+    (tmp_path / "unit").symlink_to(tmp_path / "elsewhere")
+    converge(Folder(tmp_path, {"unit": "new"}, mode=mode(tmp_path)), dry=False)
+    assert not (tmp_path / "unit").is_symlink()
+    assert (tmp_path / "elsewhere").read_text() == "kept"
+
+
+def test_a_file_that_is_being_read_keeps_its_content(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, {"KEY": "old"}, mode=mode(tmp_path))
+    converge(folder, dry=False)
+    with (tmp_path / "KEY").open() as reader:
+        converge(Folder(tmp_path, {"KEY": "new"}, mode=mode(tmp_path)), dry=False)
+        assert reader.read() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["KEY"]

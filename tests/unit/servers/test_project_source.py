@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+from ansible_collections.stalk.celery.plugins.module_utils.project_source import digest, missing_files, write_archive
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    for name in ("manage.py", "shop/tasks.py", "shop/__pycache__/tasks.pyc", ".git/HEAD", "db.sqlite3"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    (tmp_path / "link").symlink_to("manage.py")
+    return tmp_path
+
+
+def archive(source: Path) -> bytes:
+    target = io.BytesIO()
+    write_archive(source, target)
+    return target.getvalue()
+
+
+def test_archive_holds_the_project_and_nothing_made_from_it(source: Path) -> None:
+    with tarfile.open(fileobj=io.BytesIO(archive(source))) as packed:
+        assert packed.getnames() == ["link", "manage.py", "shop/tasks.py"]
+        assert {(entry.uid, entry.gid, entry.mtime) for entry in packed} == {(0, 0, 0)}
+
+
+def test_same_files_give_the_same_bytes_and_digest_whenever_they_were_written(source: Path) -> None:
+    before = archive(source), digest(source)
+    for path in (source / "manage.py", source / "shop"):
+        os.utime(path, (1, 1))
+    (source / "shop/__pycache__/more.pyc").write_text("")
+    assert (archive(source), digest(source)) == before
+
+
+@pytest.mark.parametrize("change", ["content", "name", "executable", "link"])
+def test_every_difference_changes_the_digest(source: Path, change: str) -> None:
+    before = digest(source)
+    if change == "content":
+        (source / "manage.py").write_text("other")
+    elif change == "name":
+        (source / "manage.py").rename(source / "manage2.py")
+    elif change == "executable":
+        (source / "manage.py").chmod(0o755)
+    else:
+        (source / "link").unlink()
+        (source / "link").symlink_to("shop")
+    assert digest(source) != before
+
+
+def test_what_a_release_needs_is_named(source: Path) -> None:
+    assert missing_files(source) == ["requirements.txt"]

@@ -1,0 +1,121 @@
+"""The scripts that systemd runs on a server, on real processes."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).resolve().parents[3] / "roles" / "app" / "files"
+WORKER = """
+import signal, sys
+def end(signum, frame):
+    print(signal.Signals(signum).name, flush=True)
+    if signal.Signals(signum).name in sys.argv[1:]:
+        sys.exit(0)
+for name in ("SIGTERM", "SIGQUIT"):
+    signal.signal(getattr(signal, name), end)
+print("ready", flush=True)
+while True:
+    signal.pause()
+"""
+
+
+def stop(ends_on: str, seconds: str, signal: str) -> tuple[list[str], int, str]:
+    """What the worker heard, how it ended, and what stop-celery said."""
+    with subprocess.Popen([sys.executable, "-c", WORKER, ends_on], stdout=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout
+        assert worker.stdout.readline() == "ready\n"
+        stopping = subprocess.Popen(
+            [SCRIPTS / "stop-celery", seconds, signal, str(worker.pid)], stdout=subprocess.PIPE, text=True
+        )
+        heard = worker.stdout.read().split()
+        # systemd reaps at once; until then a process that ended still has its number.
+        status = worker.wait()
+        said, _ = stopping.communicate()
+    return heard, status, said
+
+
+def test_a_worker_that_ends_its_tasks_hears_sigterm_alone() -> None:
+    assert stop("SIGTERM", "60", "QUIT") == (["SIGTERM"], 0, "")
+
+
+def test_a_worker_that_does_not_end_hears_the_signal() -> None:
+    heard, status, said = stop("SIGQUIT", "0", "QUIT")
+    assert (heard, status) == (["SIGTERM", "SIGQUIT"], 0)
+    assert "SIGQUIT" in said
+
+
+def test_a_pool_that_must_not_hear_sigquit_is_killed() -> None:
+    heard, status, _ = stop("SIGQUIT", "0", "KILL")
+    assert (heard, status) == (["SIGTERM"], -9)
+
+
+def test_a_worker_that_has_ended_already_is_no_failure() -> None:
+    assert subprocess.run([SCRIPTS / "stop-celery", "60", "QUIT"], check=False).returncode == 0
+
+
+@pytest.fixture
+def systemctl(tmp_path: Path) -> Path:
+    """A systemctl that answers for an active unit and writes down what it is asked to kill."""
+    program = tmp_path / "systemctl"
+    program.write_text(
+        "#!/bin/sh\n"
+        'case "$*" in\n'
+        "*ActiveState*) cat active ;; *ActiveEnterTimestamp*) echo @1000 ;; *MainPID*) cat pid ;;\n"
+        '*) echo "$*" >>asked; echo 2 >pid ;;\n'
+        "esac\n"
+    )
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    (tmp_path / "active").write_text("active\n")
+    (tmp_path / "pid").write_text("1\n")
+    return tmp_path
+
+
+def check_heartbeat(folder: Path) -> str:
+    subprocess.run(
+        [SCRIPTS / "check-heartbeat", "shop-worker@high.service", folder / "heartbeat", "120", "QUIT"],
+        cwd=folder,
+        env={"PATH": f"{folder}:{os.environ['PATH']}"},
+        check=True,
+    )
+    asked = folder / "asked"
+    return asked.read_text() if asked.exists() else ""
+
+
+def test_a_silent_worker_is_ended(systemctl: Path) -> None:
+    assert check_heartbeat(systemctl) == "kill --kill-whom=main --signal=SIGQUIT shop-worker@high.service\n"
+
+
+def test_an_old_heartbeat_is_silence(systemctl: Path) -> None:
+    (systemctl / "heartbeat").touch()
+    os.utime(systemctl / "heartbeat", (1000, 1000))
+    assert "SIGQUIT" in check_heartbeat(systemctl)
+
+
+def test_a_fresh_heartbeat_is_life(systemctl: Path) -> None:
+    (systemctl / "heartbeat").touch()
+    assert check_heartbeat(systemctl) == ""
+
+
+def test_a_worker_that_drains_is_left_alone(systemctl: Path) -> None:
+    (systemctl / "active").write_text("deactivating\n")
+    assert check_heartbeat(systemctl) == ""
+
+
+def test_a_process_stays_in_the_release_it_started_from(tmp_path: Path) -> None:
+    for version in ("v1", "v2"):
+        (tmp_path / version / "app").mkdir(parents=True)
+        (tmp_path / version / "venv/bin").mkdir(parents=True)
+        program = tmp_path / version / "venv/bin/show"
+        program.write_text(f'#!/bin/sh\necho {version} "$@"; pwd -P\n')
+        program.chmod(0o755)
+    (tmp_path / "current").symlink_to("v2")
+    shown = subprocess.run(
+        [SCRIPTS / "in-release", tmp_path / "current", "show", "a b"], capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.splitlines() == ["v2 a b", str((tmp_path / "v2/app").resolve())]

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+from ansible_collections.stalk.celery.plugins.module_utils.services import (
+    Service,
+    State,
+    beats,
+    departed_files,
+    departed_units,
+    newest_change,
+    parse_show,
+    parse_timestamp,
+    plan,
+    unit_files,
+)
+
+SHOWN = """Id=shop-worker@high.service
+LoadState=loaded
+ActiveState=active
+UnitFileState=enabled
+NeedDaemonReload=no
+NRestarts=2
+Result=success
+ActiveEnterTimestamp=Sat 2026-11-21 09:00:01.000000 UTC
+ExecMainStartTimestamp=Sat 2026-11-21 09:00:00.500000 UTC
+
+Id=shop-heartbeat@worker-high.timer
+LoadState=not-found
+ActiveState=inactive
+UnitFileState=
+NeedDaemonReload=no
+ActiveEnterTimestamp=
+"""
+HIGH = "shop-worker@high.service"
+
+
+def running(unit: str = HIGH, **other: object) -> State:
+    values: dict[str, object] = {
+        "unit": unit, "loaded": True, "active": "active", "enabled": True, "stale": False,
+        "restarts": 0, "result": "success", "started": 100.0, "settled": 100.0,
+    }  # fmt: skip
+    return State(**{**values, **other})  # type: ignore[arg-type]
+
+
+def test_what_systemctl_shows_is_understood() -> None:
+    states = parse_show(SHOWN)
+    high = states[HIGH]
+    assert (high.runs, high.enabled, high.restarts) == (True, True, 2)
+    assert high.started == parse_timestamp("Sat 2026-11-21 09:00:00.500000 UTC")
+    assert not states["shop-heartbeat@worker-high.timer"].runs
+
+
+@pytest.mark.parametrize(
+    ("state", "changed", "todo"),
+    [
+        (running(), 99.0, ""),
+        (running(), 101.0, "restart"),
+        (running(stale=True), 99.0, "restart"),
+        (running(active="activating"), 101.0, "restart"),
+        (running(active="deactivating"), 99.0, "start"),
+        (running(active="failed"), 99.0, "start"),
+        (running("shop.target", stale=True), 101.0, ""),
+        (None, 99.0, "start"),
+    ],
+)
+def test_a_unit_older_than_its_configuration_restarts(state: State | None, changed: float, todo: str) -> None:
+    unit = state.unit if state else HIGH
+    states = {state.unit: state} if state else {}
+    work = plan([Service(unit)], states, lambda service: changed, [], files_change=False)
+    assert (work.start, work.restart) == ([unit] if todo == "start" else [], [unit] if todo == "restart" else [])
+
+
+def test_only_the_unit_that_changed_restarts() -> None:
+    units = [Service(HIGH), Service("shop-worker@io.service")]
+    states = {service.unit: running(service.unit) for service in units}
+    work = plan(units, states, lambda service: 101.0 if service.unit == HIGH else 99.0, [], files_change=True)
+    assert work.restart == [HIGH]
+
+
+def test_nothing_to_do_is_no_change() -> None:
+    assert not plan([Service(HIGH)], {HIGH: running()}, lambda service: 99.0, [], files_change=False)
+
+
+def test_replacing_touching_and_removing_are_changes(tmp_path: Path) -> None:
+    (tmp_path / "KEY").write_text("")
+    os.utime(tmp_path / "KEY", (1, 1))
+    assert newest_change([tmp_path / "KEY"]) > time.time() - 60
+    assert newest_change([tmp_path / "absent"]) == 0
+    before = newest_change([tmp_path])
+    (tmp_path / "new").write_text("")
+    while newest_change([tmp_path]) == before:
+        (tmp_path / "new").write_text("more")
+    (tmp_path / "link").symlink_to("KEY")
+    assert newest_change([tmp_path / "link"]) == (tmp_path / "link").lstat().st_ctime
+
+
+def test_definition_of_an_instance_is_its_template_and_drop_ins() -> None:
+    assert [path.name for path in unit_files(HIGH)] == [
+        HIGH, "shop-worker@.service", f"{HIGH}.d", "shop-worker@.service.d",
+    ]  # fmt: skip
+
+
+def test_departed_units_are_stopped_and_templates_are_not_units() -> None:
+    known = [HIGH, "shop-worker@old.service", "shop-worker@.service", "shop-web.service", "other-worker@x.service"]
+    assert departed_units(["shop-worker@*.service"], [HIGH], known) == ["shop-worker@old.service"]
+    assert departed_files(["shop-beat.service"]) == ("shop-beat.service", "shop-beat.service.d/*")
+
+
+@pytest.mark.parametrize(
+    ("age", "content", "expected"),
+    [
+        (0, {"consuming": True}, True),
+        (0, {"consuming": False}, False),
+        (0, {}, False),
+        (3600, {"consuming": True}, False),
+    ],
+)
+def test_a_pool_works_when_its_own_fresh_heartbeat_says_so(
+    tmp_path: Path, age: int, content: dict[str, bool], expected: bool
+) -> None:
+    heartbeat = tmp_path / "heartbeat"
+    heartbeat.write_text(json.dumps({"time": time.time() - age, **content}))
+    assert beats(heartbeat, 0.0, consuming=True) is expected
+    assert not beats(heartbeat, time.time() + 60, consuming=True)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"time": null, "consuming": true}'])
+def test_a_broken_heartbeat_is_none(tmp_path: Path, content: str) -> None:
+    (tmp_path / "heartbeat").write_text(content)
+    assert not beats(tmp_path / "heartbeat", 0.0, consuming=False)
+    assert not beats(tmp_path / "absent", 0.0, consuming=False)
