@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
+import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,13 +14,21 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Folder:
-    """`files` maps a path below the folder to its content; what matches `exactly` and is not in `files` goes."""
+    """`files` maps a path below the folder to its content; what matches `exactly` and is not in `files` goes.
+
+    `validate` maps some of those paths to a command with %s, which refuses a new content before it replaces the old.
+    """
 
     path: Path
     files: Mapping[str, str]
     mode: int = 0o755
     file_mode: int = 0o644
     exactly: tuple[str, ...] = ()
+    validate: Mapping[str, str] = field(default_factory=dict)
+
+
+class ContentRefused(Exception):
+    """What a validating command says of a new content."""
 
 
 @dataclass
@@ -45,7 +55,8 @@ def converge(folder: Folder, *, dry: bool) -> Changes:
     for path in _folders(folder):
         _make_folder(path, folder.mode, changes, dry=dry)
     for name, content in sorted(folder.files.items()):
-        _make_file(folder.path / name, content, folder.file_mode, changes, dry=dry)
+        check = folder.validate.get(name, "")
+        _make_file(folder.path / name, content, folder.file_mode, changes, check, dry=dry)
     for path in surplus(folder):
         changes.record(changes.removed, path, "", "")
         if not dry:
@@ -90,7 +101,7 @@ def _make_folder(path: Path, mode: int, changes: Changes, *, dry: bool) -> None:
             path.chmod(mode)
 
 
-def _make_file(path: Path, content: str, mode: int, changes: Changes, *, dry: bool) -> None:
+def _make_file(path: Path, content: str, mode: int, changes: Changes, check: str, *, dry: bool) -> None:
     try:
         found = path.lstat()
         regular = stat.S_ISREG(found.st_mode)
@@ -104,10 +115,10 @@ def _make_file(path: Path, content: str, mode: int, changes: Changes, *, dry: bo
             return
         changes.record(changes.changed, path, before.decode(errors="replace"), content)
     if not dry:
-        _write(path, content, mode)
+        _write(path, content, mode, check)
 
 
-def _write(path: Path, content: str, mode: int) -> None:
+def _write(path: Path, content: str, mode: int, check: str) -> None:
     """Replaces a file at once: a reader sees the old content or the new one, and nobody else's mode."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -116,7 +127,17 @@ def _write(path: Path, content: str, mode: int) -> None:
             file.flush()
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
+        if check:
+            _validate(path, name, check)
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _validate(path: Path, candidate: str, check: str) -> None:
+    command = [part.replace("%s", candidate) for part in shlex.split(check)]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip()
+        raise ContentRefused(f"{path}: the new content is refused and the old one kept, as {command[0]} says: {said}")

@@ -29,6 +29,11 @@ options:
         description: Patterns below the folder; a file that matches and is not in I(files) is removed.
         type: list
         elements: str
+      validate:
+        description:
+          - Path below the folder to a command that accepts or refuses its new content before that replaces the old;
+            C(%s) stands for the file to check. Folders with such commands come last.
+        type: dict
 author: [Stalk developers]
 attributes:
   check_mode: {support: full}
@@ -54,7 +59,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.stalk.celery.plugins.module_utils.managed_files import Folder, converge
+from ansible_collections.stalk.celery.plugins.module_utils.managed_files import ContentRefused, Folder, converge
 
 
 def folder(path: str, wanted: dict[str, Any]) -> Folder:
@@ -64,7 +69,13 @@ def folder(path: str, wanted: dict[str, Any]) -> Folder:
         int(wanted.get("mode", "0755"), 8),
         int(wanted.get("file_mode", "0644"), 8),
         tuple(wanted.get("exactly") or ()),
+        wanted.get("validate") or {},
     )
+
+
+def validated_last(item: tuple[str, dict[str, Any]]) -> tuple[bool, str]:
+    path, wanted = item
+    return bool(wanted.get("validate")), path
 
 
 def main() -> None:
@@ -72,10 +83,12 @@ def main() -> None:
     try:
         found = [
             converge(folder(path, wanted), dry=module.check_mode)
-            for path, wanted in sorted(module.params["folders"].items())
+            for path, wanted in sorted(module.params["folders"].items(), key=validated_last)
         ]
     except OSError as error:
         module.fail_json(msg=f"{error.filename or 'folders'}: {error.strerror}")
+    except ContentRefused as refused:
+        module.fail_json(msg=str(refused))
     module.exit_json(
         changed=any(found),
         added=[path for changes in found for path in changes.added],
