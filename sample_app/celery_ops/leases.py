@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
-from datetime import timedelta
 
 from celery.utils.log import get_logger
 from django.db import DatabaseError, connection
-from django.db.models import DateTimeField, ExpressionWrapper
-from django.db.models.functions import Now
 
+from celery_ops.database_clock import from_now
 from celery_ops.models import OutboxMessage
 
 LEASE_SECONDS = 30
 
 logger = get_logger(__name__)
-
-
-def from_now(seconds: float) -> ExpressionWrapper:
-    """A moment by the database's clock."""
-    return ExpressionWrapper(Now() + timedelta(seconds=seconds), output_field=DateTimeField())
 
 
 class Keeper:

@@ -8,7 +8,8 @@ class BeatLease(models.Model):
     """Who may send periodic tasks, and until when by the database's clock."""
 
     name = models.CharField(max_length=64, primary_key=True)
-    holder = models.CharField(max_length=255, blank=True)
+    holder = models.CharField(max_length=255, blank=True, help_text="Name of the beat, its host's as a rule.")
+    process = models.CharField(max_length=64, blank=True, help_text="Which process of that name.")
     expires_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:

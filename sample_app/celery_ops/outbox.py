@@ -32,7 +32,8 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 from kombu.utils import json as kombu_json
 
-from celery_ops.leases import LEASE_SECONDS, from_now, keeper
+from celery_ops.database_clock import from_now
+from celery_ops.leases import LEASE_SECONDS, keeper
 from celery_ops.models import OutboxMessage
 
 HEADER = "celery_ops_outbox"

@@ -1,11 +1,51 @@
+"""Whether this process is up, and whether it can do its work."""
+
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from celery import current_app
+from celery.utils.log import get_logger
+from django.db import connection
 from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+logger = get_logger(__name__)
 
 
+@require_safe
+@never_cache
 def healthz(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"status": "ok"})
 
 
+@require_safe
+@never_cache
 def readyz(request: HttpRequest) -> JsonResponse:
-    return JsonResponse({"status": "ok"})
+    """503 and the names of what is not reachable; why is in the log, for the message may name hosts and users."""
+    unreachable = [name for name, reach in DEPENDENCIES.items() if not answers(name, reach)]
+    status = "unreachable" if unreachable else "ok"
+    return JsonResponse({"status": status, "unreachable": unreachable}, status=503 if unreachable else 200)
+
+
+def answers(name: str, reach: Callable[[], None]) -> bool:
+    try:
+        reach()
+    except Exception as error:
+        logger.warning("readyz: %s is unreachable: %s", name, error)
+        return False
+    return True
+
+
+def reach_database() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+def reach_broker() -> None:
+    with current_app.connection_for_write() as broker:
+        broker.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=5)
+
+
+DEPENDENCIES: dict[str, Callable[[], None]] = {"database": reach_database, "broker": reach_broker}

@@ -1,12 +1,31 @@
 """Django's settings, from the environment alone (docs/contract.md); safe for production unless DJANGO_DEBUG=1."""
 
 from pathlib import Path
+from typing import Any
 
 import dj_database_url
 
 from celery_ops import environment
 from celery_ops.settings import *
 from shop.schedule import BEAT_SCHEDULE
+
+
+def database() -> dict[str, Any]:
+    """PostgreSQL by DATABASE_URL; libpq itself reads the files of TLS from PGSSL*."""
+    value = environment.required_secret("DATABASE_URL", "set it to postgresql://user:password@host:5432/name")
+    environment.url("DATABASE_URL", ("postgresql", "postgres"), value)
+    settings: dict[str, Any] = dict(dj_database_url.parse(value, conn_max_age=60, conn_health_checks=True))
+    # A host that went away without a word is noticed within seconds, not after the minutes that TCP takes.
+    settings["OPTIONS"] = {
+        **settings.get("OPTIONS", {}),
+        "connect_timeout": 5,
+        "keepalives_idle": 15,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 15000,
+    }
+    return settings
+
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -55,13 +74,7 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {
-    "default": dj_database_url.parse(
-        environment.required_secret("DATABASE_URL", "set it to postgresql://user:password@host:5432/name"),
-        conn_max_age=60,
-        conn_health_checks=True,
-    )
-}
+DATABASES = {"default": database()}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_PASSWORD_VALIDATORS = [
@@ -84,11 +97,26 @@ STATIC_ROOT = environment.text("DJANGO_STATIC_ROOT", str(BASE_DIR / "static"))
 # gunicorn listens on a socket that only nginx reaches, and nginx sets the header itself.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT = not DEBUG
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 SECURE_HSTS_SECONDS = 0 if DEBUG else 31536000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = not DEBUG
 SECURE_HSTS_PRELOAD = not DEBUG
 SESSION_COOKIE_SECURE = not DEBUG
 CSRF_COOKIE_SECURE = not DEBUG
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {
+            "()": "celery.app.log.TaskFormatter",
+            "fmt": "%(levelname)s %(processName)s %(name)s %(task_name)s[%(task_id)s]: %(message)s",
+            "use_color": False,
+        }
+    },
+    "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "line"}},
+    "root": {"handlers": ["stdout"], "level": "INFO"},
+}
 
 CELERY_BEAT_SCHEDULE = BEAT_SCHEDULE
 

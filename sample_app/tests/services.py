@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import redis
@@ -98,6 +99,14 @@ class Redis:
         except redis.RedisError:
             return False
 
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
+
     def stop(self) -> None:
         if self.process:
             self.process.send_signal(signal.SIGCONT)
@@ -156,6 +165,17 @@ class PostgreSQL:
     def start(self) -> None:
         data, log = self.folder / "data", self.folder / "postgresql.log"
         self._run("pg_ctl", "--pgdata", str(data), "--log", str(log), "--wait", "start", "-s")
+
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        from django.db import connections
+
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
+            connections.close_all()
 
     def stop(self) -> None:
         self._run("pg_ctl", "--pgdata", str(self.folder / "data"), "--mode", "immediate", "--wait", "stop", "-s")

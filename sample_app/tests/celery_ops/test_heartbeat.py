@@ -51,12 +51,9 @@ def test_tells_what_each_kind_of_pool_does_and_disappears_with_it(
 
 def test_beats_on_while_the_broker_is_away(start_worker: Callable[..., Process], services: Services) -> None:
     worker = start_worker()
-    services.redis.stop()
-    try:
+    with services.redis.away():
         away = until(lambda: worker.heartbeat and not worker.heartbeat["consuming"] and worker.heartbeat)
         until(lambda: is_newer_than(worker, away["time"]))
-    finally:
-        services.redis.start()
     until(lambda: worker.heartbeat and worker.heartbeat["consuming"])
 
 

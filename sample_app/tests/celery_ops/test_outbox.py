@@ -80,13 +80,10 @@ def test_nothing_is_sent_before_the_commit(services: Services, gate: Gate) -> No
 def test_a_broker_that_is_down_does_not_fail_the_request_and_the_sweep_sends(
     services: Services, gate: Gate, start_worker: Callable[..., Process]
 ) -> None:
-    services.redis.stop()
-    try:
+    with services.redis.away():
         with transaction.atomic():
             ids = [effect.delay_on_commit(str(gate.open()), str(number)) for number in range(20)]
         assert outbox.sweep()["sent"] == 0
-    finally:
-        services.redis.start()
     assert outbox.sweep()["sent"] == 20
     assert messages_in(services) == 20
     start_worker()
@@ -344,12 +341,8 @@ def test_a_task_waits_in_its_queue_while_the_database_is_away(services: Services
     with transaction.atomic():
         OutboxMessage.objects.filter(pk=task_id).update(acknowledged_at=None, state="", leased_until=None)
     message = row(task_id)
-    services.postgresql.stop()
-    try:
+    with services.postgresql.away():
         outbox.send(app, message)
         until(lambda: "goes back to its queue" in worker.log)
-    finally:
-        services.postgresql.start()
-        connection.close()
     until(lambda: state_of(task_id) == "SUCCESS")
     assert gate.effects == ["", ""]

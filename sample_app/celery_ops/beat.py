@@ -1,0 +1,230 @@
+"""A beat that may run on several hosts: one holds the lease and sends, the others stand by.
+
+Two things keep an entry from being sent twice. The lease says who sends: a row that a beat takes for some seconds
+of the database's clock, and by its own clock gives up a little earlier. And each send is claimed first: in one
+transaction that locks the lease, the entry's run is written down under the condition that nobody else wrote it.
+So not even a beat that was frozen between its check and its send repeats what another has sent meanwhile.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from celery.beat import SchedulingError
+from celery.utils.log import get_logger
+from celery.utils.nodenames import gethostname
+from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django_celery_beat.models import PeriodicTask, PeriodicTasks
+from django_celery_beat.schedulers import DatabaseScheduler
+
+from celery_ops import environment
+from celery_ops.database_clock import from_now
+from celery_ops.heartbeat import configured_file
+from celery_ops.models import BeatLease
+from celery_ops.outbox import OutboxTask
+
+DEFAULT_LEASE_SECONDS = 30
+STANDBY_SECONDS = 2
+LOCK_WAIT_SECONDS = 2
+DATABASE_ERRORS = (DatabaseError, InterfaceError)
+
+logger = get_logger(__name__)
+
+
+def steady_clock() -> float:
+    """Seconds that go on while the host sleeps."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+class Lease:
+    """The right to send periodic tasks."""
+
+    def __init__(self, holder: str, seconds: int, clock: Callable[[], float] = steady_clock) -> None:
+        self.holder = holder
+        self.process = uuid4().hex
+        self.seconds = seconds
+        self.current_holder = ""
+        self.expires_at: datetime | None = None
+        self._clock = clock
+        self._valid_until = float("-inf")
+
+    @property
+    def is_valid(self) -> bool:
+        """By this host's clock, and with a margin for the time that a message needs to leave."""
+        return self._clock() < self._valid_until
+
+    @property
+    def wants_renewal(self) -> bool:
+        return self._clock() > self._valid_until - self.seconds * 0.5
+
+    def take(self) -> bool:
+        """Takes or renews the lease, unless another holds it; False too when its row is locked."""
+        asked_at = self._clock()
+        mine_or_free = Q(process=self.process) | Q(expires_at=None) | Q(expires_at__lt=Now())
+        with transaction.atomic():
+            limit_waits(self.seconds)
+            BeatLease.objects.bulk_create([BeatLease(name="beat")], ignore_conflicts=True)
+            taken = BeatLease.objects.filter(mine_or_free, name="beat").update(
+                holder=self.holder, process=self.process, expires_at=from_now(self.seconds)
+            )
+            row = BeatLease.objects.get(name="beat")
+        self.current_holder, self.expires_at = row.holder, row.expires_at
+        self._valid_until = asked_at + self.seconds * 0.8 if taken else float("-inf")
+        return bool(taken)
+
+    def release(self) -> None:
+        self._valid_until = float("-inf")
+        BeatLease.objects.filter(process=self.process).update(expires_at=None, holder="", process="")
+
+    def lose(self) -> None:
+        self._valid_until = float("-inf")
+
+
+def limit_waits(idle_seconds: int) -> None:
+    """A beat that froze inside its transaction must not keep the others from the row."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT set_config('lock_timeout', %s, true), "
+                "set_config('idle_in_transaction_session_timeout', %s, true)",
+                [f"{LOCK_WAIT_SECONDS}s", f"{idle_seconds}s"],
+            )
+
+
+class LeasedScheduler(DatabaseScheduler):  # type: ignore[misc]
+    """django-celery-beat's scheduler behind a lease: `celery beat --scheduler celery_ops.beat:LeasedScheduler`."""
+
+    # Celery's own would wait for the broker without an end (celery/beat.py, _ensure_connected); without one, each
+    # message is published as anywhere else, with an end to its retries.
+    producer = None
+
+    def __init__(self, *args: Any, lazy: bool = False, **options: Any) -> None:
+        self.lease = Lease(
+            environment.text("CELERY_BEAT_HOLDER", gethostname()),
+            environment.seconds("CELERY_BEAT_LEASE_TTL", DEFAULT_LEASE_SECONDS, least=5),
+        )
+        self.heartbeat = None if lazy else configured_file()
+        self.is_active = False
+        self.is_ticking = False
+        self.could_send = True
+        super().__init__(*args, lazy=lazy, **options)
+
+    def setup_schedule(self) -> None:
+        """Nothing yet: what it writes makes the active beat read its schedule again."""
+
+    def tick(self, *args: Any, **options: Any) -> float:
+        self.is_ticking = self.could_send = True
+        try:
+            seconds = self._tick(*args, **options)
+        except DATABASE_ERRORS as error:
+            logger.error("beat: the database does not answer: %s", error)
+            with suppress(*DATABASE_ERRORS):
+                connection.close()
+            self.read_again()
+            seconds = STANDBY_SECONDS
+        finally:
+            self.is_ticking = False
+        self.beat()
+        return seconds
+
+    def _tick(self, *args: Any, **options: Any) -> float:
+        if self.lease.wants_renewal:
+            had_lease, self.is_active = self.is_active, False
+            self.is_active = self.lease.take()
+            if self.is_active and not had_lease:
+                logger.warning("beat: %s is active", self.lease.holder)
+                self.read_schedule()
+            elif had_lease and not self.is_active:
+                logger.warning("beat: %s stands by, %s is active", self.lease.holder, self.lease.current_holder)
+        if not self.is_active:
+            return STANDBY_SECONDS
+        seconds = super().tick(*args, **options)
+        return float(min(seconds, self.lease.seconds / 6)) if self.could_send else STANDBY_SECONDS
+
+    def read_schedule(self) -> None:
+        # An entry that never ran counts from its last change, which the next line but one would renew.
+        PeriodicTask.objects.filter(last_run_at=None).update(last_run_at=F("date_changed"))
+        self.read_again()
+        super().setup_schedule()
+
+    def read_again(self) -> None:
+        self._dirty.clear()
+        self._initial_read = True
+        self._heap = None
+
+    def apply_entry(self, entry: Any, producer: Any = None) -> None:
+        """Claims the run, then sends it. What an OutboxTask sends is part of the claim."""
+        task = self.app.tasks.get(entry.task)
+        with transaction.atomic():
+            limit_waits(self.lease.seconds)
+            if not (self.lease.take() and self.write_down(entry)):
+                self.is_active = False
+                self.lease.lose()
+                self.read_again()
+                return
+            if isinstance(task, OutboxTask):
+                task.apply_async_on_commit(entry.args, entry.kwargs, **entry.options)
+                return
+        if not self.lease.is_valid:
+            self.give_back(entry, "the lease ran out")
+            return
+        try:
+            self.apply_async(entry, producer=producer, advance=False)
+        except SchedulingError as error:
+            self.give_back(entry, str(error))
+
+    def write_down(self, entry: Any) -> bool:
+        """Whether this beat is the first to write the run of `entry` down, so that it is its to send."""
+        self._dirty.discard(entry.name)
+        return bool(
+            PeriodicTask.objects.filter(pk=entry.model.pk, enabled=True, total_run_count=entry.total_run_count).update(
+                last_run_at=entry.model.last_run_at, total_run_count=F("total_run_count") + 1
+            )
+        )
+
+    def give_back(self, entry: Any, reason: str) -> None:
+        """It was claimed and could not be sent: whoever is active in a moment sends it."""
+        logger.warning("beat: %s is not sent: %s", entry.name, reason)
+        self.could_send = False
+        PeriodicTask.objects.filter(pk=entry.model.pk, total_run_count=entry.total_run_count + 1).update(
+            last_run_at=entry.last_run_at, total_run_count=entry.total_run_count
+        )
+        PeriodicTasks.update_changed()
+        self.read_again()
+
+    def sync(self) -> None:
+        """Nothing: each run was written down when it was claimed."""
+        self._dirty.clear()
+
+    def close(self) -> None:
+        if self.is_ticking:
+            # Called by the signal handler, which may have interrupted a query; Celery calls again on its way out.
+            return
+        super().close()
+        with suppress(*DATABASE_ERRORS):
+            if self.is_active:
+                self.is_active = False
+                connection.close()
+                self.lease.release()
+            connection.close()
+        if self.heartbeat:
+            self.heartbeat.remove()
+
+    def beat(self) -> None:
+        if self.heartbeat and self.heartbeat.is_due:
+            expires_at = self.lease.expires_at
+            self.heartbeat.write(
+                {
+                    "hostname": self.lease.holder,
+                    "active": self.is_active and self.lease.is_valid,
+                    "lease_expires": expires_at.timestamp() if expires_at else None,
+                    "holder": self.lease.current_holder or None,
+                }
+            )

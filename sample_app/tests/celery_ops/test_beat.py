@@ -1,0 +1,258 @@
+"""One beat of several sends, whatever happens to it: real processes, database and broker."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from django_celery_beat.models import IntervalSchedule, PeriodicTask, PeriodicTasks
+
+from celery_ops.beat import Lease, LeasedScheduler
+from celery_ops.models import BeatLease, OutboxMessage
+from config.celery import app
+from tests.celery_ops.tasks import effect, wait_at_gate
+from tests.processes import Process
+from tests.services import PREFIX, Services
+from tests.waiting import until
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("empty_redis")]
+
+QUEUE = "periodic"
+AN_HOUR = timedelta(hours=1)
+
+
+def entry(name: str, seconds: int, task: str = wait_at_gate.name, **fields: Any) -> PeriodicTask:
+    every, _ = IntervalSchedule.objects.get_or_create(every=seconds, period=IntervalSchedule.SECONDS)
+    return PeriodicTask.objects.create(name=name, task=task, args='["x"]', queue=QUEUE, interval=every, **fields)
+
+
+def is_due(**fields: Any) -> PeriodicTask:
+    """An entry that should have been sent long ago, and then not for another hour."""
+    return entry("every hour", 3600, last_run_at=timezone.now() - 2 * AN_HOUR, **fields)
+
+
+def sent(services: Services) -> int:
+    with services.redis.client() as client:
+        return int(client.llen(f"{PREFIX}{QUEUE}"))
+
+
+def runs() -> int:
+    return sum(PeriodicTask.objects.filter(queue=QUEUE).values_list("total_run_count", flat=True))
+
+
+@pytest.fixture
+def start_beats(start_celery: Callable[..., Process]) -> Callable[..., list[Process]]:
+    """Starts beats one after the other, so that the first is active."""
+
+    def start(*names: str, ttl: int = 60) -> list[Process]:
+        beats = []
+        for name in names:
+            beat = start_celery(
+                name, "beat", "--loglevel=INFO", CELERY_BEAT_HOLDER=name, CELERY_BEAT_LEASE_TTL=str(ttl)
+            )
+            beats.append(beat)
+            beat.until_beating()
+        return beats
+
+    return start
+
+
+def is_active(beat: Process) -> bool:
+    return bool(beat.heartbeat and beat.heartbeat["active"])
+
+
+def test_one_is_active_and_the_next_takes_over_when_it_stops(
+    services: Services, start_beats: Callable[..., list[Process]]
+) -> None:
+    entry("every second", 1)
+    first, second = start_beats("first", "second")
+    until(lambda: sent(services) >= 2)
+    assert is_active(first)
+    assert not is_active(second)
+    assert second.heartbeat
+    assert second.heartbeat["holder"] == "first"
+    assert second.heartbeat["hostname"] == "second"
+    assert second.heartbeat["lease_expires"] > time.time()
+    assert first.stop() == 0
+    assert first.heartbeat is None
+    until(lambda: is_active(second), seconds=20, why="long before the lease of 60 s ends")
+    before = sent(services)
+    until(lambda: sent(services) > before)
+    assert second.stop() == 0
+    assert BeatLease.objects.get().expires_at is None
+    assert sent(services) == runs()
+
+
+def test_the_next_takes_over_from_a_killed_one_and_nothing_is_sent_twice(
+    services: Services, start_beats: Callable[..., list[Process]]
+) -> None:
+    is_due()
+    first, second = start_beats("first", "second", ttl=5)
+    until(lambda: sent(services) == 1)
+    first.kill()
+    until(lambda: is_active(second))
+    entry("every second", 1)
+    until(lambda: sent(services) >= 3)
+    assert PeriodicTask.objects.get(name="every hour").total_run_count == 1
+    second.stop()
+    assert sent(services) == runs()
+
+
+def test_a_frozen_one_sends_nothing_before_it_holds_the_lease_again(
+    services: Services, start_beats: Callable[..., list[Process]]
+) -> None:
+    entry("every second", 1)
+    first, second = start_beats("first", "second", ttl=5)
+    until(lambda: sent(services) >= 2)
+    first.signal(signal.SIGSTOP)
+    until(lambda: is_active(second))
+    thawed_at = time.time()
+    first.signal(signal.SIGCONT)
+    until(lambda: first.heartbeat and first.heartbeat["time"] > thawed_at)
+    assert not is_active(first)
+    before = sent(services)
+    until(lambda: sent(services) >= before + 2)
+    second.stop()
+    until(lambda: is_active(first))
+    before = sent(services)
+    until(lambda: sent(services) > before)
+    first.stop()
+    assert sent(services) == runs()
+
+
+def test_a_standby_leaves_the_schedule_alone(start_beats: Callable[..., list[Process]]) -> None:
+    start_beats("first")
+    until(lambda: PeriodicTask.objects.filter(name="celery_ops.outbox.sweep").exists())
+    until(lambda: PeriodicTask.objects.filter(name="celery.backend_cleanup").exists())
+    before = PeriodicTasks.last_change()
+    start_beats("second")
+    assert PeriodicTasks.last_change() == before
+
+
+def test_an_outage_of_database_and_broker_is_outlived(
+    services: Services, start_beats: Callable[..., list[Process]]
+) -> None:
+    (beat,) = start_beats("only", ttl=5)
+    until(lambda: is_active(beat))
+    with services.redis.away():
+        is_due()
+        until(lambda: "every hour is not sent" in beat.log)
+        noticed_at = time.time()
+        until(lambda: beat.heartbeat and beat.heartbeat["time"] > noticed_at, why="it beats without a broker")
+    until(lambda: sent(services) == 1)
+    with services.postgresql.away():
+        until(lambda: beat.heartbeat and not beat.heartbeat["active"], why="it beats without a database")
+    until(lambda: is_active(beat))
+    assert sent(services) == runs() == 1
+
+
+# --- the claim --------------------------------------------------------------------------------------------------
+
+
+class Scheduler(LeasedScheduler):
+    """Lets a test do something at the moment between the claim and the send."""
+
+    between: Callable[[], None] | None = None
+
+    def write_down(self, entry: Any) -> bool:
+        written = super().write_down(entry)
+        if self.between:
+            self.between()
+        return written
+
+
+@pytest.fixture
+def scheduler(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scheduler]:
+    monkeypatch.setenv("CELERY_BEAT_HOLDER", "tested")
+    scheduler = Scheduler(app)
+    yield scheduler
+    scheduler.close()
+
+
+def tick_until_idle(scheduler: Scheduler) -> None:
+    for _ in range(20):
+        if scheduler.tick() > 0:
+            return
+    raise AssertionError("it never comes to rest")
+
+
+def test_a_run_that_another_has_written_down_is_not_sent(services: Services, scheduler: Scheduler) -> None:
+    tick_until_idle(scheduler)
+    task = is_due()
+    scheduler.schedule  # noqa: B018
+    entry_of_old = scheduler.Entry(task, app=app)
+    PeriodicTask.objects.filter(pk=task.pk).update(total_run_count=1, last_run_at=timezone.now())
+    scheduler.apply_entry(scheduler.reserve(entry_of_old) and entry_of_old)
+    assert sent(services) == 0
+
+
+def test_a_beat_that_lost_its_lease_before_the_claim_sends_nothing(services: Services, scheduler: Scheduler) -> None:
+    tick_until_idle(scheduler)
+    task = is_due()
+    BeatLease.objects.update(process="another", holder="another", expires_at=timezone.now() + AN_HOUR)
+    stale = scheduler.Entry(task, app=app)
+    scheduler.apply_entry(scheduler.reserve(stale) and stale)
+    assert sent(services) == 0
+    assert runs() == 0
+    assert not scheduler.is_active
+
+
+def test_a_run_whose_lease_ended_between_claim_and_send_is_given_back(services: Services, scheduler: Scheduler) -> None:
+    is_due()
+    scheduler.between = scheduler.lease.lose
+    scheduler.tick()
+    assert sent(services) == 0
+    assert runs() == 0
+    scheduler.between = None
+    tick_until_idle(scheduler)
+    assert sent(services) == 1
+    assert runs() == 1
+
+
+def test_an_outbox_task_is_published_with_its_claim(services: Services, scheduler: Scheduler) -> None:
+    is_due(task=effect.name)
+    tick_until_idle(scheduler)
+    assert sent(services) == 1
+    assert OutboxMessage.objects.get().queue == QUEUE
+    assert runs() == 1
+
+
+def test_an_entry_that_never_ran_keeps_its_place_over_restarts(services: Services, scheduler: Scheduler) -> None:
+    task = entry("new", 3600)
+    PeriodicTask.objects.filter(pk=task.pk).update(date_changed=timezone.now() - 2 * AN_HOUR)
+    tick_until_idle(scheduler)
+    assert sent(services) == 1
+
+
+# --- the lease --------------------------------------------------------------------------------------------------
+
+
+def test_the_local_clock_gives_the_lease_up_before_the_database_does() -> None:
+    now = [100.0]
+    lease = Lease("here", 10, clock=lambda: now[0])
+    assert not lease.is_valid
+    assert lease.take()
+    assert lease.is_valid
+    other = Lease("there", 10)
+    assert not other.take()
+    assert other.current_holder == "here"
+    now[0] += 8
+    assert not lease.is_valid
+    assert not other.take(), "the database's clock has not got there yet"
+    BeatLease.objects.update(expires_at=timezone.now() - AN_HOUR)
+    assert other.take()
+    assert not lease.take()
+
+
+def test_a_released_lease_is_free_at_once() -> None:
+    lease, other = Lease("here", 60), Lease("there", 60)
+    assert lease.take()
+    lease.release()
+    assert other.take()
+    lease.release()
+    assert BeatLease.objects.get().holder == "there"

@@ -1,0 +1,119 @@
+"""The contract with the platform: where values come from, and what is said when one is wrong."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from runpy import run_path
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from celery_ops import environment
+from tests.processes import APP_FOLDER
+from tests.services import Services
+
+
+@pytest.fixture
+def credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    return tmp_path
+
+
+def test_a_secret_is_a_variable_or_else_a_file(credentials: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert environment.secret("A_SECRET") == ""
+    assert environment.secret("A_SECRET", "default") == "default"
+    (credentials / "A_SECRET").write_text("from the file\n")
+    assert environment.secret("A_SECRET") == "from the file"
+    monkeypatch.setenv("A_SECRET", "from the variable")
+    assert environment.secret("A_SECRET") == "from the variable"
+
+
+def test_a_secret_that_cannot_be_read_is_refused(credentials: Path) -> None:
+    (credentials / "A_SECRET").write_bytes(b"\xff\xfe")
+    with pytest.raises(ImproperlyConfigured, match=r"^A_SECRET: .*not UTF-8 text.*; make it a text file"):
+        environment.secret("A_SECRET")
+    (credentials / "FOLDER").mkdir()
+    with pytest.raises(ImproperlyConfigured, match=r"^FOLDER: .*Is a directory"):
+        environment.secret("FOLDER")
+
+
+BAD_SETTINGS: dict[str, tuple[dict[str, str], str]] = {
+    "no broker": ({"CELERY_BROKER_URL": ""}, r"CELERY_BROKER_URL: neither this variable .*; set it to rediss://"),
+    "another broker": ({"CELERY_BROKER_URL": "amqp://u:sesame@h/"}, r"CELERY_BROKER_URL: not a URL of the form redis"),
+    "no host": ({"CELERY_BROKER_URL": "rediss:///0"}, r"CELERY_BROKER_URL: not a URL"),
+    "raw password": ({"CELERY_BROKER_URL": "rediss://u:a[sesame@h:1/0"}, r"CELERY_BROKER_URL: not a URL.*percent"),
+    "bad port": ({"CELERY_BROKER_URL": "rediss://u:sesame@h:port/0"}, r"CELERY_BROKER_URL: not a URL"),
+    "no certificate authority": ({"CELERY_TLS_CA": ""}, r"CELERY_TLS_CA: missing; mutual TLS needs all of"),
+    "no key": ({"CELERY_TLS_KEY": ""}, r"CELERY_TLS_KEY: missing"),
+    "key that is not there": ({"CELERY_TLS_KEY": "/nowhere"}, r"CELERY_TLS_KEY: /nowhere cannot be read \(No such"),
+    "TLS without files": (
+        {"CELERY_TLS_CA": "", "CELERY_TLS_CERT": "", "CELERY_TLS_KEY": ""},
+        r"CELERY_BROKER_URL: rediss:// verifies nothing without a CA; set CELERY_TLS_CA",
+    ),
+    "plain broker with TLS files": ({"CELERY_BROKER_URL": "redis://h/0"}, r"CELERY_BROKER_URL: redis:// is plain text"),
+    "plain results with TLS files": ({"CELERY_RESULT_BACKEND": "redis://h/0"}, r"CELERY_RESULT_BACKEND: redis:// is"),
+    "other results": ({"CELERY_RESULT_BACKEND": "file:///tmp"}, r"CELERY_RESULT_BACKEND: not a URL"),
+    "words for seconds": ({"CELERY_VISIBILITY_TIMEOUT": "1h"}, r"CELERY_VISIBILITY_TIMEOUT: '1h' is not a whole"),
+    "no seconds": ({"CELERY_RESULT_EXPIRES": "0"}, r"CELERY_RESULT_EXPIRES: '0' .*1 or more"),
+    "routes that are no JSON": ({"CELERY_TASK_ROUTES": "a=b"}, r"CELERY_TASK_ROUTES: not JSON"),
+    "routes that are a list": ({"CELERY_TASK_ROUTES": "[]"}, r"CELERY_TASK_ROUTES: a JSON list"),
+    "debug by a word": ({"DJANGO_DEBUG": "yes"}, r"DJANGO_DEBUG: 'yes' is neither 0 nor 1"),
+    "no key of Django": ({"DJANGO_SECRET_KEY": ""}, r"DJANGO_SECRET_KEY: neither"),
+    "no database": ({"DATABASE_URL": ""}, r"DATABASE_URL: neither"),
+    "another database": ({"DATABASE_URL": "oracle:sesame"}, r"DATABASE_URL: not a URL"),
+}
+
+
+def manage(services: Services, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        env={"PATH": os.environ["PATH"]} | services.environment,
+        cwd=APP_FOLDER,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("case", BAD_SETTINGS)
+def test_what_is_wrong_is_said_in_a_line(services: Services, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+    changes, message = BAD_SETTINGS[case]
+    for name, value in (services.environment | changes).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        evaluate_settings()
+    text = str(refusal.value)
+    assert re.match(message, text), text
+    assert "\n" not in text
+    assert "sesame" not in text
+
+
+def evaluate_settings() -> dict[str, Any]:
+    """The settings as this environment makes them, without touching those that the tests run with."""
+    return run_path(str(APP_FOLDER / "celery_ops/settings.py")) | run_path(str(APP_FOLDER / "config/settings.py"))
+
+
+def test_settings_of_development_need_no_tls(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CELERY_TLS_CA", "CELERY_TLS_CERT", "CELERY_TLS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("CELERY_BROKER_URL", "redis://localhost:6379/0")
+    monkeypatch.setenv("CELERY_RESULT_BACKEND", "")
+    settings = run_path(str(APP_FOLDER / "celery_ops/settings.py"))
+    assert settings["CELERY_BROKER_USE_SSL"] is None
+    assert settings["CELERY_TASK_IGNORE_RESULT"] is True
+
+
+def test_deployment_check_is_clean(services: Services) -> None:
+    done = manage(services, "check", "--deploy", "--fail-level=INFO")
+    assert done.returncode == 0, done.stderr
+    assert "no issues" in done.stdout + done.stderr
+
+
+def test_models_and_migrations_agree(services: Services) -> None:
+    done = manage(services, "makemigrations", "--check", "--dry-run")
+    assert done.returncode == 0, done.stdout
