@@ -93,6 +93,8 @@ def service(unit: str, component: str, folder: str, *command: str, wait: bool, o
         *(f"--property=LoadCredential={name}:/etc/shop/credentials/{component}/{name}" for name in names),
         f"--property=LoadCredential=CELERY_TLS_KEY:/etc/shop/pki/{component}.key",
         *(f"--setenv={name}={key}" for name in ("CELERY_TLS_KEY", "PGSSLKEY")),
+        # The peers are no Django projects.
+        *(["--property=UnsetEnvironment=DJANGO_SETTINGS_MODULE"] if folder == PEERS else []),
         *options,
         *command,
     )
@@ -183,8 +185,9 @@ def figures(name: str, pools: tuple[Measured, Measured], series: tuple[Series, S
 
 def measure() -> list[Table]:
     server.ensure_converged()
-    start_peers()
+    stop_peers()
     try:
+        start_peers()
         prefork = alternate((DEFAULT, FIRST_STEPS), ROUNDS, 2)
         gevent = alternate((GEVENT, GEVENT_DEFAULTS), SLOW_ROUNDS, 1)
     finally:

@@ -8,6 +8,7 @@ It runs in the container with the measured app's own interpreter, and prints one
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 from celery import Celery
 from celery.app.utils import find_app
+from celery.exceptions import TimeoutError as ResultsMissing
 from celery.result import AsyncResult, ResultSet
 
 WARM_UP = 50
@@ -72,11 +74,16 @@ def main() -> None:
     name, task, queue, kind, *numbers = sys.argv[1:]
     app = find_app(name)
     app.loader.import_default_modules()
-    burst(app, task, queue, WARM_UP)
-    if kind == "burst":
-        measured = burst(app, task, queue, int(numbers[0]))
-    else:
-        measured = paced(app, task, queue, int(numbers[0]), float(numbers[1]))
+    try:
+        burst(app, task, queue, WARM_UP)
+        if kind == "burst":
+            measured = burst(app, task, queue, int(numbers[0]))
+        else:
+            measured = paced(app, task, queue, int(numbers[0]), float(numbers[1]))
+    except ResultsMissing:
+        print(f"{name}: not every result came within {TIMEOUT} s", file=sys.stderr, flush=True)
+        # Each waiting result would now print a traceback of its own.
+        os._exit(1)
     print(json.dumps(measured))
 
 
