@@ -74,24 +74,21 @@ class ActionModule(ActionBase):
         requests = {
             name: read_request(name, each["request"]) for name, each in found["leaves"].items() if each["request"]
         }
-        reasons = {}
-        for leaf in leaves:
-            if authority is None or leaf.name not in requests:
-                reasons[leaf.name] = "is missing"
-                continue
-            held = found["leaves"][leaf.name]["certificate"]
-            if reason := why_renew(leaf, held, requests[leaf.name], authority, validity, now):
-                reasons[leaf.name] = reason
+        held = {name: each["certificate"] for name, each in found["leaves"].items()}
+        reasons = {
+            leaf.name: reason
+            for leaf in leaves
+            if (reason := why_renew(leaf, held[leaf.name], requests.get(leaf.name), authority, validity, now))
+        }
         trust_changes = authority is None or found["trust"] != authority.trust
         issued: dict[str, str] = {}
-        if (reasons or trust_changes) and authority and not self._task.check_mode:
-            key = authority.signing_key() if reasons else None
-            for leaf in leaves:
-                if key is not None and leaf.name in reasons:
-                    issued[leaf.name] = sign(leaf, requests[leaf.name], authority, key, validity, now)
-            installed = self._on_host(
-                given["directory"], leaves, issued, trust=authority.trust if trust_changes else None
-            )
+        if authority and not self._task.check_mode and (reasons or trust_changes):
+            if reasons:
+                key = authority.signing_key()
+                renewed = [leaf for leaf in leaves if leaf.name in reasons]
+                issued = {leaf.name: sign(leaf, requests[leaf.name], authority, key, validity, now) for leaf in renewed}
+            trust = authority.trust if trust_changes else None
+            installed = self._on_host(given["directory"], leaves, issued, trust)
             if installed.get("failed"):
                 return installed
 
@@ -103,15 +100,13 @@ class ActionModule(ActionBase):
                 {
                     "before_header": f"{given['directory']}/{leaf.name}.crt ({reasons[leaf.name]})",
                     "after_header": f"{given['directory']}/{leaf.name}.crt",
-                    "before": describe(found["leaves"][leaf.name]["certificate"]),
+                    "before": describe(held[leaf.name]),
                     "after": describe(issued.get(leaf.name)) or describe_wanted(leaf),
                 }
                 for leaf in leaves
                 if leaf.name in reasons
             ],
-            "expires": {
-                leaf.name: expiry(issued.get(leaf.name) or found["leaves"][leaf.name]["certificate"]) for leaf in leaves
-            },
+            "expires": {name: expiry(issued.get(name) or pem) for name, pem in held.items()},
         }
 
     def _on_host(
@@ -148,6 +143,8 @@ class ActionModule(ActionBase):
 
         if given["provided_certificate"]:
             certificate, key = (Path(given[each]).expanduser() for each in ("provided_certificate", "provided_key"))
-            return load_authority(certificate, key, passphrase, now)
+            provided = load_authority(certificate, key, passphrase, now)
+            provided.signing_key()
+            return provided
         folder = state_folder(self._task_vars, self._templar) / "pki"
         return own_authority(folder, given["authority_name"], passphrase, now, make=not self._task.check_mode)

@@ -47,9 +47,13 @@ def read_leaf(asked: dict[str, Any]) -> Leaf:
 
 
 def read_request(name: str, pem: str) -> x509.CertificateSigningRequest:
-    request = x509.load_pem_x509_csr(pem.encode())
+    remedy = "remove its key on the host and run again"
+    try:
+        request = x509.load_pem_x509_csr(pem.encode())
+    except ValueError as error:
+        raise CertificateRefusal(f"leaf '{name}'", "the host's request cannot be read", remedy) from error
     if not request.is_signature_valid:
-        raise CertificateRefusal(f"leaf '{name}'", "its request is not signed by its key", "remove the key on the host")
+        raise CertificateRefusal(f"leaf '{name}'", "the host's request is not signed by its key", remedy)
     return request
 
 
@@ -64,15 +68,19 @@ def read_certificate(pem: str | None) -> x509.Certificate | None:
 def why_renew(
     leaf: Leaf,
     pem: str | None,
-    request: x509.CertificateSigningRequest,
-    authority: Authority,
+    request: x509.CertificateSigningRequest | None,
+    authority: Authority | None,
     validity: Validity,
     now: datetime,
 ) -> str | None:
-    """Why the host's certificate must be replaced, or None when it serves."""
+    """Why the host's certificate must be replaced, or None when it serves; in check mode key and CA may be missing."""
     certificate = read_certificate(pem)
     if certificate is None:
         return "is missing"
+    if request is None:
+        return "has no key"
+    if authority is None:
+        return "has no CA"
     if certificate.public_key() != request.public_key():
         return "is of another key"
     if not _issued_by(certificate, authority.certificate):

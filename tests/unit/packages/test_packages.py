@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from ansible_collections.stalk.celery.plugins.modules import packages
+
+
+def test_installed_package_is_not_missing() -> None:
+    assert packages.missing(["dpkg", "no-such-package", "coreutils"]) == ["no-such-package"]
+
+
+@pytest.fixture
+def lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "lists"
+    folder.mkdir()
+    monkeypatch.setattr(packages, "LISTS", folder)
+    monkeypatch.setattr(packages, "FETCHED", tmp_path / "update-success-stamp")
+    return folder
+
+
+def test_new_folder_without_lists_is_not_fresh(lists: Path) -> None:
+    assert not packages.lists_are_fresh()
+
+
+def test_lists_are_fresh_for_an_hour(lists: Path) -> None:
+    (lists / "deb.debian.org_debian_dists_trixie_main_binary-amd64_Packages").touch()
+    assert packages.lists_are_fresh()
+    hours_ago = time.time() - 2 * packages.FRESH
+    os.utime(lists, (hours_ago, hours_ago))
+    assert not packages.lists_are_fresh()
+
+
+def test_services_are_held_while_packages_are_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = tmp_path / "policy-rc.d"
+    monkeypatch.setattr(packages, "POLICY", policy)
+    with packages.services_held():
+        assert os.access(policy, os.X_OK)
+        assert "exit 101" in policy.read_text()
+    assert not policy.exists()
+
+
+def test_policy_of_the_host_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = tmp_path / "policy-rc.d"
+    policy.write_text("theirs")
+    monkeypatch.setattr(packages, "POLICY", policy)
+    with packages.services_held():
+        assert policy.read_text() == "theirs"
+    assert policy.read_text() == "theirs"
+
+
+def test_failure_says_what_apt_said() -> None:
+    with pytest.raises(packages.PackagesFailed, match="apt-get install: E: Unable to locate package no-such-package"):
+        packages.apt_get("install", "--simulate", "no-such-package")
