@@ -52,7 +52,6 @@ def result_url(tls: dict[str, Any]) -> str:
 
 
 _tls = tls_options()
-_results = result_url(_tls)
 _key_prefix = environment.text("CELERY_KEY_PREFIX")
 _visibility_timeout = environment.seconds("CELERY_VISIBILITY_TIMEOUT", 3600)
 
@@ -111,6 +110,7 @@ CELERY_WORKER_PROC_ALIVE_TIMEOUT = 30
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 
 # --- results --------------------------------------------------------------------------------------------------
+_results = result_url(_tls)
 CELERY_RESULT_BACKEND = _results or "disabled://"
 CELERY_RESULT_EXPIRES = environment.seconds("CELERY_RESULT_EXPIRES", 86400)
 CELERY_TASK_IGNORE_RESULT = not _results
