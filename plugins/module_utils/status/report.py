@@ -47,8 +47,7 @@ class Report:
         return [self.title(), "", *table, "", *certificates, "", *self.verdict()]
 
     def problem(self, text: str) -> None:
-        if text not in self.problems:
-            self.problems.append(text)
+        self.problems.append(text)
 
     def title(self) -> str:
         hosts = len(self.expected)

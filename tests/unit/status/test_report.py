@@ -1,0 +1,280 @@
+"""The report of two hosts that work, and of each way in which they may not."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from ansible_collections.stalk.celery.plugins.module_utils.status.questions import expected_on
+from ansible_collections.stalk.celery.plugins.module_utils.status.report import Report
+
+NOW = 1_800_000_000.0
+DAY = 86400
+GROUPS = {name: ["app1"] for name in ("web", "beat", "flower", "redis", "postgresql")} | {"worker": ["app1", "work1"]}
+STACK: dict[str, Any] = {
+    "app": {"name": "shop", "default_queue": "celery", "routes": {}, "queues": []},
+    "database": {"kind": "embedded"},
+    "broker": {"port": 6379},
+    "tls": {"rotate_before": "30d"},
+    "pools": {
+        "default": {"queues": ["celery"], "heartbeat_max_age": 120, "servers": {"hosts": ""}},
+        "high": {"queues": ["high_priority"], "heartbeat_max_age": 120, "servers": {"hosts": "work1"}},
+    },
+    "web": {"enabled": True, "servers": {"https_port": 443}},
+    "beat": {"enabled": True, "heartbeat_max_age": 120},
+    "flower": {"enabled": True, "port": 5555},
+}
+Answers = dict[str, dict[str, Any]]
+
+
+def running(since: float = 7500.0) -> dict[str, Any]:
+    moment = NOW - since
+    return {
+        "loaded": True,
+        "active": "active",
+        "result": "success",
+        "restarts": 0,
+        "started": moment,
+        "settled": moment,
+    }
+
+
+def worker_beat() -> dict[str, Any]:
+    return {"time": NOW - 3, "concurrency": 4, "active": 2, "reserved": 1, "consuming": True}
+
+
+def answer(*units: str, **more: Any) -> dict[str, Any]:
+    return {
+        "now": NOW,
+        "units": {unit: running() for unit in units},
+        "heartbeats": {},
+        "pages": {},
+        "certificates": {"ca": NOW + 3000 * DAY},
+        "disks": {"/": 0.4},
+        **more,
+    }
+
+
+@pytest.fixture
+def answers() -> Answers:
+    return {
+        "app1": answer(
+            "shop-redis.service",
+            "postgresql@15-main.service",
+            "shop-web.service",
+            "shop-web.socket",
+            "nginx.service",
+            "shop-worker@default.service",
+            "shop-beat.service",
+            "shop-flower.service",
+            heartbeats={
+                "shop-worker@default.service": worker_beat(),
+                "shop-beat.service": {"time": NOW - 2, "active": True, "lease_expires": NOW + 23, "holder": "app1"},
+            },
+            pages={"web": {"status": 200, "body": "{}"}, "flower": {"status": 200, "body": "OK"}},
+            broker={
+                "memory": 12 * 1024**2,
+                "limit": 512 * 1024**2,
+                "taken": 3,
+                "queues": {"celery": 7, "high_priority": 0},
+                "saved": True,
+            },
+            database={"accepts": True, "said": ""},
+            certificates={"web": NOW + 363.5 * DAY, "ca": NOW + 3000 * DAY},
+        ),
+        "work1": answer(
+            "shop-worker@default.service",
+            "shop-worker@high.service",
+            heartbeats={"shop-worker@default.service": worker_beat(), "shop-worker@high.service": worker_beat()},
+        ),
+    }
+
+
+def report_of(answers: Answers, unreachable: dict[str, str] | None = None, stack: dict[str, Any] = STACK) -> Report:
+    hosts = ["app1", "work1"]
+    return Report("shop", stack, [expected_on(host, stack, GROUPS) for host in hosts], answers, unreachable or {})
+
+
+def problems_of(answers: Answers, unreachable: dict[str, str] | None = None) -> list[str]:
+    report = report_of(answers, unreachable)
+    report.lines()
+    return report.problems
+
+
+def test_a_stack_that_works_is_one_table(answers: Answers) -> None:
+    report = report_of(answers)
+    assert report.lines() == [
+        "shop on 2 hosts, 2027-01-15 08:00:00 UTC",
+        "",
+        "POOL      HOST   STATE    SINCE  SLOTS  ACTIVE  RESERVED  QUEUED  HEARTBEAT",
+        "default   app1   running  2h05m      4       2         1       7         3s",
+        "default   work1  running  2h05m      4       2         1       7         3s",
+        "high      work1  running  2h05m      4       2         1       0         3s",
+        "beat      app1   active   2h05m  holds the lease for 25s more, heartbeat 2s ago",
+        "broker    app1   running  2h05m  memory 12.0M of 512M (2%), 3 taken and unfinished",
+        "database  app1   running  2h05m  accepts connections",
+        "web       app1   running  2h05m  ready",
+        "flower    app1   running  2h05m  answers",
+        "",
+        "certificates: 363d web (app1), 3000d ca (app1, work1)",
+        "",
+        "All is well.",
+    ]
+    assert report.problems == []
+
+
+def unit(host: str, name: str, **changes: Any) -> Callable[[Answers], None]:
+    return lambda answers: answers[host]["units"][name].update(changes)
+
+
+def heartbeat(host: str, name: str, **changes: Any) -> Callable[[Answers], None]:
+    return lambda answers: answers[host]["heartbeats"][name].update(changes)
+
+
+def broker(**changes: Any) -> Callable[[Answers], None]:
+    return lambda answers: answers["app1"]["broker"].update(changes)
+
+
+def put(host: str, part: str, name: str, value: Any) -> Callable[[Answers], None]:
+    return lambda answers: answers[host][part].update({name: value})
+
+
+WORKER = "shop-worker@high.service"
+DEFAULT = "shop-worker@default.service"
+BEAT = "shop-beat.service"
+
+FAULTS: list[tuple[str, Callable[[Answers], None], list[str]]] = [
+    (
+        "stopped pool",
+        unit("work1", DEFAULT, active="inactive"),
+        ["pool default on work1: is stopped", "systemctl start"],
+    ),
+    ("failed pool", unit("work1", DEFAULT, active="failed", result="oom-kill"), ["failed (oom-kill)", "journalctl -u"]),
+    ("crash loop", unit("work1", DEFAULT, active="activating", restarts=9), ["does not come up, 9 restarts"]),
+    (
+        "flapping",
+        unit("work1", DEFAULT, restarts=5, started=NOW - 4),
+        ["pool default on work1: was restarted 5 times"],
+    ),
+    (
+        "not installed",
+        lambda answers: answers["work1"]["units"].pop(DEFAULT),
+        ["is not installed", "playbooks/site.yml"],
+    ),
+    (
+        "stale",
+        heartbeat("work1", DEFAULT, time=NOW - 300),
+        ["its heartbeat is 5m old, more than 2m", "systemctl restart"],
+    ),
+    ("no heartbeat", put("work1", "heartbeats", DEFAULT, None), ["runs but shows no heartbeat"]),
+    ("deaf", heartbeat("work1", DEFAULT, consuming=False), ["runs but takes no messages"]),
+    ("no beat", heartbeat("app1", BEAT, active=False, holder=None), ["beat: nobody holds the lease"]),
+    ("stale beat", heartbeat("app1", BEAT, time=NOW - 121), ["beat on app1: its heartbeat is 2m01s old"]),
+    ("full broker", broker(memory=480 * 1024**2), ["94% of its memory", "broker.maxmemory"]),
+    ("aof", broker(saved=False), ["append-only file"]),
+    ("mute broker", put("app1", "broker", "error", "timed out"), ["broker on app1: does not answer (timed out)"]),
+    ("forgotten queue", broker(queues={"old": 5}), ["queue old: 5 waiting and no pool consumes it"]),
+    ("database", put("app1", "database", "accepts", False), ["database on app1: accepts no connections"]),
+    ("nginx", unit("app1", "nginx.service", active="failed"), ["nginx on app1: failed"]),
+    (
+        "not ready",
+        put("app1", "pages", "web", {"status": 503, "body": '{"status": "error", "broker": "refused"}'}),
+        ["web on app1: is not ready (broker: refused)"],
+    ),
+    ("web down", put("app1", "pages", "web", {"error": "timed out"}), ["web on app1: is not ready (timed out)"]),
+    ("flower", put("app1", "pages", "flower", {"error": "timed out"}), ["flower on app1: does not answer"]),
+    ("expiring", put("app1", "certificates", "web", NOW + 29 * DAY), ["certificate web on app1: expires on"]),
+    ("expired", put("app1", "certificates", "web", NOW - 1), ["certificate web on app1: expired on", "site.yml"]),
+    ("own certificate", put("app1", "certificates", "site", NOW + DAY), ["certificate of the site", "web.servers"]),
+    ("disk", put("work1", "disks", "/var/lib", 0.97), ["disk on work1: /var/lib is 97% full"]),
+    (
+        "liveness check",
+        put("work1", "units", "shop-heartbeat@worker-high.service", {**running(), "active": "failed"}),
+        ["shop-heartbeat@worker-high.service on work1: failed"],
+    ),
+    (
+        "leftover pool",
+        put("work1", "units", "shop-worker@old.service", running()),
+        ["pool old on work1: runs and is not in the description"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("fault", "words"), [fault[1:] for fault in FAULTS], ids=[fault[0] for fault in FAULTS])
+def test_each_fault_is_one_problem_with_a_remedy(
+    answers: Answers, fault: Callable[[Answers], None], words: list[str]
+) -> None:
+    fault(answers)
+    problems = problems_of(answers)
+    assert len(problems) == 1, problems
+    for word in words:
+        assert word in problems[0]
+
+
+def test_messages_wait_while_their_only_pool_is_down(answers: Answers) -> None:
+    answers["work1"]["units"][WORKER]["active"] = "failed"
+    answers["app1"]["broker"]["queues"]["high_priority"] = 12
+    problems = problems_of(answers)
+    assert "queue high_priority: 12 waiting and nobody takes them; bring pool high up" in problems
+    assert len(problems) == 2
+
+
+def test_a_host_that_does_not_answer_is_the_only_problem(answers: Answers) -> None:
+    del answers["work1"]
+    answers["app1"]["broker"]["queues"]["high_priority"] = 12
+    report = report_of(answers, {"work1": "timed out"})
+    text = "\n".join(report.lines())
+    assert report.problems == ["work1: does not answer (timed out); see whether it is up and Ansible may log in"]
+    assert "high      work1  unknown" in text
+
+
+def test_the_row_of_web_tells_of_nginx(answers: Answers) -> None:
+    answers["app1"]["units"]["nginx.service"]["active"] = "inactive"
+    assert "web       app1   running  2h05m  nginx is stopped" in report_of(answers).lines()
+
+
+def test_nobody_answers(answers: Answers) -> None:
+    report = report_of({}, {"app1": "timed out", "work1": "timed out"})
+    assert report.lines()[-1].endswith("Ansible may log in")
+    assert len(report.problems) == 2
+
+
+def test_a_unit_that_just_started_is_given_time(answers: Answers) -> None:
+    answers["work1"]["units"][WORKER].update(running(since=4))
+    answers["work1"]["heartbeats"][WORKER] = None
+    answers["work1"]["units"][DEFAULT].update(running(since=4))
+    answers["work1"]["heartbeats"][DEFAULT]["consuming"] = False
+    answers["app1"]["units"][BEAT].update(running(since=4))
+    answers["app1"]["heartbeats"][BEAT]["active"] = False
+    assert problems_of(answers) == []
+
+
+def test_two_active_beats_are_a_problem_and_one_that_stands_by_is_none(answers: Answers) -> None:
+    groups = {**GROUPS, "beat": ["app1", "work1"]}
+    answers["work1"]["units"][BEAT] = running()
+    beat = {"time": NOW - 1, "active": False, "lease_expires": None, "holder": "app1"}
+    answers["work1"]["heartbeats"][BEAT] = beat
+    expected = [expected_on(host, STACK, groups) for host in ("app1", "work1")]
+    report = Report("shop", STACK, expected, answers, {})
+    assert any("standby" in line and "stands by for app1" in line for line in report.lines())
+    assert report.problems == []
+
+    beat["active"] = True
+    report = Report("shop", STACK, expected, answers, {})
+    report.lines()
+    assert len(report.problems) == 1
+    assert "app1 and work1 are both active" in report.problems[0]
+
+
+def test_no_line_is_wider_than_the_terminal(answers: Answers) -> None:
+    host = "worker-with-a-long-name.eu-central-1.production.internal.example.org"
+    answers[host] = answers.pop("work1")
+    answers[host]["disks"] = {"/": 0.99}
+    groups = {**GROUPS, "worker": ["app1", host]}
+    stack = copy.deepcopy(STACK)
+    stack["pools"]["high"]["servers"]["hosts"] = host
+    expected = [expected_on(name, stack, groups) for name in ("app1", host)]
+    lines = Report("shop", stack, expected, answers, {}).lines()
+    assert max(len(line) for line in lines) <= 100
