@@ -163,6 +163,7 @@ FAULTS: list[tuple[str, Callable[[Answers], None], list[str]]] = [
         lambda answers: answers["work1"]["units"].pop(DEFAULT),
         ["is not installed", "playbooks/site.yml"],
     ),
+    ("unit file removed", unit("work1", DEFAULT, loaded=False), ["is not installed"]),
     (
         "stale",
         heartbeat("work1", DEFAULT, time=NOW - 300),
