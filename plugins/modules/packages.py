@@ -20,6 +20,12 @@ options:
     description: Whether services of the packages may start when they are installed.
     type: bool
     default: true
+  masked_units:
+    description:
+      - Units of the packages that shall never run; stopped and masked before the packages come.
+    type: list
+    elements: str
+    default: []
 author: [Stalk developers]
 attributes:
   check_mode: {support: full}
@@ -35,6 +41,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 installed: {description: Packages that were missing., type: list, returned: always}
+masked: {description: Units that were not masked., type: list, returned: always}
 """
 
 import contextlib
@@ -51,6 +58,7 @@ LISTS = Path("/var/lib/apt/lists")
 FETCHED = Path("/var/lib/apt/periodic/update-success-stamp")
 FRESH = 3600
 POLICY = Path("/usr/sbin/policy-rc.d")
+SYSTEM = Path("/etc/systemd/system")
 LOCK_TIMEOUT = 300
 LINES_SHOWN = 5
 
@@ -81,6 +89,18 @@ def apt_get(*arguments: str) -> None:
         complaints = [line for line in done.stderr.splitlines() if line.startswith("E:")]
         said = " ".join(complaints or done.stderr.splitlines()[-LINES_SHOWN:])
         raise PackagesFailed(f"apt-get {arguments[0]}: {said}; mend it on the host and run again")
+
+
+def unmasked(units: list[str]) -> list[str]:
+    return [unit for unit in units if os.path.realpath(SYSTEM / unit) != os.devnull]
+
+
+def mask(units: list[str]) -> None:
+    done = subprocess.run(["systemctl", "mask", "--now", *units], capture_output=True, text=True, check=False)
+    if done.returncode or unmasked(units):
+        raise PackagesFailed(
+            f"systemctl mask {' '.join(units)}: {done.stderr.strip()}; mend it on the host and run again"
+        )
 
 
 def lists_are_fresh() -> bool:
@@ -115,18 +135,22 @@ def main() -> None:
         {
             "names": {"type": "list", "elements": "str", "required": True},
             "start_services": {"type": "bool", "default": True},
+            "masked_units": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
     given: dict[str, Any] = module.params
     try:
-        absent = missing(given["names"])
+        absent, startable = missing(given["names"]), unmasked(given["masked_units"])
+        if startable and not module.check_mode:
+            mask(startable)
         if absent and not module.check_mode:
             install(absent, start_services=given["start_services"])
     except (OSError, PackagesFailed) as error:
         module.fail_json(msg=str(error))
-    difference = {"before": "", "after": "".join(f"{name}\n" for name in absent), "after_header": "packages"}
-    module.exit_json(changed=bool(absent), installed=absent, diff=difference if absent else {})
+    changes = [*(f"masked {unit}" for unit in startable), *absent]
+    difference = {"before": "", "after": "".join(f"{change}\n" for change in changes), "after_header": "packages"}
+    module.exit_json(changed=bool(changes), installed=absent, masked=startable, diff=difference if changes else {})
 
 
 if __name__ == "__main__":

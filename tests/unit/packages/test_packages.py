@@ -54,3 +54,11 @@ def test_policy_of_the_host_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_failure_says_what_apt_said() -> None:
     with pytest.raises(packages.PackagesFailed, match="apt-get install: E: Unable to locate package no-such-package"):
         packages.apt_get("install", "--simulate", "no-such-package")
+
+
+def test_unit_is_masked_when_it_links_to_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages, "SYSTEM", tmp_path)
+    (tmp_path / "masked.service").symlink_to("/dev/null")
+    (tmp_path / "own.service").touch()
+    names = ["masked.service", "own.service", "absent.service"]
+    assert packages.unmasked(names) == ["own.service", "absent.service"]
