@@ -197,11 +197,14 @@ class Deployment:
             file = self.scratch / "changes.yml"
             file.write_text(yaml.safe_dump(dict(changes)))
             variables["stack_files"] = [*self.description_files, str(file)]
+        return self.play("site.yml", *arguments, **variables)
+
+    def play(self, playbook: str, *arguments: str, **variables: Any) -> Run:
         done = subprocess.run(
             [
                 "ansible-playbook",
                 *self.inventory_arguments,
-                str(self.root / "playbooks" / "site.yml"),
+                str(self.root / "playbooks" / playbook),
                 *(["--extra-vars", json.dumps(variables)] if variables else []),
                 *arguments,
             ],

@@ -18,6 +18,7 @@ from resources.reporting import pytest_collection_finish, pytest_configure, pyte
 __all__ = ["pytest_collection_finish", "pytest_configure", "pytest_unconfigure"]
 
 CHROMIUM = "/usr/bin/chromium"
+SECONDS_TO_WAIT = 120
 WIDTHS = {"desktop": 1280, "phone": 375}
 
 
@@ -41,6 +42,7 @@ def browser(deployment: Deployment) -> Iterator[Browser]:
 def context(browser: Browser, deployment: Deployment) -> Iterator[BrowserContext]:
     # The browser does not know the stack's CA; that certificates are right is tested elsewhere.
     context = browser.new_context(base_url=deployment.shop().address, ignore_https_errors=True)
+    context.set_default_timeout(SECONDS_TO_WAIT * 1000)
     yield context
     context.close()
 
