@@ -56,7 +56,9 @@ KINDS = (
         (
             f"{BIN}/ruff check {PYTHON_FOLDERS} sample_app",
             f"{BIN}/ruff format --check {PYTHON_FOLDERS} sample_app",
-            f"{BIN}/mypy",
+            f"{BIN}/mypy tools tests bench molecule",
+            f"{BIN}/mypy -p ansible_collections.stalk.celery.plugins",
+            "cd sample_app && ../.venv-app/bin/mypy .",
             f"{BIN}/yamllint --strict .",
             SHELL_SCRIPTS,
             f"{BIN}/ansible-lint",

@@ -9,7 +9,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.stalk.celery.plugins.module_utils.status.questions import expected_on, questions
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):
     """Without arguments it asks for what the fact `stack` expects there; with arguments, for those."""
 
     TRANSFERS_FILES = False

@@ -13,7 +13,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.project_source import
 MODULE = "stalk.celery.release"
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         arguments = dict(self._task.args)

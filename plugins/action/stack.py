@@ -12,7 +12,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.secrets_store import 
 from ansible_collections.stalk.celery.plugins.module_utils.stack_variables import secrets_store
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):
     """`stalk.celery.stack: {files: [stack.yml, production.yml]}` returns the fact `stack`."""
 
     TRANSFERS_FILES = False

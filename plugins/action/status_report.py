@@ -11,7 +11,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.status.questions impo
 from ansible_collections.stalk.celery.plugins.module_utils.status.report import Report
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _supports_check_mode = True
     _requires_connection = False

@@ -25,9 +25,11 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that has the installed collection and nothing of the checkout."""
     folder = tmp_path_factory.mktemp("installed")
     galaxy = [str(BIN / "ansible-galaxy"), "collection"]
-    subprocess.run([*galaxy, "build", "--output-path", folder, ROOT], check=True, cwd=folder, capture_output=True)
+    subprocess.run(
+        [*galaxy, "build", "--output-path", str(folder), str(ROOT)], check=True, cwd=folder, capture_output=True
+    )
     (archive,) = folder.glob("stalk-celery-*.tar.gz")
-    install = [*galaxy, "install", "--no-deps", "--collections-path", folder / "collections", archive]
+    install = [*galaxy, "install", "--no-deps", "--collections-path", str(folder / "collections"), str(archive)]
     subprocess.run(install, check=True, cwd=folder, capture_output=True)
     return folder
 

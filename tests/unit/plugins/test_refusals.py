@@ -325,8 +325,8 @@ def test_anything_at_all_ends_in_lines(tmp_path: Path, seed: int) -> None:
         if isinstance(above, dict):
             above[chance.choice((path[-1], path[-1], f"{path[-1]}s"))] = chance.choice(ODD)
     for line in refusals(tmp_path, values):
-        path, _, rest = line.partition(": ")
-        assert path
+        where, _, rest = line.partition(": ")
+        assert where
         assert "; " in rest
         assert "\n" not in line
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bad_descriptions import INVENTORY, ROOT
@@ -81,7 +82,7 @@ def test_one_name_is_a_list_of_one(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_it_is_given(tmp_path: Path, variables: dict[str, object], line: str) -> None:
+def test_what_it_is_given(tmp_path: Path, variables: dict[str, Any], line: str) -> None:
     (tmp_path / "a.yml").write_text("app: {name: books}\n")
     run = play(tmp_path, **variables)
     assert run.returncode != 0
