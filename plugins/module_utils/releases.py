@@ -113,6 +113,7 @@ class Manage:
         return [
             "systemd-run",
             *("--quiet", "--wait", "--pipe", "--collect", f"--unit={unit}"),
+            f"--description={self.app}: manage.py {arguments[0]}",
             *(f"--property={name}={value}" for name, value in properties.items()),
             *(f"--property=LoadCredential={name}:{path}" for name, path in credentials.items()),
             "--",
