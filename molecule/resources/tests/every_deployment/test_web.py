@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -79,16 +80,18 @@ def test_a_handshake_for_another_host_is_rejected(server: Server, shop: Shop, na
 
 
 def test_one_id_follows_a_request_to_the_journal(server: Server, shop: Shop) -> None:
-    mark = "follow-me-0123456789"
+    mark = f"follow-me-{uuid.uuid4().hex}"
     shop.session.get(f"{shop.root}/healthz", headers={"X-Request-ID": mark}, timeout=30).raise_for_status()
     journal = ["journalctl", "--unit=nginx", "--no-pager", "--output=cat"]
     wait_for("the id is in nginx's journal", lambda: mark in server.run(*journal))
 
 
-def test_nginx_and_gunicorn_run_without_root(server: Server) -> None:
-    users = server.run("ps", "-eo", "user,comm").split("\n")
-    serving = {line.split()[0] for line in users if line.endswith(("nginx", "gunicorn"))}
-    assert serving == {"www-data", "shop"} or serving == {"www-data"}
+def test_nginx_and_gunicorn_run_without_root(server: Server, deployment: Deployment) -> None:
+    users = {
+        unit: server.run("ps", "--format=user=", f"--pid={server.property(unit, 'MainPID')}").strip()
+        for unit in ("nginx.service", f"{deployment.app}-web.service")
+    }
+    assert users == {"nginx.service": "www-data", f"{deployment.app}-web.service": deployment.app}
 
 
 @contextmanager
