@@ -28,7 +28,7 @@ class ActionModule(ActionBase):
             if answer and "units" in answer:
                 answers[host] = answer
             else:
-                silent[host] = one_line((answer or {}).get("msg", "it was not asked"))
+                silent[host] = reason_of(answer or {})
         expected = [expected_on(host, stack, groups) for host in variables["ansible_play_hosts_all"]]
         report = Report(stack["app"]["name"], stack, expected, answers, silent)
         Display().display("\n" + "\n".join(report.lines()) + "\n")
@@ -39,5 +39,7 @@ class ActionModule(ActionBase):
         return {**result, "failed": True, "msg": f"{report.app}: {count} {noun}, listed above with what to do"}
 
 
-def one_line(text: Any) -> str:
-    return " ".join(str(text).split())
+def reason_of(answer: Mapping[str, Any]) -> str:
+    """Why a host told nothing, in one line; the connection's own words come before Ansible's."""
+    said = answer.get("module_stderr") or answer.get("msg") or "it was not asked"
+    return " ".join(str(said).split())

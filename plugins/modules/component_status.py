@@ -28,6 +28,11 @@ options:
       show as client C(certificate).
     type: dict
     default: {}
+  certificates:
+    description: Names of files in C(/etc/APP/pki/) whose end to tell; those that are not there are left out.
+    type: list
+    elements: str
+    default: []
   broker:
     description: C(port) of the Redis on this host and the C(queues) to count.
     type: dict
@@ -157,9 +162,9 @@ def database(module: AnsibleModule) -> dict[str, Any]:
     return {"accepts": code == 0, "said": (out or err).strip()}
 
 
-def certificates(module: AnsibleModule, pki: Path) -> dict[str, float]:
+def certificates(module: AnsibleModule, pki: Path, names: list[str]) -> dict[str, float]:
     ends = {}
-    for path in (*sorted(pki.glob("*.crt")), pki / "site.pem"):
+    for path in (pki / name for name in names):
         if not path.exists():
             continue
         _code, out, _err = module.run_command(["openssl", "x509", "-noout", "-enddate", "-in", str(path)])
@@ -194,6 +199,7 @@ def main() -> None:
             "units": {"type": "list", "elements": "str", "default": []},
             "heartbeats": {"type": "dict", "default": {}},
             "pages": {"type": "dict", "default": {}},
+            "certificates": {"type": "list", "elements": "str", "default": []},
             "broker": {"type": "dict"},
             "database": {"type": "bool", "default": False},
         },
@@ -208,7 +214,7 @@ def main() -> None:
             "heartbeats": {unit: heartbeat(path) for unit, path in asked["heartbeats"].items()},
             "now": time.time(),
             "pages": {name: page(pki, item) for name, item in asked["pages"].items()},
-            "certificates": certificates(module, pki),
+            "certificates": certificates(module, pki, asked["certificates"]),
             "disks": disks(),
         }
     except ServiceFailed as error:

@@ -27,6 +27,12 @@ class Expected:
         }
         return [unit for component in self.components for unit in units.get(component, [])]
 
+    @property
+    def certificates(self) -> list[str]:
+        """Names of the leaves that the components here use; those of components that left are of no interest."""
+        leaves = {"redis": ["redis", "status"]}
+        return [leaf for component in self.components for leaf in leaves.get(component, [component])]
+
 
 def worker_unit(app: str, pool: str) -> str:
     return f"{app}-worker@{pool}.service"
@@ -58,13 +64,20 @@ def queues_of(stack: Mapping[str, Any]) -> list[str]:
 def questions(expected: Expected, stack: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of the module component_status."""
     app = stack["app"]["name"]
-    asked: dict[str, Any] = {"app": app, "units": expected.units(app), "heartbeats": {}, "pages": {}}
+    asked: dict[str, Any] = {
+        "app": app,
+        "units": expected.units(app),
+        "heartbeats": {},
+        "pages": {},
+        "certificates": [f"{name}.crt" for name in ("ca", *expected.certificates)],
+    }
     for pool in expected.pools:
         asked["heartbeats"][worker_unit(app, pool)] = f"/run/{app}-worker-{pool}/heartbeat"
     if "beat" in expected.components:
         asked["heartbeats"][f"{app}-beat.service"] = f"/run/{app}-beat/heartbeat"
     if "web" in expected.components:
         port = stack["web"]["servers"]["https_port"]
+        asked["certificates"].append("site.pem")
         asked["pages"]["web"] = {"port": port, "path": "/readyz", "certificate": ""}
     if "flower" in expected.components:
         asked["pages"]["flower"] = {

@@ -21,6 +21,8 @@ RESTARTS_THAT_ALARM = 3
 FULL_MEMORY = 0.9
 FULL_DISK = 0.9
 DAY = 86400
+HOSTS_NAMED = 2
+NO_BREAK = "\N{NO-BREAK SPACE}"
 HEADING = ["POOL", "HOST", "STATE", "SINCE", "SLOTS", "ACTIVE", "RESERVED", "QUEUED", "HEARTBEAT"]
 NUMBERS = (4, 5, 6, 7, 8)
 
@@ -353,12 +355,16 @@ class Report:
                 self.check_certificate(host, name, end, answer["now"])
         if not ends:
             return ["certificates: none found"]
-        entries = [f"{days}d {name} ({', '.join(hosts)})" for (days, name), hosts in sorted(ends.items())]
+        entries = [f"{days}d {name}{self.on(hosts)}" for (days, name), hosts in sorted(ends.items())]
+        # A no-break space keeps an entry on one line.
+        text = "certificates: " + ", ".join(entry.replace(" ", NO_BREAK) for entry in entries)
+        lines = textwrap.wrap(text, WIDTH, subsequent_indent=" " * 14, break_long_words=False, break_on_hyphens=False)
+        return [line.replace(NO_BREAK, " ") for line in lines]
+
+    def on(self, hosts: list[str]) -> str:
         if len(self.expected) == 1:
-            entries = [f"{days}d {name}" for days, name in sorted(ends)]
-        return textwrap.wrap(
-            "certificates: " + ", ".join(entries), WIDTH, subsequent_indent=" " * 14, break_on_hyphens=False
-        )
+            return ""
+        return f" ({', '.join(hosts)})" if len(hosts) <= HOSTS_NAMED else f" ({len(hosts)} hosts)"
 
     def check_certificate(self, host: str, name: str, end: float, now: float) -> None:
         what = {"ca": "certificate of the CA", "site": "certificate of the site"}.get(name, f"certificate {name}")

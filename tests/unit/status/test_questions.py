@@ -64,6 +64,15 @@ def test_every_unit_of_a_host_is_asked_for() -> None:
     assert "broker" not in asked
 
 
+def test_certificates_of_other_components_are_of_no_interest() -> None:
+    def asked(host: str) -> list[str]:
+        names: list[str] = questions(expected_on(host, stack(), GROUPS), stack())["certificates"]
+        return names
+
+    assert asked("data1") == ["ca.crt", "redis.crt", "status.crt", "postgresql.crt"]
+    assert asked("app1") == ["ca.crt", "web.crt", "beat.crt", "flower.crt", "site.pem"]
+
+
 @pytest.mark.parametrize("queue", ["celery", "extra", "high"])
 def test_the_broker_counts_every_queue_that_is_consumed_or_filled(queue: str) -> None:
     assert queue in questions(expected_on("data1", stack(), GROUPS), stack())["broker"]["queues"]

@@ -269,6 +269,20 @@ def test_two_active_beats_are_a_problem_and_one_that_stands_by_is_none(answers: 
     assert "app1 and work1 are both active" in report.problems[0]
 
 
+def test_an_entry_of_a_certificate_stays_on_one_line_and_counts_many_hosts(answers: Answers) -> None:
+    names = ("web", "redis", "status", "postgresql", "worker", "beat", "flower")
+    answers["app1"]["certificates"] = {name: NOW + (300 + days) * DAY for days, name in enumerate(names)}
+    for number in range(3):
+        answers[f"more{number}"] = answer(certificates={"worker": NOW + 304 * DAY})
+    lines = report_of(answers).lines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("certificates"))
+    assert lines[start : start + 3] == [
+        "certificates: 300d web (app1), 301d redis (app1), 302d status (app1), 303d postgresql (app1),",
+        "              304d worker (4 hosts), 305d beat (app1), 306d flower (app1), 3000d ca (work1)",
+        "",
+    ]
+
+
 def test_no_line_is_wider_than_the_terminal(answers: Answers) -> None:
     host = "worker-with-a-long-name.eu-central-1.production.internal.example.org"
     answers[host] = answers.pop("work1")
