@@ -23,13 +23,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
+    """Fails a run of all files of a folder that collects too few tests."""
     if session.config.option.keyword or any("::" in argument for argument in session.config.args):
         return
-    collected = Counter(str(item.path.parent) for item in session.items)
-    for folder in collected:
-        name = next(name for name in LEAST if folder.endswith(name))
-        if collected[folder] < LEAST[name]:
-            pytest.exit(f"{name}: {collected[folder]} tests were collected, at least {LEAST[name]} are expected", 1)
+    collected = Counter(item.path.parent for item in session.items)
+    asked = {item.path for item in session.items}
+    for folder, count in collected.items():
+        least = next(least for name, least in LEAST.items() if str(folder).endswith(name))
+        if asked >= set(folder.glob("test_*.py")) and count < least:
+            pytest.exit(f"{folder}: {count} tests were collected, at least {least} are expected", 1)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
