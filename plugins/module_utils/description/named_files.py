@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import stat
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -164,8 +165,9 @@ def extra_ca_problems(name: str) -> Iterator[Problem]:
     if found:
         return
     try:
-        x509.load_pem_x509_certificates(File(name).read_bytes())
-    except ValueError:
+        # Not by `x509`, which warns of each flaw in the many certificates of a system's bundle.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=name)
+    except ssl.SSLError:
         yield Problem(path, f"{name} holds no PEM certificate", "put the CA's certificate there")
 
 

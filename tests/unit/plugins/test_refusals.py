@@ -341,7 +341,7 @@ def test_the_example_of_production_is_accepted() -> None:
     inventory = yaml.safe_load((ROOT / "inventory" / "production.example" / "hosts.yml").read_text())
     groups = {name: list(group["hosts"]) for name, group in inventory.items() if "hosts" in group}
     groups["all"] = sorted({host for hosts in groups.values() for host in hosts})
-    names = ["stack.yml", "inventory/production.example/production.yml"]
+    names = ["stack.yml", "production.example.yml"]
     assert describe(names, ROOT, Surroundings(groups))["pools"]["reports"]["servers"] == {"hosts": "worker2"}
 
 
