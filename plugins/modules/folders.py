@@ -34,6 +34,10 @@ options:
           - Path below the folder to a command that accepts or refuses its new content before that replaces the old;
             C(%s) stands for the file to check. Folders with such commands come last.
         type: dict
+  remove:
+    description: Whether what I(exactly) finds surplus is removed; otherwise I(surplus) only names it.
+    type: bool
+    default: true
 author: [Stalk developers]
 attributes:
   check_mode: {support: full}
@@ -52,6 +56,7 @@ EXAMPLES = r"""
 RETURN = r"""
 added: {description: Paths that were created., type: list, returned: always}
 removed: {description: Paths that were removed., type: list, returned: always}
+surplus: {description: Paths that are not wanted and stayed., type: list, returned: always}
 replaced: {description: Paths whose content, owner or mode was set., type: list, returned: always}
 """
 
@@ -59,16 +64,21 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.stalk.celery.plugins.module_utils.managed_files import ContentRefused, Folder, converge
+from ansible_collections.stalk.celery.plugins.module_utils.managed_files import (
+    ContentRefused,
+    Folder,
+    converge,
+    surplus,
+)
 
 
-def folder(path: str, wanted: dict[str, Any]) -> Folder:
+def folder(path: str, wanted: dict[str, Any], *, exact: bool = True) -> Folder:
     return Folder(
         Path(path),
         wanted.get("files") or {},
         int(wanted.get("mode", "0755"), 8),
         int(wanted.get("file_mode", "0644"), 8),
-        tuple(wanted.get("exactly") or ()),
+        tuple(wanted.get("exactly") or ()) if exact else (),
         wanted.get("validate") or {},
     )
 
@@ -79,12 +89,15 @@ def validated_last(item: tuple[str, dict[str, Any]]) -> tuple[bool, str]:
 
 
 def main() -> None:
-    module = AnsibleModule({"folders": {"type": "dict", "required": True}}, supports_check_mode=True)
+    module = AnsibleModule(
+        {"folders": {"type": "dict", "required": True}, "remove": {"type": "bool", "default": True}},
+        supports_check_mode=True,
+    )
+    remove = module.params["remove"]
+    wanted = sorted(module.params["folders"].items(), key=validated_last)
     try:
-        found = [
-            converge(folder(path, wanted), dry=module.check_mode)
-            for path, wanted in sorted(module.params["folders"].items(), key=validated_last)
-        ]
+        found = [converge(folder(path, files, exact=remove), dry=module.check_mode) for path, files in wanted]
+        staying = [] if remove else [str(file) for path, files in wanted for file in surplus(folder(path, files))]
     except OSError as error:
         module.fail_json(msg=f"{error.filename or 'folders'}: {error.strerror}")
     except ContentRefused as refused:
@@ -94,6 +107,7 @@ def main() -> None:
         added=[path for changes in found for path in changes.added],
         replaced=[path for changes in found for path in changes.changed],
         removed=[path for changes in found for path in changes.removed],
+        surplus=staying,
         diff=[entry for changes in found for entry in changes.diff],
     )
 

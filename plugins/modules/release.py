@@ -176,8 +176,8 @@ def explain(error: OSError | ReleaseFailed, release: Release) -> str:
         root = release.releases.root
         free = shutil.disk_usage(root).free // 2**20
         return (
-            f"{root}: no space left on the disk, release {release.version} needs more than the {free} MiB that are free; "
-            f"{kept}. "
+            f"{root}: no space left on the disk, release {release.version} needs more than the {free} MiB that are "
+            f"free; {kept}. "
             "Free some space, or lower app.servers.keep_releases, and run again"
         )
     return f"Release {release.version} failed; {kept}. {error}"

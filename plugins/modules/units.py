@@ -154,6 +154,7 @@ class Units:
         if departed:
             self.systemd.call("systemctl", "stop", "--", *departed)
             self.systemd.call("systemctl", "disable", "--quiet", "--", *departed)
+            self.systemd.call("systemctl", "reset-failed", "--", *departed, check=False)
 
     def _carry_out(self, work: Work) -> None:
         if work.reload:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from ansible_collections.stalk.celery.plugins.module_utils.managed_files import Folder, converge
+from ansible_collections.stalk.celery.plugins.module_utils.managed_files import Folder, converge, surplus
 
 
 def mode(path: Path) -> int:
@@ -63,3 +63,9 @@ def test_a_file_that_is_being_read_keeps_its_content(tmp_path: Path) -> None:
         converge(Folder(tmp_path, {"KEY": "new"}, mode=mode(tmp_path)), dry=False)
         assert reader.read() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["KEY"]
+
+
+def test_what_is_surplus_can_be_named_and_left(tmp_path: Path) -> None:
+    (tmp_path / "old.env").write_text("")
+    folder = Folder(tmp_path, {"new.env": ""}, mode=mode(tmp_path), exactly=("*.env",))
+    assert surplus(folder) == [tmp_path / "old.env"]
