@@ -98,7 +98,7 @@ def limit_waits(idle_seconds: int) -> None:
             )
 
 
-class LeasedScheduler(DatabaseScheduler):  # type: ignore[misc]
+class LeasedScheduler(DatabaseScheduler):
     """django-celery-beat's scheduler behind a lease: `celery beat --scheduler celery_ops.beat:LeasedScheduler`."""
 
     # Celery's own would wait for the broker without an end (celery/beat.py, _ensure_connected); without one, each
@@ -108,7 +108,7 @@ class LeasedScheduler(DatabaseScheduler):  # type: ignore[misc]
     def __init__(self, *args: Any, lazy: bool = False, **options: Any) -> None:
         self.lease = Lease(
             environment.text("CELERY_BEAT_HOLDER", gethostname()),
-            environment.seconds("CELERY_BEAT_LEASE_TTL", DEFAULT_LEASE_SECONDS, least=5),
+            environment.seconds("CELERY_BEAT_LEASE_TTL", DEFAULT_LEASE_SECONDS, least=3),
         )
         self.heartbeat = None if lazy else configured_file()
         self.is_active = False

@@ -21,15 +21,16 @@ from celery.worker.consumer import Consumer
 
 from celery_ops import environment
 
-SECONDS_BETWEEN_BEATS = 5
+DEFAULT_SECONDS_BETWEEN_BEATS = 5
 
 logger = get_logger(__name__)
 
 
 class HeartbeatFile:
-    """Replaced atomically, at most every five seconds. A failure to write is logged, never raised."""
+    """Replaced atomically, and not more often than asked. A failure to write is logged, never raised."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, seconds: int) -> None:
+        self._seconds = seconds
         self._path = Path(path)
         self._next = path + ".next"
         self._lock = threading.Lock()
@@ -39,7 +40,7 @@ class HeartbeatFile:
 
     @property
     def is_due(self) -> bool:
-        return not self._removed and time.monotonic() - self._written_at >= SECONDS_BETWEEN_BEATS
+        return not self._removed and time.monotonic() - self._written_at >= self._seconds
 
     def write(self, content: dict[str, Any]) -> None:
         with self._lock:
@@ -67,7 +68,8 @@ class HeartbeatFile:
 
 def configured_file() -> HeartbeatFile | None:
     path = environment.text("CELERY_HEARTBEAT_FILE")
-    return HeartbeatFile(path) if path else None
+    seconds = environment.seconds("CELERY_HEARTBEAT_SECONDS", DEFAULT_SECONDS_BETWEEN_BEATS)
+    return HeartbeatFile(path, seconds) if path else None
 
 
 class WorkerHeartbeat(bootsteps.StartStopStep):
@@ -103,7 +105,7 @@ class WorkerHeartbeat(bootsteps.StartStopStep):
 
     @property
     def pool_kind(self) -> str:
-        return self.worker.pool.__class__.__module__.rpartition(".")[2]
+        return str(type(self.worker.pool).__module__).rpartition(".")[2]
 
     def beat_while_waiting_for_tasks(self) -> None:
         """Beats in place of a main loop that runs a task itself (solo) or waits for the last ones."""

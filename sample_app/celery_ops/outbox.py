@@ -20,7 +20,6 @@ from uuid import uuid4
 from celery import Celery, current_app, signals, states
 from celery.contrib.django.task import DjangoTask
 from celery.exceptions import Ignore, Reject, Retry
-from celery.result import denied_join_result
 from celery.utils import uuid
 from celery.utils.log import get_logger
 from celery.utils.time import maybe_iso8601, maybe_make_aware
@@ -75,6 +74,8 @@ class OutboxTask(DjangoTask):
         if self.typing:
             self.__header__(*(args or ()), **(kwargs or {}))
         options = with_absolute_times(options)
+        due = moment(options.get("eta"))
+        sent_at = Greatest(Now(), due) if due else Now()
         message = OutboxMessage(
             id=str(options.pop("task_id", None) or uuid()),
             task=self.name,
@@ -82,10 +83,9 @@ class OutboxTask(DjangoTask):
             kwargs=as_json(kwargs or {}),
             options=as_json(options),
             queue=queue_of(self.app, self.name, options),
+            sent_at=sent_at,
+            next_send_at=sent_at + timedelta(seconds=FIRST_RESEND_SECONDS),
         )
-        due = moment(options.get("eta"))
-        message.sent_at = Greatest(Now(), due) if due else Now()
-        message.next_send_at = message.sent_at + timedelta(seconds=FIRST_RESEND_SECONDS)
         message.save(force_insert=True)
         transaction.on_commit(lambda: send_or_leave_to_sweep(self.app, message))
         return message.id
@@ -177,11 +177,11 @@ def is_from_outbox(request: Any) -> bool:
 
 def as_json(value: Any) -> Any:
     """Plain JSON; dates, decimals and ids become kombu's typed objects, as in a message."""
-    return json.loads(kombu_json.dumps(value))
+    return json.loads(kombu_json.dumps(value))  # type: ignore[no-untyped-call]
 
 
 def from_json(value: Any) -> Any:
-    return kombu_json.loads(json.dumps(value))
+    return kombu_json.loads(json.dumps(value))  # type: ignore[no-untyped-call]
 
 
 def moment(value: Any) -> datetime | None:
@@ -239,14 +239,11 @@ def send(app: Celery, message: OutboxMessage) -> None:
     if message.retries:
         options["retries"] = message.retries
     args, kwargs = from_json(message.args), from_json(message.kwargs)
-    # Nobody waits for the result in this process, so it need not subscribe to it (celery/backends/redis.py,
-    # on_task_call).
-    with denied_join_result():
-        task = app.tasks.get(message.task)
-        if task is None:
-            app.send_task(message.task, args, kwargs, task_id=message.id, **options)
-        else:
-            task.apply_async(args, kwargs, task_id=message.id, **options)
+    task = app.tasks.get(message.task)
+    if task is None:
+        app.send_task(message.task, args, kwargs, task_id=message.id, **options)
+    else:
+        task.apply_async(args, kwargs, task_id=message.id, **options)
 
 
 # --- running ----------------------------------------------------------------------------------------------------

@@ -28,7 +28,13 @@ class Process:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "celery", "-A", "config.celery", *arguments],
             cwd=APP_FOLDER,
-            env=inherited | environment | {"CELERY_HEARTBEAT_FILE": str(self.heartbeat_file), "PYTHONUNBUFFERED": "1"},
+            env=inherited
+            | environment
+            | {
+                "CELERY_HEARTBEAT_FILE": str(self.heartbeat_file),
+                "CELERY_HEARTBEAT_SECONDS": "1",
+                "PYTHONUNBUFFERED": "1",
+            },
             stdout=self._log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -40,12 +46,16 @@ class Process:
         return self.log_file.read_text(errors="replace")
 
     @property
-    def heartbeat(self) -> dict[str, Any] | None:
+    def heartbeat(self) -> dict[str, Any]:
+        """What the heartbeat file says; {} when there is none."""
         try:
             beat: dict[str, Any] = json.loads(self.heartbeat_file.read_text())
         except FileNotFoundError:
-            return None
+            return {}
         return beat
+
+    def beats_after(self, moment: float) -> bool:
+        return bool(self.heartbeat.get("time", 0) > moment)
 
     @property
     def is_running(self) -> bool:
@@ -55,7 +65,8 @@ class Process:
         def ready() -> bool:
             if not self.is_running:
                 raise AssertionError(f"{self.name} ended with {self.process.returncode}:\n{self.log}")
-            return bool(self.heartbeat) and is_ready(self.heartbeat)
+            beat = self.heartbeat
+            return bool(beat) and is_ready(beat)
 
         until(ready, seconds, why=f"heartbeat of {self.name}; its log:\n{self.log}")
 

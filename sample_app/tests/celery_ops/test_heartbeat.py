@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 
 from config.celery import app
 from tests.celery_ops.tasks import wait_at_gate
@@ -14,10 +15,6 @@ from tests.services import Services
 from tests.waiting import until
 
 
-def is_newer_than(process: Process, moment: float) -> bool:
-    return (process.heartbeat or {"time": 0})["time"] > moment
-
-
 def test_tells_what_each_kind_of_pool_does_and_disappears_with_it(
     start_workers: Callable[..., list[Process]], gate: Gate
 ) -> None:
@@ -25,7 +22,6 @@ def test_tells_what_each_kind_of_pool_does_and_disappears_with_it(
     workers = start_workers(*({"name": f"beats-{pool}", "pool": pool, "queues": pool} for pool in pools))
     for pool, worker in zip(pools, workers, strict=True):
         beat = worker.heartbeat
-        assert beat
         assert beat.pop("time") > time.time() - 60
         assert beat == {
             "hostname": f"beats-{pool}@localhost",
@@ -36,44 +32,44 @@ def test_tells_what_each_kind_of_pool_does_and_disappears_with_it(
         }
         wait_at_gate.apply_async((str(gate.path),), queue=pool)
     for worker in workers:
-        until(lambda worker=worker: worker.heartbeat["active"] == 1, why=worker.name)
+        worker.until_beating(lambda beat: bool(beat["active"] == 1))
         worker.signal(signal.SIGTERM)
     for worker in workers:
-        draining = until(lambda worker=worker: not worker.heartbeat["consuming"] and worker.heartbeat, why=worker.name)
-        assert draining["active"] == 1
+        worker.until_beating(lambda beat: not beat["consuming"])
+        assert worker.heartbeat["active"] == 1
     for worker in workers:
-        until(lambda worker=worker, beat=worker.heartbeat: is_newer_than(worker, beat["time"]), why=worker.name)
+        until(partial(worker.beats_after, worker.heartbeat["time"]), why=worker.name)
     gate.open()
     for worker in workers:
         assert worker.process.wait(30) == 0
-        assert worker.heartbeat is None
+        assert not worker.heartbeat_file.exists()
 
 
 def test_beats_on_while_the_broker_is_away(start_worker: Callable[..., Process], services: Services) -> None:
     worker = start_worker()
     with services.redis.away():
-        away = until(lambda: worker.heartbeat and not worker.heartbeat["consuming"] and worker.heartbeat)
-        until(lambda: is_newer_than(worker, away["time"]))
-    until(lambda: worker.heartbeat and worker.heartbeat["consuming"])
+        worker.until_beating(lambda beat: not beat["consuming"])
+        until(partial(worker.beats_after, worker.heartbeat["time"]))
+    worker.until_consuming()
 
 
 def test_says_that_it_does_not_consume_when_it_was_told_to_stop_that(start_worker: Callable[..., Process]) -> None:
     worker = start_worker(queues="celery")
     app.control.cancel_consumer("celery", destination=["worker@localhost"])
-    until(lambda: worker.heartbeat and not worker.heartbeat["consuming"])
+    worker.until_beating(lambda beat: not beat["consuming"])
     app.control.add_consumer("celery", destination=["worker@localhost"])
-    until(lambda: worker.heartbeat and worker.heartbeat["consuming"])
+    worker.until_consuming()
 
 
 def test_a_blocked_main_loop_makes_it_stale(start_worker: Callable[..., Process]) -> None:
     worker = start_worker()
     worker.signal(signal.SIGSTOP)
     stopped_at = time.time()
-    children_and_loop_are_still = time.monotonic() + 8
+    children_and_loop_are_still = time.monotonic() + 3
     until(lambda: time.monotonic() > children_and_loop_are_still)
-    assert not is_newer_than(worker, stopped_at)
+    assert not worker.beats_after(stopped_at)
     worker.signal(signal.SIGCONT)
-    until(lambda: is_newer_than(worker, stopped_at))
+    until(partial(worker.beats_after, stopped_at))
 
 
 def test_a_full_disk_does_not_stop_the_worker(start_worker: Callable[..., Process], gate: Gate) -> None:
@@ -84,5 +80,5 @@ def test_a_full_disk_does_not_stop_the_worker(start_worker: Callable[..., Proces
     until(lambda: "cannot be written (No space left on device)" in worker.log)
     wait_at_gate.delay(str(gate.open())).get(timeout=30)
     blocked.unlink()
-    until(lambda: worker.heartbeat)
+    until(worker.heartbeat_file.exists)
     assert worker.log.count("cannot be written") == 1
