@@ -126,7 +126,12 @@ class Deployment:
         self.scratch = Path(environment["MOLECULE_EPHEMERAL_DIRECTORY"])
         config = yaml.safe_load(Path(environment["MOLECULE_FILE"]).read_text())
         self.inventory_arguments: list[str] = config["ansible"]["executor"]["args"]["ansible_playbook"]
-        self.environment = {**environment, **config["ansible"]["env"], "ANSIBLE_NOCOLOR": "1"}
+        self.environment = {
+            **environment,
+            **config["ansible"]["env"],
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_FORCE_COLOR": "0",
+        }
         self.app = "shop"
 
     @cached_property

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, Response, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path += [str(ROOT / "molecule"), str(ROOT / "tools")]
@@ -49,7 +50,20 @@ def context(browser: Browser, deployment: Deployment) -> Iterator[BrowserContext
 
 @pytest.fixture
 def page(context: BrowserContext) -> Page:
-    return context.new_page()
+    page = context.new_page()
+    visit = page.goto
+
+    def patiently(*arguments: Any, **options: Any) -> Response | None:
+        try:
+            return visit(*arguments, **options)
+        except Error as error:
+            # Chromium drops connections when this machine gets or loses a network, as other containers' are.
+            if "ERR_NETWORK_CHANGED" not in error.message:
+                raise
+            return visit(*arguments, **options)
+
+    page.goto = patiently  # type: ignore[method-assign]
+    return page
 
 
 @pytest.fixture
