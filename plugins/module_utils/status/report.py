@@ -35,12 +35,16 @@ class Report:
     answers: Mapping[str, Answer]
     unreachable: Mapping[str, str]
     problems: list[str] = field(default_factory=list)
+    down: set[str] = field(default_factory=set)
 
     def lines(self) -> list[str]:
         """The whole text; fills `problems` on the way."""
         for host, reason in self.unreachable.items():
             self.problem(f"{host}: does not answer ({reason}); see whether it is up and Ansible may log in")
-        rows = [*self.pool_rows(), *self.other_rows()]
+        # What stands still because of the broker or the database is shown, yet only the cause is a problem.
+        self.down = {name for name in ("redis", "postgresql") if self.is_down(name)}
+        others = list(self.other_rows())
+        rows = [*self.pool_rows(), *self.beat_rows(), *others]
         table = self.table(rows)
         certificates = self.certificate_lines()
         self.check_queues()
@@ -88,6 +92,16 @@ class Report:
             merged.append(line.ljust(start) + wrapped[0])
             merged += [" " * start + rest for rest in wrapped[1:]]
         return merged
+
+    def is_down(self, component: str) -> bool:
+        hosts = [expected.host for expected in self.expected if component in expected.components]
+        return any(host not in self.answers or not self.serves(host, component) for host in hosts)
+
+    def serves(self, host: str, component: str) -> bool:
+        answer = self.answers[host]
+        if component == "redis":
+            return "error" not in answer["broker"]
+        return bool(answer["database"]["accepts"])
 
     # --- state of a unit ---------------------------------------------------------------------------------------
 
@@ -161,10 +175,10 @@ class Report:
                 beat, age = self.beat_of(host, unit, f"pool {name}", pool["heartbeat_max_age"], running)
                 if running and beat and not beat.get("consuming", True) and self.is_old(host, unit):
                     state[0] = "waiting"
-                    self.problem(
-                        f"pool {name} on {host}: runs but takes no messages; see whether the broker answers, "
-                        f"and journalctl -u {unit}"
-                    )
+                    if "redis" not in self.down:
+                        self.problem(
+                            f"pool {name} on {host}: runs but takes no messages; journalctl -u {unit} says why"
+                        )
                 figures = [str(beat.get(key, "-")) for key in ("concurrency", "active", "reserved")]
                 yield [name, host, *state, *figures, queued, age or "-"], ""
 
@@ -173,7 +187,6 @@ class Report:
         return bool(answer["now"] - answer["units"].get(unit, {}).get("started", 0) > START_SECONDS)
 
     def other_rows(self) -> Iterator[tuple[list[str], str]]:
-        yield from self.beat_rows()
         for component, row in (
             ("redis", self.broker_row),
             ("postgresql", self.database_row),
@@ -205,7 +218,7 @@ class Report:
             yield ["beat", host, *state], words if state[0] != "unknown" else "-"
         if hosts and not holders and not set(hosts) <= set(self.unreachable):
             young = [host for host in hosts if host in self.answers and not self.is_old(host, unit)]
-            if not young:
+            if not young and "postgresql" not in self.down:
                 self.problem(
                     f"beat: nobody holds the lease, so nothing is scheduled; `systemctl restart {unit}` on {hosts[0]}, "
                     f"and see journalctl -u {unit}"
@@ -269,7 +282,7 @@ class Report:
             # An application without celery_ops has no /readyz.
             return ["web", host, *state], "ready" if told["status"] == 200 else "answers"
         reason = told.get("error") or reason_of(told)
-        if state[0] == "running" and front[0] == "running":
+        if state[0] == "running" and front[0] == "running" and not (self.down and told.get("status") == 503):
             self.problem(f"web on {host}: is not ready ({reason}); journalctl -u {self.app}-web says why")
         return ["web", host, *state], "is not ready"
 
@@ -394,7 +407,7 @@ def reason_of(page: Mapping[str, Any]) -> str:
     if not isinstance(body, dict):
         return f"HTTP {page.get('status')}"
     parts = [
-        f"{key}: {value if isinstance(value, str) else json.dumps(value)}"
+        f"{key}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
         for key, value in body.items()
         if key != "status" and value not in ("ok", True, None)
     ]

@@ -181,8 +181,8 @@ FAULTS: list[tuple[str, Callable[[Answers], None], list[str]]] = [
     ("nginx", unit("app1", "nginx.service", active="failed"), ["nginx on app1: failed"]),
     (
         "not ready",
-        put("app1", "pages", "web", {"status": 503, "body": '{"status": "error", "broker": "refused"}'}),
-        ["web on app1: is not ready (broker: refused)"],
+        put("app1", "pages", "web", {"status": 503, "body": '{"status": "unready", "unreachable": ["broker"]}'}),
+        ["web on app1: is not ready (unreachable: broker)"],
     ),
     ("web down", put("app1", "pages", "web", {"error": "timed out"}), ["web on app1: is not ready (timed out)"]),
     ("flower", put("app1", "pages", "flower", {"error": "timed out"}), ["flower on app1: does not answer"]),
@@ -229,6 +229,35 @@ def test_a_host_that_does_not_answer_is_the_only_problem(answers: Answers) -> No
     text = "\n".join(report.lines())
     assert report.problems == ["work1: does not answer (timed out); see whether it is up and Ansible may log in"]
     assert "high      work1  unknown" in text
+
+
+@pytest.mark.parametrize("cause", ["stopped", "silent", "unreachable"])
+def test_what_follows_from_the_broker_and_the_database_is_no_problem_of_its_own(answers: Answers, cause: str) -> None:
+    """Both on one host of their own, so that the host may be unreachable."""
+    groups = {**GROUPS, "redis": ["data1"], "postgresql": ["data1"]}
+    app, work = answers["app1"], answers["work1"]
+    data = answer(
+        "shop-redis.service",
+        "postgresql@15-main.service",
+        broker={"error": "refused"},
+        database={"accepts": False, "said": "no response"},
+    )
+    if cause == "stopped":
+        for unit in data["units"].values():
+            unit["active"] = "inactive"
+    app["heartbeats"][DEFAULT]["consuming"] = work["heartbeats"][WORKER]["consuming"] = False
+    app["heartbeats"][BEAT]["active"] = False
+    app["pages"]["web"] = {"status": 503, "body": '{"unreachable": ["database", "broker"]}'}
+    hosts = ("app1", "work1", "data1")
+    known = {"app1": app, "work1": work} | ({} if cause == "unreachable" else {"data1": data})
+    unreachable = {"data1": "timed out"} if cause == "unreachable" else {}
+    report = Report("shop", STACK, [expected_on(host, STACK, groups) for host in hosts], known, unreachable)
+    text = "\n".join(report.lines())
+    assert [problem.partition(":")[0] for problem in report.problems] == (
+        ["data1"] if cause == "unreachable" else ["broker on data1", "database on data1"]
+    )
+    assert "high      work1  waiting" in text
+    assert "web       app1   running  2h05m  is not ready" in text
 
 
 def test_the_row_of_web_tells_of_nginx(answers: Answers) -> None:
