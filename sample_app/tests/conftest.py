@@ -18,7 +18,8 @@ started: list[Services] = []
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Before pytest-django reads the settings, which need the environment."""
-    if config.option.collectonly or started:
+    only_hands_out_tests = getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput")
+    if config.option.collectonly or only_hands_out_tests or started:
         return
     services = Services()
     started.append(services)
