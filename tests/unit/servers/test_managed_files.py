@@ -17,6 +17,8 @@ def test_files_and_folders_get_their_modes_and_a_second_run_changes_nothing(tmp_
     assert (mode(folder.path / "web"), mode(folder.path / "web/KEY")) == (0o700, 0o600)
     assert (folder.path / "web/KEY").read_text() == "secret"
     assert not converge(folder, dry=False)
+    converge(Folder(tmp_path / "scripts", {"run": ""}, file_mode=0o755), dry=False)
+    assert mode(tmp_path / "scripts/run") == 0o755
 
 
 def test_a_dry_run_says_the_same_and_does_nothing(tmp_path: Path) -> None:
@@ -26,6 +28,7 @@ def test_a_dry_run_says_the_same_and_does_nothing(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["old.env"]
     assert (dry.added, dry.removed) == ([str(tmp_path / "new.env")], [str(tmp_path / "old.env")])
     assert converge(folder, dry=False).paths() == dry.paths()
+    assert not converge(folder, dry=False)
 
 
 def test_only_what_matches_is_removed_and_the_emptied_folder_with_it(tmp_path: Path) -> None:

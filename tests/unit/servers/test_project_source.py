@@ -11,7 +11,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.project_source import
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    for name in ("manage.py", "shop/tasks.py", "shop/__pycache__/tasks.pyc", ".git/HEAD", "db.sqlite3"):
+    for name in ("manage.py", "shop/tasks.py", "shop/__pycache__/tasks.pyc", ".git/HEAD", "db.sqlite3", "stray.pyc"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
@@ -33,6 +33,7 @@ def test_archive_holds_the_project_and_nothing_made_from_it(source: Path) -> Non
 
 def test_same_files_give_the_same_bytes_and_digest_whenever_they_were_written(source: Path) -> None:
     before = archive(source), digest(source)
+    assert before[0][4:8] == bytes(4), "gzip's own time stamp"
     for path in (source / "manage.py", source / "shop"):
         os.utime(path, (1, 1))
     (source / "shop/__pycache__/more.pyc").write_text("")

@@ -91,8 +91,8 @@ def test_replacing_touching_and_removing_are_changes(tmp_path: Path) -> None:
     os.utime(tmp_path / "KEY", (1, 1))
     assert newest_change([tmp_path / "KEY"]) > time.time() - 60
     assert newest_change([tmp_path / "absent"]) == 0
-    before = newest_change([tmp_path])
     (tmp_path / "new").write_text("")
+    before = newest_change([tmp_path])
     while newest_change([tmp_path]) == before:
         (tmp_path / "new").write_text("more")
     (tmp_path / "link").symlink_to("KEY")
