@@ -15,6 +15,7 @@ BEATS = 2000
 AIM_PERCENT = 1.0
 CHECK = "shop-heartbeat@worker-default.service"
 TIMERS = "shop-heartbeat@*.timer"
+UNLIMITED = f"/run/systemd/system/{CHECK}.d/bench.conf"
 
 # CPU of the manager, of what it started and has reaped, and of the journal: a check lives in these alone.
 SPENT = """
@@ -25,7 +26,7 @@ done | paste -sd+ | sed 's/^/echo $((/;s/$/))/' | sh
 BEAT = """
 import time
 from celery_ops.heartbeat import HeartbeatFile
-file = HeartbeatFile("/tmp/bench-heartbeat")
+file = HeartbeatFile("/tmp/bench-heartbeat", 0)
 content = {"hostname": "default@stalk-bench", "concurrency": 2, "active": 0, "reserved": 0, "consuming": True}
 started = time.process_time()
 for _ in range(%d):
@@ -36,6 +37,12 @@ print(time.process_time() - started)
 
 def cpu_seconds() -> float:
     return int(inside("sh", "-c", SPENT)) / 100
+
+
+def allow_many_starts() -> None:
+    inside("mkdir", "-p", UNLIMITED.rsplit("/", 1)[0])
+    inside("tee", UNLIMITED, text="[Unit]\nStartLimitIntervalSec=0\n")
+    inside("systemctl", "daemon-reload")
 
 
 def seconds_of_checks() -> float:
@@ -65,9 +72,12 @@ def seconds_of_beat() -> float:
 def measure() -> list[Table]:
     server.ensure_converged()
     inside("systemctl", "stop", TIMERS)
+    allow_many_starts()
     try:
         check, ping = seconds_of_checks(), seconds_of_pings()
     finally:
+        inside("rm", "-f", UNLIMITED)
+        inside("systemctl", "daemon-reload")
         inside("systemctl", "start", "shop.target")
     beat = seconds_of_beat()
     checks, beats = 3600 // SECONDS_BETWEEN_CHECKS, 3600 // SECONDS_BETWEEN_BEATS
