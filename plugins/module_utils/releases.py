@@ -153,7 +153,9 @@ def _unpack(archive: Path, target: Path) -> None:
 def _install(release: Path, certificates: Path | None) -> None:
     python = str(release / "venv/bin/python")
     trusted = {"PIP_CERT": str(certificates)} if certificates else {}
-    run(["python3", "-m", "venv", str(release / "venv")], "python3 -m venv")
+    run(["python3", "-m", "venv", "--without-pip", str(release / "venv")], "python3 -m venv")
+    # venv itself runs this too, and keeps its reason to itself.
+    run([python, "-m", "ensurepip", "--upgrade", "--default-pip"], "python -m ensurepip")
     run(
         [
             *(python, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"),

@@ -173,10 +173,10 @@ def explain(error: OSError | ReleaseFailed, release: Release) -> str:
     kept = f"release {current} stays in use" if current else "no release is in use yet"
     full = (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "No space left on device" in str(error)
     if full:
-        root = release.releases.root
-        free = shutil.disk_usage(root).free // 2**20
+        folder = release.releases.folder
+        free = shutil.disk_usage(folder if folder.exists() else release.releases.root).free // 2**20
         return (
-            f"{root}: no space left on the disk, release {release.version} needs more than the {free} MiB that are "
+            f"{folder}: no space left on the disk, release {release.version} needs more than the {free} MiB that are "
             f"free; {kept}. "
             "Free some space, or lower app.servers.keep_releases, and run again"
         )

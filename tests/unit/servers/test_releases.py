@@ -104,6 +104,6 @@ def test_a_full_disk_has_its_own_message(tmp_path: Path) -> None:
     release.releases.switch("v4")
     for error in (OSError(errno.ENOSPC, "full"), ReleaseFailed("pip: No space left on device")):
         message = explain(error, release)
-        assert message.startswith(f"{tmp_path}: no space left on the disk, release v5 needs more than the ")
+        assert message.startswith(f"{tmp_path}/releases: no space left on the disk, release v5 needs more than the ")
         assert "release v4 stays in use" in message
         assert "\n" not in message
