@@ -83,11 +83,13 @@ def say(text: str) -> None:
 
 
 def counts(report: Path) -> tuple[int, int, int]:
-    """Passed, failed and skipped of a JUnit report; (0, 0, 0) when there is none."""
-    if not report.exists():
+    """Passed, failed and skipped of a JUnit report; (0, 0, 0) when there is none that is whole."""
+    try:
+        suites = ElementTree.parse(report).iter("testsuite")
+    except (FileNotFoundError, ElementTree.ParseError):
         return 0, 0, 0
     totals = {"tests": 0, "failures": 0, "errors": 0, "skipped": 0}
-    for suite in ElementTree.parse(report).iter("testsuite"):
+    for suite in suites:
         for name in totals:
             totals[name] += int(suite.get(name, 0))
     failed = totals["failures"] + totals["errors"]
