@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import textwrap
 import time
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -256,7 +257,8 @@ class Deployment:
 
     def send_effects(self, name: str, count: int, seconds: float, queue: str = "celery") -> list[str]:
         """Sends tasks whose effects the ledger counts, through the outbox; returns their keys."""
-        keys = [f"{name}-{number}" for number in range(count)]
+        run = uuid.uuid4().hex[:8]
+        keys = [f"{name}-{run}-{number}" for number in range(count)]
         self.django(
             "import config.celery\n"
             "from django.db import transaction\n"

@@ -35,6 +35,7 @@ def faults(deployment: Deployment) -> Iterator[Faults]:
     killed = deployment.send_effects("killed", 3, 3, "reports")
     wait_for("a task runs", lambda: deployment.ledger(killed))
     killed_main, frozen_main = main_process(deployment, "reports"), main_process(deployment, "high")
+    assert "0" not in (killed_main, frozen_main)
     server.run("kill", "-KILL", killed_main)
     server.run("kill", "-STOP", frozen_main)
     frozen = deployment.send_effects("frozen", 3, 0, "high_priority")
