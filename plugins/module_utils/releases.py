@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 COMPLETE = ".complete"
 MIGRATED = ".migrated"
+NO_SPACE = os.strerror(errno.ENOSPC)
 LINES_SHOWN = 12
 
 
@@ -196,6 +198,9 @@ def run(
         errors="replace",
         check=False,
     )
+    if done.returncode and NO_SPACE in done.stdout:
+        # pip says so, and then a traceback, longer than what is shown, follows.
+        raise OSError(errno.ENOSPC, NO_SPACE)
     if done.returncode:
         lines = [line for line in done.stdout.splitlines() if line.strip()][-LINES_SHOWN:]
         raise ReleaseFailed("\n".join([f"{name} ended with {done.returncode}", *lines]))

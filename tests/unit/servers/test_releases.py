@@ -107,3 +107,9 @@ def test_a_full_disk_has_its_own_message(tmp_path: Path) -> None:
         assert message.startswith(f"{tmp_path}/releases: no space left on the disk, release v5 needs more than the ")
         assert "release v4 stays in use" in message
         assert "\n" not in message
+
+
+def test_a_command_that_finds_the_disk_full_says_so_whatever_it_prints_after() -> None:
+    script = "echo '[Errno 28] No space left on device'; for line in $(seq 50); do echo $line; done; exit 1"
+    with pytest.raises(OSError, match="No space left on device"):
+        run(["sh", "-c", script], "pip install")
