@@ -66,12 +66,12 @@ KINDS = (
         # The type checker reads Django's settings, which are refused without these.
         env={"DJANGO_SECRET_KEY": "x", "DATABASE_URL": "postgresql://u:p@h/d", "CELERY_BROKER_URL": "redis://h"},
     ),
-    Kind("unit", 0, (f"{BIN}/pytest tests/unit --junitxml={{junit}}",), least=150),
-    Kind("app", 0, (f"{APP_BIN}/pytest --junitxml={{junit}}",), folder="sample_app", least=60),
+    Kind("unit", 0, (f"{BIN}/pytest tests/unit --junitxml={{junit}}",), least=1000),
+    Kind("app", 0, (f"{APP_BIN}/pytest --junitxml={{junit}}",), folder="sample_app", least=100),
     Kind("collection", 0, (f"{BIN}/pytest tests/collection --junitxml={{junit}}",)),
-    Kind("server-bookworm", 1, (f"{BIN}/molecule test -s default",), env={"STALK_DEBIAN": "bookworm"}),
-    Kind("server-trixie", 1, (f"{BIN}/molecule test -s default",), env={"STALK_DEBIAN": "trixie"}),
-    Kind("servers-by-ssh", 1, (f"{BIN}/molecule test -s spread",)),
+    Kind("server-bookworm", 1, (f"{BIN}/molecule test -s default",), env={"STALK_DEBIAN": "bookworm"}, least=80),
+    Kind("server-trixie", 1, (f"{BIN}/molecule test -s default",), env={"STALK_DEBIAN": "trixie"}, least=80),
+    Kind("servers-by-ssh", 1, (f"{BIN}/molecule test -s spread",), least=60),
 )
 
 terminal = threading.Lock()
