@@ -77,3 +77,4 @@ def test_a_worker_that_stopped_moving_is_restarted_and_its_queue_is_worked_off(
 def test_tasks_of_a_killed_worker_take_effect_once(deployment: Deployment, faults: Faults) -> None:
     ledger = deployment.all_effects(faults.killed, SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK)
     assert once(ledger), ledger
+    assert max(line.starts for line in ledger.values()) >= 2, "no task was in hand when the worker was killed"
