@@ -26,7 +26,7 @@ def test_new_folder_without_lists_is_not_fresh(lists: Path) -> None:
 
 
 def test_lists_are_fresh_for_an_hour(lists: Path) -> None:
-    (lists / "deb.debian.org_debian_dists_trixie_main_binary-amd64_Packages").touch()
+    (lists / "mirror.example_debian_dists_trixie_main_binary-amd64_Packages").touch()
     assert packages.lists_are_fresh()
     hours_ago = time.time() - 2 * packages.FRESH
     os.utime(lists, (hours_ago, hours_ago))
