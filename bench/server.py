@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -84,7 +83,6 @@ def create_container(image: str, prefix: str = "") -> None:
 
 def destroy() -> None:
     play(f"{SERVERS}/destroy.yml")
-    shutil.rmtree(STATE, ignore_errors=True)
 
 
 def is_converged() -> bool:

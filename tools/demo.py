@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -135,7 +134,6 @@ def up() -> None:
 def down() -> None:
     say("Removing the server stalk-demo, its network and its secrets")
     play("molecule/resources/servers/destroy.yml")
-    shutil.rmtree(STATE, ignore_errors=True)
 
 
 def main() -> int:
