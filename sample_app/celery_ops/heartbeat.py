@@ -1,4 +1,4 @@
-"""Heartbeat files: a small JSON file whose age tells whether a process still works.
+"""Heartbeats: a small JSON file whose age tells whether a process still works, and a word to systemd's watchdog.
 
 A worker's file is written by its main loop, so a blocked loop makes it stale; while the broker is away it is
 written between the attempts to connect, so an outage of the broker does not.
@@ -19,7 +19,7 @@ from celery.utils.log import get_logger
 from celery.worker import state
 from celery.worker.consumer import Consumer
 
-from celery_ops import environment
+from celery_ops import environment, watchdog
 
 DEFAULT_SECONDS_BETWEEN_BEATS = 5
 
@@ -43,6 +43,7 @@ class HeartbeatFile:
         return not self._removed and time.monotonic() - self._written_at >= self._seconds
 
     def write(self, content: dict[str, Any]) -> None:
+        watchdog.tell_alive()
         with self._lock:
             if self._removed:
                 return

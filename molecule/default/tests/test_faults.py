@@ -67,7 +67,7 @@ def test_a_worker_that_stopped_moving_is_restarted_and_its_queue_is_worked_off(
     deployment: Deployment, faults: Faults
 ) -> None:
     wait_for(
-        "the liveness check restarts the worker",
+        "systemd's watchdog restarts the worker",
         lambda: main_process(deployment, "high") not in ("0", faults.frozen_main),
         seconds=150,
     )

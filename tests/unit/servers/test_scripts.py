@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "roles" / "app" / "files"
 WORKER = """
@@ -57,54 +53,6 @@ def test_a_pool_that_must_not_hear_sigquit_is_killed() -> None:
 
 def test_a_worker_that_has_ended_already_is_no_failure() -> None:
     assert subprocess.run([SCRIPTS / "stop-celery", "60", "QUIT"], check=False).returncode == 0
-
-
-@pytest.fixture
-def systemctl(tmp_path: Path) -> Path:
-    """A systemctl that answers for an active unit and writes down what it is asked to kill."""
-    program = tmp_path / "systemctl"
-    program.write_text(
-        "#!/bin/sh\n"
-        'case "$*" in\n'
-        "*ActiveState*) cat active ;; *ActiveEnterTimestamp*) echo @1000 ;; *MainPID*) cat pid ;;\n"
-        '*) echo "$*" >>asked; echo 2 >pid ;;\n'
-        "esac\n"
-    )
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    (tmp_path / "active").write_text("active\n")
-    (tmp_path / "pid").write_text("1\n")
-    return tmp_path
-
-
-def check_heartbeat(folder: Path) -> str:
-    subprocess.run(
-        [SCRIPTS / "check-heartbeat", "shop-worker@high.service", folder / "heartbeat", "120", "QUIT"],
-        cwd=folder,
-        env={"PATH": f"{folder}:{os.environ['PATH']}"},
-        check=True,
-    )
-    asked = folder / "asked"
-    return asked.read_text() if asked.exists() else ""
-
-
-def test_a_silent_worker_is_ended(systemctl: Path) -> None:
-    assert check_heartbeat(systemctl) == "kill --kill-whom=main --signal=SIGQUIT shop-worker@high.service\n"
-
-
-def test_an_old_heartbeat_is_silence(systemctl: Path) -> None:
-    (systemctl / "heartbeat").touch()
-    os.utime(systemctl / "heartbeat", (1000, 1000))
-    assert "SIGQUIT" in check_heartbeat(systemctl)
-
-
-def test_a_fresh_heartbeat_is_life(systemctl: Path) -> None:
-    (systemctl / "heartbeat").touch()
-    assert check_heartbeat(systemctl) == ""
-
-
-def test_a_worker_that_drains_is_left_alone(systemctl: Path) -> None:
-    (systemctl / "active").write_text("deactivating\n")
-    assert check_heartbeat(systemctl) == ""
 
 
 def test_a_process_stays_in_the_release_it_started_from(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ Result=success
 ActiveEnterTimestamp=Sat 2026-11-21 09:00:01.000000 UTC
 ExecMainStartTimestamp=Sat 2026-11-21 09:00:00.500000 UTC
 
-Id=shop-heartbeat@worker-high.timer
+Id=shop-worker@low.service
 LoadState=not-found
 ActiveState=inactive
 UnitFileState=
@@ -52,7 +52,7 @@ def test_what_systemctl_shows_is_understood() -> None:
     high = states[HIGH]
     assert (high.runs, high.enabled, high.restarts) == (True, True, 2)
     assert high.started == parse_timestamp("Sat 2026-11-21 09:00:00.500000 UTC")
-    assert not states["shop-heartbeat@worker-high.timer"].runs
+    assert not states["shop-worker@low.service"].runs
 
 
 @pytest.mark.parametrize(

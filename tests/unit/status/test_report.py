@@ -191,9 +191,9 @@ FAULTS: list[tuple[str, Callable[[Answers], None], list[str]]] = [
     ("own certificate", put("app1", "certificates", "site", NOW + DAY), ["certificate of the site", "web.servers"]),
     ("disk", put("work1", "disks", "/var/lib", 0.97), ["disk on work1: /var/lib is 97% full"]),
     (
-        "liveness check",
-        put("work1", "units", "shop-heartbeat@worker-high.service", {**running(), "active": "failed"}),
-        ["shop-heartbeat@worker-high.service on work1: failed"],
+        "unit that nobody asked for",
+        put("work1", "units", "shop-backup.service", {**running(), "active": "failed"}),
+        ["shop-backup.service on work1: failed"],
     ),
     (
         "leftover pool",

@@ -42,10 +42,15 @@ def test_every_pool_runs_on_each_of_its_hosts(deployment: Deployment) -> None:
             assert server.is_active(f"{deployment.app}-worker@{pool}.service"), (pool, server)
 
 
-def test_each_worker_and_beat_has_a_liveness_check(deployment: Deployment) -> None:
-    for server in deployment.on("worker"):
-        for unit in server.units("--state=active", f"{deployment.app}-worker@*.service"):
-            pool = unit.partition("@")[2].removesuffix(".service")
-            assert server.is_active(f"{deployment.app}-heartbeat@worker-{pool}.timer"), (pool, server)
-    for server in deployment.on("beat"):
-        assert server.is_active(f"{deployment.app}-heartbeat@beat.timer"), server
+def test_systemd_watches_each_worker_and_beat(deployment: Deployment) -> None:
+    units = [
+        (server, unit)
+        for server in {*deployment.on("worker"), *deployment.on("beat")}
+        for unit in server.units(
+            "--state=active", f"{deployment.app}-worker@*.service", f"{deployment.app}-beat.service"
+        )
+    ]
+    assert units
+    for server, unit in units:
+        assert server.property(unit, "WatchdogUSec") not in {"0", "infinity"}, (unit, server)
+        assert server.property(unit, "WatchdogTimestampMonotonic") != "0", (unit, server)
