@@ -51,7 +51,7 @@ def worker_arguments(pool: Mapping[str, Any]) -> list[str]:
         f"--concurrency={concurrency(pool)}",
         f"--queues={','.join(pool['queues'])}",
         f"--loglevel={pool['loglevel']}",
-        f"--prefetch-multiplier={pool['prefetch_multiplier']}",
+        "--prefetch-multiplier=1",
         "--disable-prefetch",
     ]
     if kind in ENFORCES_TIME_LIMIT:
@@ -84,7 +84,7 @@ def environment(values: Mapping[str, Any]) -> dict[str, str]:
         "CELERY_VISIBILITY_TIMEOUT": str(visibility_timeout(values)),
         "CELERY_RESULT_EXPIRES": str(values["results"]["expires"]),
         "CELERY_TASK_DEFAULT_QUEUE": app["default_queue"],
-        "CELERY_TASK_ROUTES": json.dumps(app["routes"], sort_keys=True),
+        "CELERY_TASK_ROUTES": json.dumps(app["routes"]),
         "CELERY_BEAT_LEASE_TTL": str(values["beat"]["lease"]["ttl"]),
         **{name: plain(value) for name, value in app["env"].items()},
     }

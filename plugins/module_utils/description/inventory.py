@@ -10,7 +10,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.description.problems 
 from ansible_collections.stalk.celery.plugins.module_utils.description.schema_errors import near
 from ansible_collections.stalk.celery.plugins.module_utils.description.surroundings import Surroundings
 
-LEASED_SCHEDULER = "celery_ops.beat:LeasedScheduler"
+LEASED_SCHEDULERS = ("celery_ops.beat:LeasedScheduler", "celery_ops.beat.LeasedScheduler")
 POSTGRESQL_PORT = 5432
 SHOWN_HOSTS = 3
 
@@ -67,15 +67,11 @@ def beat_problems(values: Mapping[str, Any], surroundings: Surroundings) -> Iter
     if not beat["enabled"] or len(hosts) < 2:
         return
     reason = f"and the group beat has {len(hosts)} hosts ({some(hosts)}), each of them would send every periodic task"
-    if not beat["lease"]["enabled"]:
-        yield Problem(
-            ("beat", "lease", "enabled"), f"is false, {reason}", "set it to true, or keep one host in the group beat"
-        )
-    if beat["scheduler"] != LEASED_SCHEDULER:
+    if beat["scheduler"] not in LEASED_SCHEDULERS:
         yield Problem(
             ("beat", "scheduler"),
             f"{beat['scheduler']} takes no lease, {reason}",
-            f"set it to {LEASED_SCHEDULER}, or keep one host in the group beat",
+            f"set it to {LEASED_SCHEDULERS[0]}, or keep one host in the group beat",
         )
 
 

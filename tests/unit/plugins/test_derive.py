@@ -115,7 +115,7 @@ def test_environment_is_text_alone() -> None:
     described = stack(
         app={
             "name": "books",
-            "routes": {"z": "celery", "a": "celery"},
+            "routes": {"shop.*": "celery", "*": "celery", "a": "celery"},
             "env": {"DEBUG": False, "SIZE": 3, "RATIO": 0.5, "EMPTY": ""},
         },
         web={"host": "books.example.org"},
@@ -127,7 +127,7 @@ def test_environment_is_text_alone() -> None:
         "CELERY_VISIBILITY_TIMEOUT": "3630",
         "CELERY_RESULT_EXPIRES": "86400",
         "CELERY_TASK_DEFAULT_QUEUE": "celery",
-        "CELERY_TASK_ROUTES": '{"a": "celery", "z": "celery"}',
+        "CELERY_TASK_ROUTES": '{"shop.*": "celery", "*": "celery", "a": "celery"}',
         "CELERY_BEAT_LEASE_TTL": "30",
         "DEBUG": "false",
         "SIZE": "3",

@@ -74,13 +74,14 @@ def test_data_has_one_host(tmp_path: Path, group: str, path: str) -> None:
 
 def test_leased_beats_may_be_many(tmp_path: Path) -> None:
     groups = {**ONE_HOST, "beat": ["one", "two", "three", "four"]}
-    assert refusals(tmp_path, {}, groups) == []
-    (line,) = refusals(tmp_path, {"beat": {"lease": {"enabled": False}}}, groups)
+    for scheduler in ("celery_ops.beat:LeasedScheduler", "celery_ops.beat.LeasedScheduler"):
+        assert refusals(tmp_path, {"beat": {"scheduler": scheduler}}, groups) == []
+    (line,) = refusals(tmp_path, {"beat": {"scheduler": "my.beat:Scheduler"}}, groups)
     assert "the group beat has 4 hosts (four, one, three, …)" in line
 
 
 def test_one_beat_needs_no_lease(tmp_path: Path) -> None:
-    assert refusals(tmp_path, {"beat": {"scheduler": "my.beat:Scheduler", "lease": {"enabled": False}}}) == []
+    assert refusals(tmp_path, {"beat": {"scheduler": "my.beat:Scheduler"}}) == []
 
 
 def test_pools_run_on_groups_and_hosts_of_workers(tmp_path: Path) -> None:
