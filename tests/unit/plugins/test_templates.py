@@ -107,8 +107,16 @@ def test_a_variable_of_the_app(templated: Templated) -> None:
 
 
 def test_a_variable_of_a_pool(templated: Templated) -> None:
-    unit = templated["worker"]["units"]["files"]["shop-worker@default.service.d/pool.conf"]
-    assert f'Environment="POOL_GREETING={in_unit(GREETING).replace("%", "%%")}"\n' in unit
+    files = templated["worker"]["units"]["files"]
+    drop_ins = "shop-worker@default.service.d"
+    assert files[f"{drop_ins}/pool.env"] == f'POOL_GREETING="{in_unit(GREETING).replace("$", chr(92) + "$")}"\n'
+    assert f"EnvironmentFile=/etc/systemd/system/{drop_ins}/pool.env\n" in files[f"{drop_ins}/pool.conf"]
+
+
+def test_a_reboot_waits_for_the_longest_drain(templated: Templated) -> None:
+    units = templated["worker"]["units"]
+    assert units["files"]["reboot.target.d/shop.conf"] == "[Unit]\nJobTimeoutSec=2130\n"
+    assert "reboot.target.d/shop.conf" in units["exactly"]
 
 
 def test_a_secret(templated: Templated) -> None:
