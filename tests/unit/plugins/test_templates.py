@@ -22,8 +22,11 @@ GREETING = "Hello 🎉 \"you\" & 'me' \\ #: [é] {%\u00a0$HOME"
 SECRET = 'two 🎉 lines "of"\n\tit\u2028\u0085\x7f\\'
 PASSWORD = "🎉'\": {#"
 STACK = {
-    "app": {"env": {"GREETING": GREETING}, "secrets": ["DJANGO_SECRET_KEY", "NOTE"]},
-    "pools": {"default": {"concurrency": "auto", "env": {"POOL_GREETING": GREETING}}},
+    "app": {"env": {"GREETING": GREETING}, "queues": ["io"], "secrets": ["DJANGO_SECRET_KEY", "NOTE"]},
+    "pools": {
+        "default": {"concurrency": "auto", "env": {"POOL_GREETING": GREETING}},
+        "io": {"pool": "threads", "concurrency": 100, "queues": ["io"]},
+    },
     "servers": {"extra_ca": "extra.crt"},
 }
 EXPRESSIONS = {
@@ -139,4 +142,4 @@ def test_scripts_and_certificates(templated: Templated) -> None:
 
 
 def test_the_database_has_connections_for_as_many_processes_as_there_are_cpus(templated: Templated) -> None:
-    assert int(templated["postgresql"]["connections"]) == 200
+    assert int(templated["postgresql"]["connections"]) == 300
