@@ -348,15 +348,16 @@ class Report:
                     self.problem(
                         f"{unit} on {expected.host}: failed ({state['result']}); journalctl -u {unit} says why"
                     )
-                if (
-                    unit.startswith(f"{self.app}-worker@")
-                    and not wanted
-                    and state["active"] in ("active", "activating", "deactivating")
-                ):
-                    pool = unit.removeprefix(f"{self.app}-worker@").removesuffix(".service")
-                    self.problem(
-                        f"pool {pool} on {expected.host}: runs and is not in the description; run playbooks/site.yml"
-                    )
+                name = self.process(unit)
+                if name and not wanted and state["active"] in ("active", "activating", "deactivating"):
+                    self.problem(f"{name} on {expected.host}: runs and does not belong there; run playbooks/site.yml")
+
+    def process(self, unit: str) -> str:
+        """`pool high`, `beat`, `flower` or `web`; nothing for any other unit."""
+        name = unit.removeprefix(f"{self.app}-").removesuffix(".service")
+        if name.startswith("worker@"):
+            return name.replace("worker@", "pool ")
+        return name if unit == f"{self.app}-{name}.service" and name in ("beat", "flower", "web") else ""
 
     def certificate_lines(self) -> list[str]:
         """The soonest end first; those that end on the same day and have one name share an entry."""

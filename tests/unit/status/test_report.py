@@ -198,7 +198,15 @@ FAULTS: list[tuple[str, Callable[[Answers], None], list[str]]] = [
     (
         "leftover pool",
         put("work1", "units", "shop-worker@old.service", running()),
-        ["pool old on work1: runs and is not in the description"],
+        ["pool old on work1: runs and does not belong there"],
+    ),
+    *(
+        (
+            f"leftover {name}",
+            put("work1", "units", f"shop-{name}.service", running()),
+            [f"{name} on work1: runs and does not belong there; run playbooks/site.yml"],
+        )
+        for name in ("beat", "flower", "web")
     ),
 ]
 
