@@ -158,7 +158,9 @@ class Manage:
         if key.exists():
             credentials["CELERY_TLS_KEY"] = key
             held = f"/run/credentials/{unit}/CELERY_TLS_KEY"
-            environment = {**environment, "CELERY_TLS_KEY": held, "PGSSLKEY": held}
+            environment = {**environment, "CELERY_TLS_KEY": held}
+            # As in the units, so that the PGSSLKEY of a database of the user's own wins.
+            properties["Environment"] = f"PGSSLKEY={held}"
         return [
             "systemd-run",
             *("--quiet", "--wait", "--pipe", "--collect", f"--unit={unit}"),
