@@ -234,10 +234,17 @@ class Systemd:
         patterns = patterns_of_units(patterns)
         if not patterns:
             return []
-        listed = self.call("systemctl", "list-units", "--all", "--full", "--plain", "--no-legend", "--", *patterns)
-        loaded = [unit for unit, active in loaded_units(listed).items() if active != "inactive" or self.has_file(unit)]
+        listed = loaded_units(self.list_units(*patterns))
+        loaded = [unit for unit, active in listed.items() if active != "inactive" or self.has_file(unit)]
         enabled = [link.name for pattern in patterns for link in self.system.glob(f"*.wants/{pattern}")]
         return [*loaded, *enabled]
+
+    def active(self, pattern: str) -> list[str]:
+        """Units that run."""
+        return [unit for unit, active in loaded_units(self.list_units(pattern)).items() if active == "active"]
+
+    def list_units(self, *patterns: str) -> str:
+        return self.call("systemctl", "list-units", "--all", "--full", "--plain", "--no-legend", "--", *patterns)
 
     def has_file(self, unit: str) -> bool:
         """Whether a file or a drop-in of ours defines this unit, and not its template alone."""
