@@ -47,7 +47,7 @@ def belongings(app: str) -> dict[str, Belongings]:
             drop_ins=(f"{SYSTEM}/nginx.service.d/{app}.conf",),
             borrowed=("etc/nginx/nginx.conf",),
         ),
-        "worker": Belongings((f"{app}-worker@*.service",), files("worker")),
+        "worker": Belongings((f"{app}-worker@*.service",), files("worker", f"{SYSTEM}/*.target.d/{app}.conf")),
         "beat": Belongings((f"{app}-beat.service",), files("beat")),
         "flower": Belongings((f"{app}-flower.service",), files("flower", f"{etc}/flower.py")),
         "postgresql": Belongings(

@@ -19,6 +19,7 @@ FILES = {
     f"{SYSTEM}/shop-web.socket": "",
     f"{SYSTEM}/shop-worker@.service": "",
     f"{SYSTEM}/shop-worker@high.service.d/pool.conf": "",
+    f"{SYSTEM}/reboot.target.d/shop.conf": "",
     f"{SYSTEM}/nginx.service.d/shop.conf": "ExecStartPre=+/usr/local/lib/shop/check-nginx",
     f"{SYSTEM}/postgresql@15-main.service.d/stalk.conf": "ExecReload=install /etc/shop/pki/postgresql.key",
     "etc/nginx/nginx.conf": "",
