@@ -28,7 +28,11 @@ from celery.app.utils import find_app
 
 from celery_ops.heartbeat import WorkerHeartbeat
 
-if WorkerHeartbeat not in find_app(celery_name).steps["worker"]:
+try:
+    app = find_app(celery_name)
+except AttributeError as error:
+    refuse("app.celery: " + celery_name + " holds no Celery application (" + str(error) + "); correct its name")
+if WorkerHeartbeat not in app.steps["worker"]:
     refuse("app.celery: the workers of " + celery_name + " would write no heartbeat; call "
            "celery_ops.worker.install(app) where the app is made (docs/contract.md)")
 
