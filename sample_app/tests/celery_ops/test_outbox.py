@@ -260,6 +260,8 @@ def test_a_revoked_copy_does_not_end_the_run_that_works(gate: Gate, worker: Proc
     app.control.revoke(task_id, destination=["worker@localhost"], reply=True)
     outbox.send(app, row(task_id))
     until(lambda: f"Discarding revoked task: tests.celery_ops.tasks.effect_in_database[{task_id}]" in worker.log)
+    next_one = typed.delay_on_commit(str(gate.path))
+    until(lambda: state_of(next_one) == "SUCCESS", why="the main process is through with the copy")
     gate.open()
     until(lambda: state_of(task_id) == "SUCCESS")
     assert Group.objects.count() == 1
@@ -450,10 +452,13 @@ def test_a_sweep_looks_at_no_message_that_waits(
 def test_a_sweep_ends_after_its_limit(services: Services, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "SWEEP_LIMIT", 4)
     monkeypatch.setattr(outbox, "SWEEP_BATCH", 2)
+    too_late = {"expires": (timezone.now() + LONG_AGO).isoformat()}
     for _ in range(6):
-        make_due(effect.delay_on_commit(str(gate.path)), sent_at=None)
-    assert outbox.sweep()["sent"] == 4
-    assert outbox.sweep()["sent"] == 2
+        make_due(effect.delay_on_commit(str(gate.path)), sent_at=None, options=too_late)
+    outbox.sweep()
+    assert OutboxMessage.objects.filter(state="EXPIRED").count() == 4
+    outbox.sweep()
+    assert OutboxMessage.objects.filter(state="EXPIRED").count() == 6
 
 
 def test_a_message_that_the_broker_refuses_does_not_keep_the_others_back(
@@ -584,6 +589,13 @@ def test_a_connection_that_broke_is_as_good_as_a_database_that_is_away(
     monkeypatch.setattr(outbox, "open_row", fail)
     with pytest.raises(Reject, match="connection already closed"):
         outbox.take(task_id, "run")
+
+
+def test_the_main_process_keeps_no_connection_whatever_happens() -> None:
+    assert not OutboxMessage.objects.exists()
+    with pytest.raises(InterfaceError), outbox.in_main_process():
+        raise InterfaceError
+    assert connection.connection is None
 
 
 # --- the leases -------------------------------------------------------------------------------------------------
