@@ -550,8 +550,8 @@ def lengths(app: Celery, queues: Iterable[str]) -> dict[str, int | None]:
             try:
                 with broker.channel() as channel:
                     counted[queue] = app.amqp.queues[queue](channel).queue_declare().message_count
-            except (*BROKER_IS_AWAY, *broker.connection_errors):
-                raise
+            except broker.connection_errors as error:
+                raise OperationalError(str(error)) from error
             except Exception:
                 logger.exception("The sweep cannot tell the length of the queue %s", queue)
                 counted[queue] = None

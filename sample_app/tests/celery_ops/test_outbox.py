@@ -17,7 +17,9 @@ from celery.exceptions import Ignore, Reject
 from django.contrib.auth.models import Group
 from django.db import InterfaceError, connection, transaction
 from django.utils import timezone
+from kombu.entity import Queue
 from kombu.exceptions import OperationalError
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from celery_ops import leases, outbox
 from celery_ops.leases import Keeper
@@ -447,6 +449,22 @@ def test_a_sweep_looks_at_no_message_that_waits(
     with django_assert_max_num_queries(20):
         assert outbox.sweep()["sent"] == 1
     assert messages_in(services) == 151
+
+
+@pytest.mark.parametrize("error", [RedisConnectionError("reset"), ValueError("declared otherwise")])
+def test_a_sweep_that_cannot_ask_for_the_length_of_a_queue_goes_on(
+    services: Services, gate: Gate, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    waiting = effect.delay_on_commit(str(gate.path))
+    ended = effect.delay_on_commit(str(gate.path))
+    make_due(waiting)
+    make_due(ended, state="SUCCESS", acknowledged_at=timezone.now() - timedelta(days=2))
+
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(Queue, "queue_declare", fail)
+    assert outbox.sweep() == {"sent": 0, "forgotten": 1}
 
 
 def test_a_sweep_ends_after_its_limit(services: Services, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
