@@ -113,9 +113,10 @@ def tell_progress(task: OutboxTask, percent: int) -> None:
     """To those who ask Celery; the pages read it from the report, which must not end with the result store."""
     try:
         task.update_state(state="PROGRESS", meta={"percent": percent})
-    except SoftTimeLimitExceeded:
-        raise
     except Exception as error:
+        # Celery wraps the limit when it strikes in here (celery/backends/base.py, store_result).
+        if SoftTimeLimitExceeded in (type(error), type(error.__cause__)):
+            raise SoftTimeLimitExceeded from error
         logger.warning("The progress is not told: %s", error)
 
 

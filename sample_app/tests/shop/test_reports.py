@@ -3,7 +3,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from celery.exceptions import SoftTimeLimitExceeded
+from celery.exceptions import BackendStoreError, SoftTimeLimitExceeded
 from celery.result import AsyncResult
 from pytest_django import Settings
 
@@ -108,12 +108,20 @@ def test_a_result_store_that_is_away_does_not_end_a_report(settings: Settings, m
 
 
 @pytest.mark.django_db
-def test_a_limit_before_the_first_orders_stops_a_report_too(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("moment", ["before the first orders", "while the progress is told"])
+def test_a_soft_limit_stops_a_report_at_any_moment(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
     def limit(*_: object) -> None:
         raise SoftTimeLimitExceeded
 
-    report = Report.objects.create(total=1)
-    monkeypatch.setattr(Report.objects, "advance", limit)
+    def limit_in_store(*_: object, **__: object) -> None:
+        raise BackendStoreError from SoftTimeLimitExceeded()
+
+    make_orders(3)
+    report = Report.objects.create(total=3, last_order=Order.objects.latest("pk").pk)
+    if moment == "before the first orders":
+        monkeypatch.setattr(Report.objects, "advance", limit)
+    else:
+        monkeypatch.setattr(tasks.build_report, "update_state", limit_in_store)
     with pytest.raises(SoftTimeLimitExceeded):
         tasks.build_report(report.pk)
     report.refresh_from_db()
