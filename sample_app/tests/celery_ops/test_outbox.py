@@ -150,7 +150,11 @@ def test_an_atomic_task_has_nothing_that_a_kill_after_its_commit_loses() -> None
 
 @pytest.mark.parametrize(
     ("error", "sent_next"),
-    [(ValueError("not this one"), 1), (ConnectionResetError("gone"), 0), (OperationalError(), 0)],
+    [
+        (ValueError("not this one"), 1),
+        (ConnectionResetError("gone"), 0),
+        (OperationalError(), 0),
+    ],
 )
 def test_only_a_broker_that_is_away_makes_the_next_messages_wait(
     services: Services, gate: Gate, monkeypatch: pytest.MonkeyPatch, error: Exception, sent_next: int
@@ -477,6 +481,17 @@ def test_a_sweep_ends_after_its_limit(services: Services, gate: Gate, monkeypatc
     assert OutboxMessage.objects.filter(state="EXPIRED").count() == 4
     outbox.sweep()
     assert OutboxMessage.objects.filter(state="EXPIRED").count() == 6
+
+
+def test_a_full_broker_makes_no_message_wait_longer(services: Services, gate: Gate) -> None:
+    ids = [effect.delay_on_commit(str(gate.path)) for _ in range(2)]
+    for task_id in ids:
+        make_due(task_id, sent_at=None)
+    with services.redis.client() as client:
+        client.config_set("maxmemory", "1mb")
+        assert outbox.sweep()["sent"] == 0
+        client.config_set("maxmemory", "0")
+    assert outbox.sweep()["sent"] == 2
 
 
 def test_a_message_that_the_broker_refuses_does_not_keep_the_others_back(
