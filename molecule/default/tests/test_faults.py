@@ -78,3 +78,19 @@ def test_tasks_of_a_killed_worker_take_effect_once(deployment: Deployment, fault
     ledger = deployment.all_effects(faults.killed, SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK)
     assert once(ledger), ledger
     assert max(line.starts for line in ledger.values()) >= 2, "no task was in hand when the worker was killed"
+
+
+def test_a_copy_of_a_message_takes_no_second_effect(deployment: Deployment, faults: Faults) -> None:
+    before = deployment.all_effects(faults.killed, SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK)
+    deployment.django(
+        "from config.celery import app\n"
+        "from celery_ops import outbox\n"
+        "from celery_ops.models import OutboxMessage\n"
+        f"for message in OutboxMessage.objects.filter(args__0__in={faults.killed!r}):\n"
+        "    outbox.send(app, message)\n"
+    )
+    # The pool has one process, which takes one message after the other.
+    deployment.all_effects(deployment.send_effects("behind-the-copies", 1, 0, "reports"))
+    ledger = deployment.ledger(faults.killed)
+    assert all(ledger[key].starts > line.starts for key, line in before.items()), (before, ledger)
+    assert once(ledger), ledger

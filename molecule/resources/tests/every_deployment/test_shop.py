@@ -87,5 +87,6 @@ def test_health_pages_tell_no_secret(shop: Shop) -> None:
     for page in ("healthz", "readyz"):
         answer = shop.session.get(f"{shop.root}/{page}", timeout=30)
         assert answer.status_code == 200, answer.text
+        assert not answer.json().get("unreachable"), answer.text
         assert "rediss://" not in answer.text
         assert "postgresql://" not in answer.text
