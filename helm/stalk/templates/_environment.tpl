@@ -46,9 +46,9 @@
 {{- with .heartbeat }}
 {{- $_ := set $variables "CELERY_HEARTBEAT_FILE" "/run/stalk/heartbeat" }}
 {{- end }}
-{{- range $name, $value := merge (dict) (.here | default dict) .environment $variables }}
+{{- range $name, $value := mergeOverwrite $variables .environment (.here | default dict) }}
 - name: {{ $name }}
-  value: {{ $value | quote }}
+  value: {{ $value | replace "$(" "$$(" | quote }}
 {{- end }}
 {{- with .options.extraEnv }}
 {{ toYaml . }}

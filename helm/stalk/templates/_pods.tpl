@@ -7,10 +7,10 @@
 {{- toRawJson $options }}
 {{- end }}
 
-{{/* metadata of a pod. dict "root" "component" ["pool"] "options" "digests" */}}
+{{/* metadata of a pod, without what changes although the pod does not. dict "root" "component" ["pool"] "options" "digests" */}}
 {{- define "stalk.pod.metadata" -}}
 labels:
-  {{- include "stalk.labels" . | nindent 2 }}
+  {{- include "stalk.selector" . | nindent 2 }}
 {{- with .options.labels }}
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -50,7 +50,7 @@ affinity:
 {{- $selector := dict "matchLabels" (include "stalk.selector" . | fromYaml) }}
 topologySpreadConstraints:
 {{- range .options.topologySpreadConstraints | default (list (dict "maxSkew" 1 "topologyKey" "kubernetes.io/hostname" "whenUnsatisfiable" "ScheduleAnyway")) }}
-  - {{- merge (dict) . (dict "labelSelector" $selector) | toYaml | nindent 4 }}
+  - {{ merge (dict) . (dict "labelSelector" $selector) | toYaml | nindent 4 | trim }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -63,8 +63,28 @@ securityContext:
 {{- end }}
 
 {{- define "stalk.container.resources" -}}
-{{- with . }}
+{{- with . -}}
 resources:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end }}
+
+{{/* The claim of a StatefulSet; what it holds outlives the release. dict "context" "storage" */}}
+{{- define "stalk.claim" -}}
+- apiVersion: v1
+  kind: PersistentVolumeClaim
+  metadata:
+    name: data
+    labels:
+      {{- include "stalk.selector" .context | nindent 6 }}
+  spec:
+    {{- include "stalk.claim.spec" .storage | nindent 4 }}
+{{- end }}
+
+{{- define "stalk.claim.spec" -}}
+accessModes: [ReadWriteOnce]
+{{- with .storageClassName }}
+storageClassName: {{ . }}
+{{- end }}
+resources: {requests: {storage: {{ .size }}}}
 {{- end }}
