@@ -1,7 +1,7 @@
 {{/* What every process of the app has: scripts, credentials, certificates and folders to write to. */}}
 
 {{- define "stalk.app.scripts" -}}
-{{- range $name := list "is-alive" "run-worker" "stop-celery" "wait-for-migrations" -}}
+{{- range $name := list "is-alive" "run-beat" "run-worker" "stop-celery" "wait-for-migrations" -}}
 {{ $name }}: |
   {{- $.Files.Get (printf "files/app/%s" $name) | nindent 2 }}
 {{ end }}
@@ -77,4 +77,26 @@ checksum/{{ $part }}-secret: {{ . | sha256sum }}
   {{- include "stalk.container.resources" .options.resources | nindent 2 }}
   volumeMounts:
     {{- include "stalk.app.mounts" . | nindent 4 }}
+{{- end }}
+
+{{/* Probes of a process with a heartbeat. It comes from the start on, whether the broker answers or not. dict "age" "text" */}}
+{{- define "stalk.app.probes" -}}
+{{- $alive := list "sh" "/opt/stalk/is-alive" (printf "%d" (int64 .age)) -}}
+startupProbe:
+  exec: {command: {{ toJson $alive }}}
+  periodSeconds: 2
+  timeoutSeconds: 5
+  failureThreshold: 90
+livenessProbe:
+  exec: {command: {{ toJson $alive }}}
+  periodSeconds: 15
+  timeoutSeconds: 5
+  failureThreshold: 2
+  # Who is silent would not listen for long.
+  terminationGracePeriodSeconds: 15
+readinessProbe:
+  exec: {command: {{ (.text | empty | ternary $alive (append $alive .text)) | toRawJson }}}
+  periodSeconds: 5
+  timeoutSeconds: 5
+  failureThreshold: 2
 {{- end }}
