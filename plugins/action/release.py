@@ -8,7 +8,11 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.stalk.celery.plugins.module_utils.project_source import missing_files, write_archive
+from ansible_collections.stalk.celery.plugins.module_utils.project_source import (
+    digest,
+    missing_files,
+    write_archive,
+)
 
 MODULE = "stalk.celery.release"
 
@@ -18,6 +22,8 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         source = arguments.pop("source", None)
+        if source:
+            arguments["digest"] = digest(Path(source))
         result |= self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars)
         if not source or result.get("failed") or result.get("built", True) or self._task.check_mode:
             return result

@@ -8,8 +8,9 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Refused, quoted
+from ansible_collections.stalk.celery.plugins.module_utils.memory import MemoryUnreadable
 from ansible_collections.stalk.celery.plugins.module_utils.secrets_store import SecretError
-from ansible_collections.stalk.celery.plugins.module_utils.stack_variables import secrets_store
+from ansible_collections.stalk.celery.plugins.module_utils.stack_variables import secrets_store, state_folder
 
 
 class ActionModule(ActionBase):
@@ -44,9 +45,14 @@ class ActionModule(ActionBase):
         groups = {name: list(hosts) for name, hosts in task_vars.get("groups", {}).items()}
         try:
             secrets = secrets_store(task_vars, self._templar).all()
+            state = state_folder(task_vars, self._templar)
         except SecretError as error:
             raise Refused(str(error).splitlines()) from None
-        return describe(file_names(self._task.args.get("files")), Path.cwd(), Surroundings(groups, secrets))
+        surroundings = Surroundings(groups, secrets, state=state)
+        try:
+            return describe(file_names(self._task.args.get("files")), Path.cwd(), surroundings)
+        except MemoryUnreadable as error:
+            raise Refused([str(error)]) from None
 
 
 def file_names(given: Any) -> list[str]:

@@ -8,7 +8,7 @@ import stat
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 
@@ -17,6 +17,8 @@ class Folder:
     """`files` maps a path below the folder to its content; what matches `exactly` and is not in `files` goes.
 
     `validate` maps some of those paths to a command with %s, which refuses a new content before it replaces the old.
+    With `stage` the files are written there, all of them, when one of them is not in place as wanted; nothing goes.
+    `made` is a file that the command `make` makes from the files, and which must not be older than they are.
     """
 
     path: Path
@@ -25,6 +27,9 @@ class Folder:
     file_mode: int = 0o644
     exactly: tuple[str, ...] = ()
     validate: Mapping[str, str] = field(default_factory=dict)
+    stage: Path | None = None
+    made: Path | None = None
+    make: tuple[str, ...] = ()
 
 
 class ContentRefused(Exception):
@@ -51,6 +56,8 @@ class Changes:
 
 def converge(folder: Folder, *, dry: bool) -> Changes:
     """Makes the folder as described, or says only what would change."""
+    if folder.stage:
+        return _stage(folder, folder.stage, dry=dry)
     changes = Changes()
     for path in _folders(folder):
         _make_folder(path, folder.mode, changes, dry=dry)
@@ -61,7 +68,36 @@ def converge(folder: Folder, *, dry: bool) -> Changes:
         changes.record(changes.removed, path, "", "")
         if not dry:
             remove(path, folder.path)
+    if folder.made and (changes or _is_older(folder.made, folder)):
+        changes.record(changes.changed, folder.made, "", "")
+        if not dry:
+            _make(folder.made, folder.make)
     return changes
+
+
+def _stage(folder: Folder, stage: Path, *, dry: bool) -> Changes:
+    changes = converge(replace(folder, stage=None, exactly=()), dry=True) if folder.files else Changes()
+    if changes and not dry:
+        converge(replace(folder, stage=None, path=stage), dry=False)
+    if not changes:
+        for path in surplus(replace(folder, path=stage, files={})):
+            changes.record(changes.removed, path, "", "")
+            if not dry:
+                remove(path, folder.path)
+    return changes
+
+
+def _is_older(made: Path, folder: Folder) -> bool:
+    if not made.exists():
+        return True
+    files = (folder.path / name for name in folder.files)
+    return any(path.exists() and path.stat().st_mtime > made.stat().st_mtime for path in files)
+
+
+def _make(made: Path, command: tuple[str, ...]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode:
+        raise ContentRefused(f"{made}: {command[0]} says {done.stderr.strip()}; mend it on the host and run again")
 
 
 def surplus(folder: Folder) -> list[Path]:

@@ -13,7 +13,9 @@ from typing import IO
 NOT_SHIPPED = frozenset(
     {".git", ".hg", ".venv", "venv", "node_modules", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache"}
 )
-NOT_SHIPPED_ENDINGS = (".pyc", ".pyo", ".sqlite3")
+NOT_SHIPPED_ENDINGS = (".pyc", ".pyo", ".sqlite3", ".key")
+NOT_SHIPPED_BEGINNING = ".env"
+PRIVATE_KEY = b"PRIVATE KEY-----"
 NEEDED = ("manage.py", "requirements.txt")
 
 
@@ -28,12 +30,19 @@ def shipped_files(source: Path) -> list[Path]:
 
 def _walk(folder: Path) -> Iterator[Path]:
     for path in folder.iterdir():
-        if path.name in NOT_SHIPPED or path.name.endswith(NOT_SHIPPED_ENDINGS):
+        if path.name in NOT_SHIPPED or path.name.endswith(NOT_SHIPPED_ENDINGS) or _is_secret(path):
             continue
         if path.is_dir() and not path.is_symlink():
             yield from _walk(path)
         elif path.is_symlink() or path.is_file():
             yield path
+
+
+def _is_secret(path: Path) -> bool:
+    """Secrets come by the stack's own way, never with the code; a .pem may also be a certificate, which is none."""
+    if path.name.startswith(NOT_SHIPPED_BEGINNING):
+        return True
+    return path.suffix == ".pem" and path.is_file() and PRIVATE_KEY in path.read_bytes()
 
 
 def digest(source: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 import subprocess
@@ -11,10 +12,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ansible_collections.stalk.celery.plugins.module_utils.managed_files import Folder, converge
+from ansible_collections.stalk.celery.plugins.module_utils.release_probes import APPLIED, VERIFY
+from ansible_collections.stalk.celery.plugins.module_utils.requirements import installed_versions, lacking
+
 COMPLETE = ".complete"
 MIGRATED = ".migrated"
+VERIFIED = ".verified"
 NO_SPACE = os.strerror(errno.ENOSPC)
 LINES_SHOWN = 12
+STILL_THERE = "was already loaded"
+REFUSED = "refused: "
 
 
 class ReleaseFailed(Exception):
@@ -34,6 +42,14 @@ class Releases:
 
     def is_complete(self, version: str) -> bool:
         return (self.path(version) / COMPLETE).is_file()
+
+    def source(self, version: str) -> str:
+        """The digest of the source that a complete release was built from."""
+        return (self.path(version) / COMPLETE).read_text()
+
+    def lacking(self, version: str, parts: Sequence[str]) -> list[str]:
+        packages = next(self.path(version).glob("venv/lib/python3*/site-packages"), self.path(version))
+        return lacking(installed_versions(packages), parts)
 
     def current(self) -> str | None:
         """The version that `current` links to."""
@@ -84,20 +100,50 @@ class Releases:
 
 
 @dataclass(frozen=True)
+class Settings:
+    """Environment and credentials of the components; those of the next release lie in a folder of their own."""
+
+    folder: Path
+
+    @property
+    def next(self) -> Path:
+        return self.folder / "next"
+
+    def path(self, name: str) -> Path:
+        staged = self.next / name
+        return staged if staged.exists() else self.folder / name
+
+    def take_into_use(self) -> bool:
+        """Replaces what differs; what is as before keeps its time, by which units know whether to restart."""
+        if not self.next.exists():
+            return False
+        for name, pattern, mode, file_mode in (
+            ("", "*.env", 0o755, 0o644),
+            ("credentials", "*/*", 0o700, 0o600),
+        ):
+            staged = self.next / name
+            files = {str(path.relative_to(staged)): path.read_text() for path in staged.glob(pattern)}
+            if files:
+                converge(Folder(self.folder / name, files, mode, file_mode), dry=False)
+        shutil.rmtree(self.next)
+        return True
+
+
+@dataclass(frozen=True)
 class Manage:
-    """Runs manage.py of a release as the app's user, with a component's environment and credentials."""
+    """Runs Python of a release as the app's user, with a component's environment and credentials."""
 
     app: str
     component: str
-    settings: Path
+    settings: Settings
 
-    def command(self, release: Path, arguments: Sequence[str], environment: Mapping[str, str]) -> list[str]:
-        unit = f"{self.app}-manage-{arguments[0]}.service"
+    def command(self, release: Path, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> list[str]:
+        unit = self.unit(name)
         properties = {
             "User": self.app,
             "Group": self.app,
             "WorkingDirectory": str(release / "app"),
-            "EnvironmentFile": str(self.settings / f"{self.component}.env"),
+            "EnvironmentFile": str(self.settings.path(f"{self.component}.env")),
             "ReadWritePaths": f"-{release}/static",
             "ProtectSystem": "strict",
             "ProtectHome": "yes",
@@ -106,48 +152,114 @@ class Manage:
             "NoNewPrivileges": "yes",
             "CapabilityBoundingSet": "",
         }
-        credentials = {path.name: path for path in sorted((self.settings / "credentials" / self.component).glob("*"))}
-        key = self.settings / "pki" / f"{self.component}.key"
+        held_in = self.settings.path(f"credentials/{self.component}")
+        credentials = {path.name: path for path in sorted(held_in.glob("*"))}
+        key = self.settings.folder / "pki" / f"{self.component}.key"
         if key.exists():
             credentials["CELERY_TLS_KEY"] = key
             held = f"/run/credentials/{unit}/CELERY_TLS_KEY"
-            environment = {**environment, "CELERY_TLS_KEY": held, "PGSSLKEY": held}
+            environment = {**environment, "CELERY_TLS_KEY": held}
+            # As in the units, so that the PGSSLKEY of a database of the user's own wins.
+            properties["Environment"] = f"PGSSLKEY={held}"
         return [
             "systemd-run",
             *("--quiet", "--wait", "--pipe", "--collect", f"--unit={unit}"),
-            f"--description={self.app}: manage.py {arguments[0]}",
+            f"--description={self.app}: {name} of a release",
             *(f"--property={name}={value}" for name, value in properties.items()),
             *(f"--property=LoadCredential={name}:{path}" for name, path in credentials.items()),
             "--",
             # EnvironmentFile= would win over --setenv=.
             *("/usr/bin/env", *(f"{name}={value}" for name, value in environment.items())),
-            *(str(release / "venv/bin/python"), "manage.py", *arguments),
+            *(str(release / "venv/bin/python"), *arguments),
         ]
 
+    def unit(self, name: str) -> str:
+        return f"{self.app}-manage-{name}.service"
+
     def run(self, release: Path, *arguments: str) -> str:
+        return self._run(release, arguments[0], ["manage.py", *arguments], f"manage.py {' '.join(arguments)}")
+
+    def ask(self, release: Path, name: str, question: str, *arguments: str) -> str:
+        return self._run(release, name, ["-c", question, *arguments], f"the project's {name}")
+
+    def _run(self, release: Path, name: str, arguments: Sequence[str], title: str) -> str:
         static = {"DJANGO_STATIC_ROOT": str(release / "static")}
-        return run(self.command(release, arguments, static), f"manage.py {' '.join(arguments)}")
+        try:
+            return run(self.command(release, name, arguments, static), title)
+        except ReleaseFailed as failed:
+            if STILL_THERE not in str(failed):
+                raise
+            unit = self.unit(name)
+            raise ReleaseFailed(
+                f"{title} of an earlier run still goes on as {unit}; wait until it ended "
+                f"(journalctl --follow --unit={unit}) and run again"
+            ) from None
 
 
-def build(releases: Releases, version: str, archive: Path, manage: Manage, certificates: Path | None) -> None:
+def migrations_applied(manage: Manage, release: Path) -> str | None:
+    """A digest of the migrations that the database says were applied; None when it does not say."""
+    try:
+        return hashlib.sha256(manage.ask(release, "migrations", APPLIED).encode()).hexdigest()
+    except ReleaseFailed:
+        return None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a release is built from, and what the units expect of it."""
+
+    archive: Path
+    source: str
+    celery: str
+    scheduler: str
+    parts: tuple[str, ...]
+    certificates: Path | None = None
+
+
+def build(releases: Releases, version: str, manage: Manage, wanted: Wanted) -> None:
     """Builds a release in its place; the file that says it is complete is written last."""
     release = releases.path(version)
     if release.exists():
         shutil.rmtree(release)
     try:
-        _unpack(archive, release / "app")
-        _install(release, certificates)
-        manage.run(release, "check")
+        _unpack(wanted.archive, release / "app", manage.app)
+        _install(release, wanted.certificates)
+        check_requirements(releases, version, wanted.parts)
+        verify(manage, release, wanted.celery, wanted.scheduler)
         _collect_static(release, manage)
-        (release / COMPLETE).touch()
+        (release / COMPLETE).write_text(wanted.source)
         os.sync()
     except BaseException:
         shutil.rmtree(release, ignore_errors=True)
         raise
 
 
-def _unpack(archive: Path, target: Path) -> None:
-    target.mkdir(parents=True)
+def check_requirements(releases: Releases, version: str, parts: Sequence[str]) -> None:
+    if missing := releases.lacking(version, parts):
+        them = "it" if len(missing) == 1 else "them"
+        raise ReleaseFailed(f"requirements.txt: lacks {', '.join(missing)}; add {them} (docs/contract.md)")
+
+
+def verify(manage: Manage, release: Path, celery: str, scheduler: str) -> None:
+    """Refuses a project that the units could not run; what was found good is written down."""
+    mark, asked = release / VERIFIED, f"{celery}\n{scheduler}\n"
+    if mark.exists() and mark.read_text() == asked:
+        return
+    try:
+        manage.ask(release, "check", VERIFY, celery, scheduler)
+    except ReleaseFailed as failed:
+        refused = [line.removeprefix(REFUSED) for line in str(failed).splitlines() if line.startswith(REFUSED)]
+        if not refused:
+            raise
+        raise ReleaseFailed(refused[0]) from None
+    mark.write_text(asked)
+
+
+def _unpack(archive: Path, target: Path, group: str) -> None:
+    """Only root and the app may read it: a project's settings may hold what others must not see."""
+    target.parent.mkdir(parents=True)
+    target.mkdir(mode=0o750)
+    shutil.chown(target, group=group)
     with tarfile.open(archive) as packed:
         packed.extractall(target, filter="data") if hasattr(tarfile, "data_filter") else packed.extractall(target)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import math
+import re
 import subprocess
 import tempfile
 import time
@@ -26,10 +28,13 @@ SHOWN = (
     "ActiveEnterTimestamp",
     "ExecMainStartTimestamp",
     "StateChangeTimestamp",
+    "TimeoutStopUSec",
 )
 RESTARTS_THAT_MEAN_FAILURE = 5
 SECONDS_OF_A_FRESH_BEAT = 30
 LINES_SHOWN = 15
+SPAN = re.compile(r"([\d.]+)(us|ms|s|min|h|d|w|month|y)\b")
+SPANS = {"us": 1e-6, "ms": 1e-3, "s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800, "month": 2629800, "y": 31557600}
 
 
 class ServiceFailed(Exception):
@@ -61,6 +66,7 @@ class State:
     result: str
     started: float
     settled: float
+    stop_seconds: float = 0.0
 
     @property
     def runs(self) -> bool:
@@ -100,6 +106,7 @@ def parse_show(text: str) -> dict[str, State]:
             result=values.get("Result", ""),
             started=parse_timestamp(started),
             settled=parse_timestamp(values.get("StateChangeTimestamp", "")),
+            stop_seconds=parse_span(values.get("TimeoutStopUSec", "")),
         )
     return states
 
@@ -112,6 +119,13 @@ def parse_timestamp(text: str) -> float:
     return datetime.fromisoformat(f"{day}T{clock}").replace(tzinfo=UTC).timestamp()
 
 
+def parse_span(text: str) -> float:
+    """Seconds of `2h 30min 45s`."""
+    if text == "infinity":
+        return math.inf
+    return sum(float(amount) * SPANS[unit] for amount, unit in SPAN.findall(text))
+
+
 def plan(
     services: Sequence[Service],
     states: Mapping[str, State],
@@ -120,7 +134,11 @@ def plan(
     *,
     files_change: bool,
 ) -> Work:
-    """Starts what does not run, restarts what is older than its configuration, stops what has departed."""
+    """Starts what does not run, restarts what is older than its configuration, stops what has departed.
+
+    What may take longest to stop restarts first: a worker with a new, shorter visibility_timeout would deliver a second
+    time what an old one still works on.
+    """
     work = Work(stop=sorted(departed), reload=files_change or any(state.stale for state in states.values()))
     for service in services:
         state = states.get(service.unit)
@@ -135,17 +153,17 @@ def plan(
             work.refresh.append(service.unit)
         if state is None or not state.enabled:
             work.enable.append(service.unit)
+    work.restart.sort(key=lambda unit: -states[unit].stop_seconds)
     return work
 
 
 def newest_change(paths: Iterable[Path]) -> float:
-    """When one of the files, or of the files of a folder, was last written, replaced, added or removed."""
+    """When one of the files, or of the files of a folder, was last written, replaced or added."""
     newest = 0.0
     for path in paths:
         try:
-            newest = max(newest, path.lstat().st_ctime)
-            if path.is_dir() and not path.is_symlink():
-                newest = max([newest, *(entry.lstat().st_ctime for entry in path.iterdir())])
+            folder = path.is_dir() and not path.is_symlink()
+            newest = max([newest, *(entry.lstat().st_ctime for entry in (path.iterdir() if folder else [path]))])
         except FileNotFoundError:
             continue
     return newest
@@ -158,6 +176,11 @@ def unit_files(unit: str, system: Path = SYSTEM) -> tuple[Path, ...]:
     return tuple(system / path for path in dict.fromkeys((unit, template, f"{unit}.d", f"{template}.d")))
 
 
+def patterns_of_units(patterns: Sequence[str]) -> list[str]:
+    """Those without a folder; the others are patterns of files."""
+    return [pattern for pattern in patterns if "/" not in pattern]
+
+
 def departed_units(patterns: Sequence[str], wanted: Iterable[str], known: Iterable[str]) -> list[str]:
     """Units that match a pattern and are not wanted; a template is not a unit that runs."""
     matching = {unit for unit in known for pattern in patterns if fnmatch.fnmatchcase(unit, pattern)}
@@ -165,8 +188,10 @@ def departed_units(patterns: Sequence[str], wanted: Iterable[str], known: Iterab
 
 
 def departed_files(patterns: Sequence[str]) -> tuple[str, ...]:
-    """Patterns of the files that define those units."""
-    return tuple(path for pattern in patterns for path in (pattern, f"{pattern}.d/*"))
+    """Patterns of the files that define those units, and the patterns of files as they are."""
+    units = patterns_of_units(patterns)
+    files = [pattern for pattern in patterns if pattern not in units]
+    return tuple(path for pattern in units for path in (pattern, f"{pattern}.d/*")) + tuple(files)
 
 
 def beats(heartbeat: Path, since: float, *, consuming: bool) -> bool:
@@ -177,6 +202,12 @@ def beats(heartbeat: Path, since: float, *, consuming: bool) -> bool:
         return float(beat["time"]) >= lately and (not consuming or bool(beat["consuming"]))
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def loaded_units(listed: str) -> dict[str, str]:
+    """Unit to its ACTIVE of `systemctl list-units --plain --no-legend`, without those that are only referred to."""
+    lines = [line.split() for line in listed.splitlines() if line.strip()]
+    return {unit: active for unit, load, active, *_ in lines if load != "not-found"}
 
 
 class Systemd:
@@ -199,13 +230,25 @@ class Systemd:
         )
 
     def known(self, patterns: Sequence[str]) -> list[str]:
-        """Units that match: what systemd has loaded, and what is enabled."""
+        """Units that match: what is not inactive, what is enabled, and what has a file of its own."""
+        patterns = patterns_of_units(patterns)
         if not patterns:
             return []
-        listed = self.call("systemctl", "list-units", "--all", "--full", "--plain", "--no-legend", "--", *patterns)
-        loaded = [line.split()[0] for line in listed.splitlines() if line.strip() and " not-found " not in line]
+        listed = loaded_units(self.list_units(*patterns))
+        loaded = [unit for unit, active in listed.items() if active != "inactive" or self.has_file(unit)]
         enabled = [link.name for pattern in patterns for link in self.system.glob(f"*.wants/{pattern}")]
         return [*loaded, *enabled]
+
+    def active(self, pattern: str) -> list[str]:
+        """Units that run."""
+        return [unit for unit, active in loaded_units(self.list_units(pattern)).items() if active == "active"]
+
+    def list_units(self, *patterns: str) -> str:
+        return self.call("systemctl", "list-units", "--all", "--full", "--plain", "--no-legend", "--", *patterns)
+
+    def has_file(self, unit: str) -> bool:
+        """Whether a file or a drop-in of ours defines this unit, and not its template alone."""
+        return any((self.system / name).exists() for name in (unit, f"{unit}.d"))
 
     def verify(self, files: Mapping[str, str]) -> None:
         """Refuses unit files that systemd would not take, before they are installed."""

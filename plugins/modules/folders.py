@@ -29,15 +29,23 @@ options:
         description: Patterns below the folder; a file that matches and is not in I(files) is removed.
         type: list
         elements: str
+      stage:
+        description:
+          - Folder where all files are written instead when one of them is not in place as wanted. Whoever takes them
+            into use puts them in place. Nothing in place changes, and I(exactly) concerns the stage alone.
+        type: path
+      made:
+        description: A file that I(make) makes from the files; it is made again when it is older than one of them.
+        type: path
+      make:
+        description: The command that makes I(made).
+        type: list
+        elements: str
       validate:
         description:
           - Path below the folder to a command that accepts or refuses its new content before that replaces the old;
             C(%s) stands for the file to check. Folders with such commands come last.
         type: dict
-  remove:
-    description: Whether what I(exactly) finds surplus is removed; otherwise I(surplus) only names it.
-    type: bool
-    default: true
 author: [Stalk developers]
 attributes:
   check_mode: {support: full}
@@ -56,7 +64,6 @@ EXAMPLES = r"""
 RETURN = r"""
 added: {description: Paths that were created., type: list, returned: always}
 removed: {description: Paths that were removed., type: list, returned: always}
-surplus: {description: Paths that are not wanted and stayed., type: list, returned: always}
 replaced: {description: Paths whose content, owner or mode was set., type: list, returned: always}
 """
 
@@ -68,18 +75,20 @@ from ansible_collections.stalk.celery.plugins.module_utils.managed_files import 
     ContentRefused,
     Folder,
     converge,
-    surplus,
 )
 
 
-def folder(path: str, wanted: dict[str, Any], *, exact: bool = True) -> Folder:
+def folder(path: str, wanted: dict[str, Any]) -> Folder:
     return Folder(
         Path(path),
         wanted.get("files") or {},
         int(wanted.get("mode", "0755"), 8),
         int(wanted.get("file_mode", "0644"), 8),
-        tuple(wanted.get("exactly") or ()) if exact else (),
+        tuple(wanted.get("exactly") or ()),
         wanted.get("validate") or {},
+        Path(wanted["stage"]) if wanted.get("stage") else None,
+        Path(wanted["made"]) if wanted.get("made") else None,
+        tuple(wanted.get("make") or ()),
     )
 
 
@@ -89,15 +98,10 @@ def validated_last(item: tuple[str, dict[str, Any]]) -> tuple[bool, str]:
 
 
 def main() -> None:
-    module = AnsibleModule(
-        {"folders": {"type": "dict", "required": True}, "remove": {"type": "bool", "default": True}},
-        supports_check_mode=True,
-    )
-    remove = module.params["remove"]
+    module = AnsibleModule({"folders": {"type": "dict", "required": True}}, supports_check_mode=True)
     wanted = sorted(module.params["folders"].items(), key=validated_last)
     try:
-        found = [converge(folder(path, files, exact=remove), dry=module.check_mode) for path, files in wanted]
-        staying = [] if remove else [str(file) for path, files in wanted for file in surplus(folder(path, files))]
+        found = [converge(folder(path, files), dry=module.check_mode) for path, files in wanted]
     except OSError as error:
         module.fail_json(msg=f"{error.filename or 'folders'}: {error.strerror}")
     except ContentRefused as refused:
@@ -107,7 +111,6 @@ def main() -> None:
         added=[path for changes in found for path in changes.added],
         replaced=[path for changes in found for path in changes.changed],
         removed=[path for changes in found for path in changes.removed],
-        surplus=staying,
         diff=[entry for changes in found for entry in changes.diff],
     )
 

@@ -61,6 +61,9 @@ POLICY = Path("/usr/sbin/policy-rc.d")
 SYSTEM = Path("/etc/systemd/system")
 LOCK_TIMEOUT = 300
 LINES_SHOWN = 5
+OUR_POLICY = "#!/bin/sh\n# Written by Stalk while it installs packages; nothing of it stays.\nexit 101\n"
+TRIES_OF_UPDATE = 3
+SECONDS_BETWEEN_TRIES = 5.0
 
 
 class PackagesFailed(Exception):
@@ -112,10 +115,10 @@ def lists_are_fresh() -> bool:
 @contextlib.contextmanager
 def services_held() -> Iterator[None]:
     """Keeps packages from starting services, unless the host has a policy of its own."""
-    if POLICY.exists():
+    if POLICY.exists() and not remove_our_policy():
         yield
         return
-    POLICY.write_text("#!/bin/sh\nexit 101\n")
+    POLICY.write_text(OUR_POLICY)
     POLICY.chmod(0o755)
     try:
         yield
@@ -123,9 +126,30 @@ def services_held() -> Iterator[None]:
         POLICY.unlink()
 
 
+def remove_our_policy() -> bool:
+    """Whether a run that was killed had left one."""
+    ours = POLICY.exists() and POLICY.read_text(errors="replace") == OUR_POLICY
+    if ours:
+        POLICY.unlink()
+    return ours
+
+
+def fetch_lists() -> None:
+    """A mirror that answers badly once mostly answers well a moment later."""
+    for tries_left in reversed(range(TRIES_OF_UPDATE)):
+        try:
+            apt_get("update")
+            return
+        except PackagesFailed:
+            if not tries_left:
+                raise
+            time.sleep(SECONDS_BETWEEN_TRIES)
+
+
 def install(names: list[str], *, start_services: bool) -> None:
+    remove_our_policy()
     if not lists_are_fresh():
-        apt_get("update")
+        fetch_lists()
     with contextlib.nullcontext() if start_services else services_held():
         apt_get("install", "--no-install-recommends", *names)
 

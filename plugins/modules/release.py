@@ -7,9 +7,11 @@ module: release
 short_description: Build, migrate and switch to a release of a Django project
 description:
   - C(built) makes I(root)/releases/I(version) with the project, its virtual environment and its static files.
-    A release that is not complete is never used; when building fails nothing else has changed.
+    A release that is not complete is never used; when building fails nothing else has changed. It is refused when
+    its packages, its Celery application or the scheduler are not what the units need.
   - C(migrated) applies the database migrations with the code of that release.
-  - C(current) points I(root)/current at it and removes releases beyond I(keep), none that a process still uses.
+  - C(current) takes I(settings)/next into use, points I(root)/current at the release and removes releases beyond
+    I(keep), none that a process still uses.
 options:
   app:
     description: Name of the app, which is also the system user that runs manage.py.
@@ -20,7 +22,9 @@ options:
     type: path
     required: true
   settings:
-    description: Folder with the components' environment, C(credentials) and C(pki).
+    description:
+      - Folder with the components' environment, C(credentials) and C(pki). What lies in its folder C(next) is for this
+        release and wins.
     type: path
     required: true
   version:
@@ -45,9 +49,23 @@ options:
   certificates:
     description: PEM bundle on the host that pip trusts.
     type: path
-  database:
-    description: A digest that differs for another database; with it a release is migrated once for each.
+  digest:
+    description: A digest of the source; a complete release of another source is refused. The action plugin sets it.
     type: str
+  celery:
+    description: The Celery application, as C(celery -A) takes it.
+    type: str
+    required: true
+  scheduler:
+    description: Beat's scheduler; empty for no beat.
+    type: str
+    default: ""
+  parts:
+    description: Parts of the stack that need packages of their own.
+    type: list
+    elements: str
+    choices: [web, beat, flower, gevent, results]
+    default: []
   keep:
     description: How many releases stay, the current one included.
     type: int
@@ -67,13 +85,15 @@ EXAMPLES = r"""
     version: "2026.11"
     source: /home/me/shop
     component: web
+    celery: config.celery
     state: built
 """
 
 RETURN = r"""
 built: {description: Whether the release is complete., type: bool, returned: always}
 current: {description: The version that is current., type: str, returned: always}
-migrated: {description: Whether this release migrated this database., type: bool, returned: always}
+migrated: {description: Whether the database is as this release has migrated it., type: bool, returned: state is built}
+staged: {description: Whether environment or credentials wait to be taken into use., type: bool, returned: always}
 surplus: {description: Releases beyond I(keep)., type: list, returned: always}
 """
 
@@ -88,8 +108,15 @@ from ansible_collections.stalk.celery.plugins.module_utils.releases import (
     Manage,
     ReleaseFailed,
     Releases,
+    Settings,
+    Wanted,
     build,
+    check_requirements,
+    migrations_applied,
+    verify,
 )
+
+NOTHING_TO_MIGRATE = "No migrations to apply"
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "app": {"type": "str", "required": True},
@@ -101,7 +128,15 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "archive": {"type": "path"},
     "component": {"type": "str", "required": True},
     "certificates": {"type": "path"},
-    "database": {"type": "str", "no_log": False},
+    "digest": {"type": "str"},
+    "celery": {"type": "str", "required": True},
+    "scheduler": {"type": "str", "default": ""},
+    "parts": {
+        "type": "list",
+        "elements": "str",
+        "default": [],
+        "choices": ["web", "beat", "flower", "gevent", "results"],
+    },
     "keep": {"type": "int", "default": 3},
 }
 
@@ -110,11 +145,15 @@ class Release:
     def __init__(self, parameters: dict[str, Any], *, dry: bool) -> None:
         self.version: str = parameters["version"]
         self.keep: int = parameters["keep"]
-        self.database: str = parameters["database"] or ""
+        self.digest: str = parameters["digest"] or ""
+        self.celery: str = parameters["celery"]
+        self.scheduler: str = parameters["scheduler"]
+        self.parts: tuple[str, ...] = tuple(parameters["parts"])
         self.archive = Path(parameters["archive"]) if parameters["archive"] else None
         self.certificates = Path(parameters["certificates"]) if parameters["certificates"] else None
         self.releases = Releases(Path(parameters["root"]))
-        self.manage = Manage(parameters["app"], parameters["component"], Path(parameters["settings"]))
+        self.settings = Settings(Path(parameters["settings"]))
+        self.manage = Manage(parameters["app"], parameters["component"], self.settings)
         self.dry = dry
 
     @property
@@ -123,9 +162,10 @@ class Release:
 
     def is_migrated(self) -> bool:
         try:
-            return self._mark.read_text() == self.database
+            mark = self._mark.read_text()
         except OSError:
             return False
+        return mark == migrations_applied(self.manage, self.releases.path(self.version))
 
     def surplus(self, current: str | None) -> list[str]:
         return self.releases.surplus(
@@ -134,35 +174,51 @@ class Release:
 
     def built(self) -> bool:
         if self.releases.is_complete(self.version):
+            self._check()
             return False
         if self.archive and not self.dry:
-            build(self.releases, self.version, self.archive, self.manage, self.certificates)
+            wanted = Wanted(
+                self.archive, self.digest, self.celery, self.scheduler, self.parts, certificates=self.certificates
+            )
+            build(self.releases, self.version, self.manage, wanted)
         return bool(self.archive) or self.dry
 
-    def migrated(self) -> bool:
-        if self.is_migrated():
-            return False
+    def _check(self) -> None:
+        """A release that was built before may not be what is asked for now."""
+        if self.releases.source(self.version) not in ("", self.digest):
+            raise ReleaseFailed(
+                f"app.servers.version: {self.version} was built from another source than app.servers.source has now; "
+                "give another version, or none"
+            )
+        check_requirements(self.releases, self.version, self.parts)
         if not self.dry:
-            self.manage.run(self.releases.path(self.version), "migrate", "--noinput", "--verbosity=1")
-            self._mark.write_text(self.database)
-            self._mark.chmod(0o600)
-        return True
+            verify(self.manage, self.releases.path(self.version), self.celery, self.scheduler)
+
+    def migrated(self) -> bool:
+        done = self.is_migrated()
+        if done or self.dry:
+            return not done
+        release = self.releases.path(self.version)
+        said = self.manage.run(release, "migrate", "--noinput", "--verbosity=1")
+        self._mark.write_text(migrations_applied(self.manage, release) or "")
+        return NOTHING_TO_MIGRATE not in said
 
     def current(self) -> bool:
-        switches = self.releases.current() != self.version
+        switches, staged = self.releases.current() != self.version, self.settings.next.exists()
         surplus = self.surplus(self.version)
         if not self.dry:
+            self.settings.take_into_use()
             if switches:
                 self.releases.switch(self.version)
             self.releases.prune(surplus)
-        return switches or bool(surplus)
+        return switches or staged or bool(surplus)
 
     def facts(self) -> dict[str, Any]:
         current = self.releases.current()
         return {
             "built": self.releases.is_complete(self.version),
             "current": current or "",
-            "migrated": self.is_migrated(),
+            "staged": self.settings.next.exists(),
             "surplus": self.surplus(current),
         }
 
@@ -188,7 +244,8 @@ def main() -> None:
     release = Release(module.params, dry=module.check_mode)
     try:
         changed = getattr(release, module.params["state"])()
-        module.exit_json(changed=changed, **release.facts())
+        migrated = {"migrated": release.is_migrated()} if module.params["state"] == "built" else {}
+        module.exit_json(changed=changed, **release.facts(), **migrated)
     except (OSError, ReleaseFailed) as error:
         module.fail_json(msg=explain(error, release))
 

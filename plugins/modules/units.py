@@ -38,7 +38,9 @@ options:
         description: Whether the heartbeat must also say that the service consumes.
         type: bool
   exactly:
-    description: Patterns of units that run only when they are in I(services).
+    description:
+      - Patterns of units that run only when they are in I(services). One with a C(/) is a pattern of files below
+        /etc/systemd/system that are there only when they are in I(files).
     type: list
     elements: str
     default: []
@@ -166,10 +168,10 @@ class Units:
             self.systemd.call("systemctl", "start", "--", *work.start)
         if work.refresh:
             self.systemd.call("systemctl", "reload", "--", *work.refresh)
-        for wanted in self.services:
-            if wanted.unit in work.restart:
-                self.systemd.call("systemctl", "restart", "--", wanted.unit)
-                self.systemd.wait_for_beats([wanted], self.timeout)
+        services = {wanted.unit: wanted for wanted in self.services}
+        for unit in work.restart:
+            self.systemd.call("systemctl", "restart", "--", unit)
+            self.systemd.wait_for_beats([services[unit]], self.timeout)
         self.systemd.wait_for_beats(self.services, self.timeout)
 
 

@@ -18,22 +18,26 @@ from uuid import uuid4
 from celery.beat import SchedulingError
 from celery.utils.log import get_logger
 from celery.utils.nodenames import gethostname
-from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django_celery_beat.models import PeriodicTask, PeriodicTasks
-from django_celery_beat.schedulers import DatabaseScheduler
+from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
+from kombu.exceptions import OperationalError as BrokerIsAway
+from redis.exceptions import OutOfMemoryError
 
 from celery_ops import environment
-from celery_ops.database_clock import from_now
+from celery_ops.database import DATABASE_ERRORS, from_now
 from celery_ops.heartbeat import configured_file
 from celery_ops.models import BeatLease
 from celery_ops.outbox import OutboxTask
+from celery_ops.sweeper import Sweeper
 
 DEFAULT_LEASE_SECONDS = 30
 STANDBY_SECONDS = 2
 LOCK_WAIT_SECONDS = 2
-DATABASE_ERRORS = (DatabaseError, InterfaceError)
+DATABASE_IS_AWAY = (OperationalError, InterfaceError)
+BROKER_TAKES_NOTHING = (BrokerIsAway, OSError, OutOfMemoryError)
 
 logger = get_logger(__name__)
 
@@ -65,7 +69,7 @@ class Lease:
         return self._clock() > self._valid_until - self.seconds * 0.5
 
     def take(self) -> bool:
-        """Takes or renews the lease, unless another holds it; False too when its row is locked."""
+        """Takes or renews the lease, unless another holds it. Waits LOCK_WAIT_SECONDS for its row at most."""
         asked_at = self._clock()
         mine_or_free = Q(process=self.process) | Q(expires_at=None) | Q(expires_at__lt=Now())
         with transaction.atomic():
@@ -98,12 +102,35 @@ def limit_waits(idle_seconds: int) -> None:
             )
 
 
+class Entry(ModelEntry):
+    """django-celery-beat leaves an entry out when this is a ValueError, and dies of any other error."""
+
+    def __init__(self, model: PeriodicTask, app: Any = None) -> None:
+        try:
+            super().__init__(model, app=app)
+        except DATABASE_IS_AWAY:
+            raise
+        except Exception as error:
+            logger.error("beat: %s is left out, for it cannot be read: %r; correct it in the admin", model.name, error)
+            raise ValueError(f"{model.name} cannot be read") from error
+
+
+def broker_takes_nothing(error: BaseException | None) -> bool:
+    """Whether any message would have failed, as opposed to this one."""
+    while error is not None:
+        if isinstance(error, BROKER_TAKES_NOTHING):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 class LeasedScheduler(DatabaseScheduler):
     """django-celery-beat's scheduler behind a lease: `celery beat --scheduler celery_ops.beat:LeasedScheduler`."""
 
     # Celery's own would wait for the broker without an end (celery/beat.py, _ensure_connected); without one, each
     # message is published as anywhere else, with an end to its retries.
     producer = None
+    Entry = Entry
 
     def __init__(self, *args: Any, lazy: bool = False, **options: Any) -> None:
         self.lease = Lease(
@@ -115,16 +142,18 @@ class LeasedScheduler(DatabaseScheduler):
         self.is_ticking = False
         self.could_send = True
         super().__init__(*args, lazy=lazy, **options)
+        self.sweeper = Sweeper(self.app, lambda: self.is_active and self.lease.is_valid)
 
     def setup_schedule(self) -> None:
         """Nothing yet: what it writes makes the active beat read its schedule again."""
 
     def tick(self, *args: Any, **options: Any) -> float:
         self.is_ticking = self.could_send = True
+        self.sweeper.start()
         try:
             seconds = self._tick(*args, **options)
         except DATABASE_ERRORS as error:
-            logger.error("beat: the database does not answer: %s", error)
+            logger.error("beat: waits for the database: %s", error)
             with suppress(*DATABASE_ERRORS):
                 connection.close()
             self.read_again()
@@ -149,8 +178,10 @@ class LeasedScheduler(DatabaseScheduler):
         return float(min(seconds, self.lease.seconds / 6)) if self.could_send else STANDBY_SECONDS
 
     def read_schedule(self) -> None:
-        # An entry that never ran counts from its last change, which the next line but one would renew.
-        PeriodicTask.objects.filter(last_run_at=None).update(last_run_at=F("date_changed"))
+        # An entry that never ran counts from its last change, which the next line but one would renew. One with a
+        # start_time counts from there, and a disabled one from the moment that it is enabled.
+        never_ran = PeriodicTask.objects.filter(last_run_at=None, start_time=None, enabled=True)
+        never_ran.update(last_run_at=F("date_changed"))
         self.read_again()
         super().setup_schedule()
 
@@ -161,6 +192,19 @@ class LeasedScheduler(DatabaseScheduler):
 
     def apply_entry(self, entry: Any, producer: Any = None) -> None:
         """Claims the run, then sends it. What an OutboxTask sends is part of the claim."""
+        is_settled = False
+        try:
+            is_settled = not self.claim(entry) or self.send(entry, producer)
+        except (SystemExit, *DATABASE_ERRORS):
+            # A signal may have interrupted a query, and nobody knows whether a lost connection had committed.
+            connection.close()
+            raise
+        finally:
+            if not is_settled:
+                self.give_back(entry)
+
+    def claim(self, entry: Any) -> bool:
+        """Whether the run is this beat's to send. Of what can never be published the claim stays: it has its turn."""
         task = self.app.tasks.get(entry.task)
         with transaction.atomic():
             limit_waits(self.lease.seconds)
@@ -168,17 +212,31 @@ class LeasedScheduler(DatabaseScheduler):
                 self.is_active = False
                 self.lease.lose()
                 self.read_again()
-                return
-            if isinstance(task, OutboxTask):
-                task.apply_async_on_commit(entry.args, entry.kwargs, **entry.options)
-                return
+                return False
+            if not isinstance(task, OutboxTask):
+                return True
+            try:
+                with transaction.atomic():
+                    task.apply_async_on_commit(entry.args, entry.kwargs, **entry.options)
+            except DATABASE_IS_AWAY:
+                raise
+            except Exception:
+                logger.exception("beat: %s cannot be sent; correct it before its next run", entry.name)
+        return False
+
+    def send(self, entry: Any, producer: Any) -> bool:
+        """False when any other beat, or this one in a moment, could send the run."""
         if not self.lease.is_valid:
-            self.give_back(entry, "the lease ran out")
-            return
+            logger.warning("beat: %s is not sent: the lease ran out", entry.name)
+            return False
         try:
             self.apply_async(entry, producer=producer, advance=False)
         except SchedulingError as error:
-            self.give_back(entry, str(error))
+            if broker_takes_nothing(error):
+                logger.warning("beat: %s is not sent: %s", entry.name, error)
+                return False
+            logger.exception("beat: %s cannot be sent; correct it before its next run", entry.name)
+        return True
 
     def write_down(self, entry: Any) -> bool:
         """Whether this beat is the first to write the run of `entry` down, so that it is its to send."""
@@ -189,14 +247,15 @@ class LeasedScheduler(DatabaseScheduler):
             )
         )
 
-    def give_back(self, entry: Any, reason: str) -> None:
-        """It was claimed and could not be sent: whoever is active in a moment sends it."""
-        logger.warning("beat: %s is not sent: %s", entry.name, reason)
+    def give_back(self, entry: Any) -> None:
+        """Takes back the claim, if there is one: whoever is active in a moment sends the run."""
         self.could_send = False
-        PeriodicTask.objects.filter(pk=entry.model.pk, total_run_count=entry.total_run_count + 1).update(
-            last_run_at=entry.last_run_at, total_run_count=entry.total_run_count
-        )
-        PeriodicTasks.update_changed()
+        with suppress(*DATABASE_ERRORS):
+            claimed = PeriodicTask.objects.filter(
+                pk=entry.model.pk, total_run_count=entry.total_run_count + 1, last_run_at=entry.model.last_run_at
+            )
+            if claimed.update(last_run_at=entry.last_run_at, total_run_count=entry.total_run_count):
+                PeriodicTasks.update_changed()
         self.read_again()
 
     def sync(self) -> None:
@@ -208,6 +267,7 @@ class LeasedScheduler(DatabaseScheduler):
             # Called by the signal handler, which may have interrupted a query; Celery calls again on its way out.
             return
         super().close()
+        self.sweeper.stop()
         with suppress(*DATABASE_ERRORS):
             if self.is_active:
                 self.is_active = False

@@ -66,18 +66,16 @@ def names(name: str) -> list[str]:
     return [part.strip() for part in text(name).split(",") if part.strip()]
 
 
-def json_object(name: str) -> dict[str, Any]:
+def json_object(name: str, hint: str) -> dict[str, Any]:
     value = text(name)
     if not value:
         return {}
     try:
         parsed = json.loads(value)
     except ValueError as error:
-        raise ImproperlyConfigured(f'{name}: not JSON ({error}); write an object such as {{"task": "queue"}}') from None
+        raise ImproperlyConfigured(f"{name}: not JSON ({error}); {hint}") from None
     if not isinstance(parsed, dict):
-        raise ImproperlyConfigured(
-            f'{name}: a JSON {type(parsed).__name__}; write an object such as {{"task": "queue"}}'
-        )
+        raise ImproperlyConfigured(f"{name}: a JSON {type(parsed).__name__}; {hint}")
     return parsed
 
 

@@ -85,7 +85,9 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_SERIALIZER = "json"
 CELERY_RESULT_SERIALIZER = "json"
 CELERY_TASK_DEFAULT_QUEUE = environment.text("CELERY_TASK_DEFAULT_QUEUE", "celery")
-CELERY_TASK_ROUTES = environment.json_object("CELERY_TASK_ROUTES")
+CELERY_TASK_ROUTES = environment.json_object(
+    "CELERY_TASK_ROUTES", 'write an object of task name or glob to queue, such as {"shop.tasks.*": "high"}'
+)
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 # A failed or timed-out task is finished: handed out again, it would only fail again.
@@ -136,3 +138,5 @@ CELERY_BEAT_SCHEDULER = "celery_ops.beat:LeasedScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 # last_run_at is saved with each send; after a kill within the default of 180 s a beat sends again (celery/beat.py).
 CELERY_BEAT_SYNC_EVERY = 1
+
+__all__ = [name for name in globals() if name.startswith("CELERY_")]

@@ -11,6 +11,8 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+NEEDED = "database"
+
 logger = get_logger(__name__)
 
 
@@ -23,10 +25,14 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @require_safe
 @never_cache
 def readyz(request: HttpRequest) -> JsonResponse:
-    """503 and the names of what is not reachable; why is in the log, for the message may name hosts and users."""
+    """Names what is not reachable; why is in the log, for the message may name hosts and users.
+
+    503 only without what a request needs: what it publishes while the broker is away, the outbox keeps.
+    """
     unreachable = [name for name, reach in DEPENDENCIES.items() if not answers(name, reach)]
-    status = "unreachable" if unreachable else "ok"
-    return JsonResponse({"status": status, "unreachable": unreachable}, status=503 if unreachable else 200)
+    is_ready = NEEDED not in unreachable
+    body = {"status": "ok" if is_ready else "unreachable", "unreachable": unreachable}
+    return JsonResponse(body, status=200 if is_ready else 503)
 
 
 def answers(name: str, reach: Callable[[], None]) -> bool:
@@ -48,4 +54,4 @@ def reach_broker() -> None:
         broker.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=5)
 
 
-DEPENDENCIES: dict[str, Callable[[], None]] = {"database": reach_database, "broker": reach_broker}
+DEPENDENCIES: dict[str, Callable[[], None]] = {NEEDED: reach_database, "broker": reach_broker}

@@ -12,10 +12,25 @@ def test_check_mode_on_a_converged_server_finds_nothing_to_change(deployment: De
     assert run.changed == 0, run.output
 
 
+def test_a_pool_does_not_leave_messages_behind(deployment: Deployment) -> None:
+    server, unit = deployment.first("worker"), f"{deployment.app}-worker@reports.service"
+    server.run("systemctl", "stop", unit)
+    try:
+        (waiting,) = deployment.send_effects("left-behind", 1, 0, "reports")
+        changes = {"pools": {"reports": None}, "app": {"routes": {"shop.tasks.build_report": "celery"}}}
+        run = deployment.site(changes=changes)
+    finally:
+        server.run("systemctl", "start", unit)
+    assert (run.rc, run.changed) == (2, 0), run.output
+    assert "queue reports: 1 message waits and no pool would consume it; keep a pool for it" in run.output
+    assert deployment.all_effects([waiting])[waiting].effects == 1
+
+
 def test_another_concurrency_restarts_that_pool_alone(deployment: Deployment) -> None:
     server, unit = deployment.first("worker"), f"{deployment.app}-worker@high.service"
     before = server.invocations("*.service")
-    deployment.converge(changes={"pools": {"high": {"concurrency": 3}}})
+    # The app's environment has this variable too, with another value.
+    deployment.converge(changes={"pools": {"high": {"concurrency": 3, "env": {"PYTHONUNBUFFERED": "of the pool"}}}})
     after = server.invocations("*.service")
     touched = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     assert {name for name in touched if name.startswith((deployment.app, "nginx", "postgresql"))} == {unit}
@@ -24,6 +39,8 @@ def test_another_concurrency_restarts_that_pool_alone(deployment: Deployment) ->
         lambda: server.attempt("cat", f"/run/{deployment.app}-worker-high/heartbeat").stdout,
     )
     assert json.loads(heartbeat)["concurrency"] == 3
+    environment = server.run("cat", f"/proc/{server.property(unit, 'MainPID')}/environ").split("\0")
+    assert "PYTHONUNBUFFERED=of the pool" in environment
 
 
 def test_a_removed_pool_ends_its_task_and_leaves_nothing_behind_while_a_new_one_takes_over(

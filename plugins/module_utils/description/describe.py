@@ -28,9 +28,9 @@ def describe(names: Sequence[str], folder: File, surroundings: Surroundings) -> 
     defaults = chart_defaults()
     schema = json.loads((CHART / "values.schema.json").read_text())
 
-    values = coalesce(merge_files(document.values for document in documents), defaults)
-    problems = schema_problems(values, schema)
-    values, broken = repaired(values, defaults, problems)
+    given = merge_files(document.values for document in documents)
+    problems = schema_problems(coalesce(given, defaults), schema)
+    values, broken = repaired(given, defaults, problems)
     values = with_absolute_paths(values, documents, folder)
     problems += refusals(values, broken, surroundings)
     if problems:

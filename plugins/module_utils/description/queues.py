@@ -32,12 +32,14 @@ def queue_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
             )
     sent = {queue for _, queue in filled}
     for name, pool in values["pools"].items():
+        idle = sent.isdisjoint(pool["queues"])
+        way_out = f"take the pool away by `{name}: null` under pools" if idle else "remove it"
         for index, queue in enumerate(pool["queues"]):
             if queue not in sent:
                 yield Problem(
                     ("pools", name, "queues", index),
                     f"nothing is sent to the queue {quoted(queue)}",
-                    "route a task to it in app.routes, list it in app.queues when the code names it, or remove it",
+                    f"route a task to it in app.routes, list it in app.queues when the code names it, or {way_out}",
                     SENDERS,
                 )
     if not consumed:

@@ -10,6 +10,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.description.clear_tex
 from ansible_collections.stalk.celery.plugins.module_utils.description.inventory import inventory_problems
 from ansible_collections.stalk.celery.plugins.module_utils.description.limits import limit_problems
 from ansible_collections.stalk.celery.plugins.module_utils.description.named_files import file_problems
+from ansible_collections.stalk.celery.plugins.module_utils.description.placement import placement_problems
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Path, Problem, overlap
 from ansible_collections.stalk.celery.plugins.module_utils.description.queues import queue_problems
 from ansible_collections.stalk.celery.plugins.module_utils.description.surroundings import Surroundings
@@ -24,6 +25,7 @@ def refusals(values: Mapping[str, Any], broken: Sequence[Path], surroundings: Su
         clear_text_problems(values),
         variable_problems(values, surroundings),
         inventory_problems(values, surroundings),
+        placement_problems(values, surroundings),
         file_problems(values, surroundings),
     )
     return [

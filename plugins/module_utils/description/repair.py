@@ -10,15 +10,13 @@ from ansible_collections.stalk.celery.plugins.module_utils.description.merge imp
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Path, Problem
 
 
-def repaired(values: Mapping[str, Any], defaults: Values, problems: Sequence[Problem]) -> tuple[Values, list[Path]]:
-    """The values with defaults for what is broken, and the paths that are."""
+def repaired(given: Mapping[str, Any], defaults: Values, problems: Sequence[Problem]) -> tuple[Values, list[Path]]:
+    """The given values over the defaults, without what is broken, and the paths that are."""
     broken = [path for problem in problems for path in (problem.path, *problem.uses)]
-    sound: Values = copy.deepcopy(dict(values))
+    sound: Values = copy.deepcopy(dict(given))
     for path in broken:
         remove(sound, path)
-    if broken:
-        sound = coalesce(sound, defaults)
-    sound = without_nulls(sound)
+    sound = without_nulls(coalesce(sound, defaults))
     for pool in sound["pools"].values():
         pool.setdefault("queues", [])
     return sound, broken

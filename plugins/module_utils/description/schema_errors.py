@@ -275,6 +275,10 @@ def say_twice(error: Broken, _schema: Schema) -> Iterator[Problem]:
         seen.append(item)
 
 
+def say_taken(error: Broken, _schema: Schema) -> Iterator[Problem]:
+    yield Problem(error.path, f"{shown(error.value)} {error.limit['$comment']}", "choose another")
+
+
 def say_other(error: Broken, _schema: Schema) -> Iterator[Problem]:
     yield Problem(error.path, f"{shown(error.value, error.path)} cannot be used", remedy(error.schema))
 
@@ -284,6 +288,7 @@ SAYINGS: dict[str, Callable[[Broken, Schema], Iterator[Problem]]] = {
     "required": say_missing,
     "type": say_type,
     "enum": say_enum,
+    "not": say_taken,
     "minimum": say_range,
     "maximum": say_range,
     "pattern": say_pattern,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path as File
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,8 @@ class Surroundings:
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    # The folder of the control node that remembers earlier runs.
+    state: File | None = None
 
     def hosts(self, name: str) -> list[str]:
         """Hosts of a group, or the host of that name."""

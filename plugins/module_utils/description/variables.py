@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from ansible_collections.stalk.celery.plugins.module_utils.description.clear_text import environments
-from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Problem
+from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Path, Problem
 from ansible_collections.stalk.celery.plugins.module_utils.description.surroundings import Surroundings
 from ansible_collections.stalk.celery.plugins.module_utils.secrets_store import is_generated
 
@@ -34,12 +35,14 @@ SET_BY_STALK = {
     "CELERY_BEAT_HOLDER": "",
     "CELERY_WORKER_ARGUMENTS": "pools",
     "CREDENTIALS_DIRECTORY": "",
-    "PGSSLMODE": "tls",
-    "PGSSLROOTCERT": "tls",
-    "PGSSLCERT": "tls",
-    "PGSSLKEY": "tls",
+    "PGSSLMODE": "database.kind",
+    "PGSSLROOTCERT": "database.kind",
+    "PGSSLCERT": "database.kind",
+    "PGSSLKEY": "database.kind",
 }
-SECRETS_OF_STALK = ("CELERY_BROKER_URL", "CELERY_RESULT_BACKEND", "CELERY_TLS_KEY")
+# libpq's own, which are the user's when the database is.
+LIBPQ = tuple(name for name in SET_BY_STALK if name.startswith("PGSSL"))
+ENCRYPTED = ("verify-full", "verify-ca", "require")
 USERS = re.compile(r"\s*(#.*|[!-9;-~]+:[!-~]+)?\s*")
 OAUTH_LINES = ("oauth2_key", "oauth2_secret")
 ADDRESS = r"[A-Za-z0-9.!#%&'+/=?_{}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+"
@@ -50,12 +53,15 @@ EMAILS = re.compile(rf"{ADDRESS}(\|{ADDRESS})*|[A-Za-z0-9._+-]*\.\*[A-Za-z0-9._+
 def variable_problems(values: Mapping[str, Any], surroundings: Surroundings) -> Iterator[Problem]:
     yield from name_problems(values)
     yield from secret_problems(values, surroundings)
+    if values["database"]["kind"] == "external":
+        yield from database_problems(values, surroundings)
     if values["flower"]["enabled"]:
         yield from flower_problems(values["flower"]["auth"], surroundings)
 
 
 def name_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
     secrets = values["app"]["secrets"]
+    external = values["database"]["kind"] == "external"
     for path, environment in environments(values):
         for name in environment:
             if name == "REMAP_SIGTERM":
@@ -64,23 +70,38 @@ def name_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
                     "makes a worker drop its tasks at SIGTERM instead of finishing them",
                     "remove it; how long a stop waits is the pool's grace",
                 )
-            elif name in SET_BY_STALK:
+            elif name in SET_BY_STALK and not (external and name in LIBPQ):
                 key = SET_BY_STALK[name]
                 yield Problem(
-                    (*path, name), "Stalk sets this variable itself", f"remove it{f'; the key is {key}' if key else ''}"
+                    (*path, name),
+                    "Stalk sets this variable itself",
+                    f"remove it{f'; the key is {key}' if key else ''}",
+                    (("database", "kind"),) if name in LIBPQ else (),
                 )
             elif name in secrets:
                 yield Problem(
                     (*path, name), "is named in app.secrets too", "remove one of the two", (("app", "secrets"),)
                 )
-    external = values["database"]["kind"] == "external"
     for index, name in enumerate(secrets):
-        if name == "DATABASE_URL" and external:
-            continue
-        if name in SECRETS_OF_STALK or (name in SET_BY_STALK and name != "DJANGO_SECRET_KEY"):
-            reason = "Stalk makes the database's address itself" if name == "DATABASE_URL" else "Stalk sets it itself"
-            remedy = "remove it, or set database.kind to external" if name == "DATABASE_URL" else "remove it"
-            yield Problem(("app", "secrets", index), f"{name}: {reason}", remedy, (("database", "kind"),))
+        yield from foreign_secret(("app", "secrets", index), name, values)
+
+
+def foreign_secret(path: Path, name: str, values: Mapping[str, Any]) -> Iterator[Problem]:
+    """A secret that the app gets from Stalk anyway, or must not get."""
+    kind: Path = ("database", "kind")
+    external = values["database"]["kind"] == "external"
+    flower: Path = ("flower", "auth", "secret")
+    if name == "DJANGO_SECRET_KEY" or (name == "DATABASE_URL" and external):
+        return
+    if name == "DATABASE_URL":
+        reason, remedy = "Stalk makes the database's address itself", "remove it, or set database.kind to external"
+        yield Problem(path, f"{name}: {reason}", remedy, (kind,))
+    elif external and name in LIBPQ:
+        yield Problem(path, f"{name}: libpq reads it as a variable only", "move it to app.env", (kind,))
+    elif name in SET_BY_STALK:
+        yield Problem(path, f"{name}: Stalk sets it itself", "remove it", (kind,) if name in LIBPQ else ())
+    elif is_generated(name, values["flower"]["auth"]["secret"]):
+        yield Problem(path, f"{name}: is not the app's, and all its processes could read it", "remove it", (flower,))
 
 
 def missing(name: str, surroundings: Surroundings) -> bool:
@@ -91,14 +112,33 @@ GIVE = "add {} to stalk_secrets (ansible-vault), or put it into the file secrets
 
 
 def secret_problems(values: Mapping[str, Any], surroundings: Surroundings) -> Iterator[Problem]:
-    external = values["database"]["kind"] == "external"
+    own = (*SET_BY_STALK, values["flower"]["auth"]["secret"])
     for index, name in enumerate(values["app"]["secrets"]):
-        if name not in SET_BY_STALK and missing(name, surroundings):
+        if name not in own and missing(name, surroundings):
             yield Problem(
                 ("app", "secrets", index), f"the secret {name} is nowhere to be found", GIVE.format(name, name)
             )
-    if not external:
-        return
+
+
+def database_problems(values: Mapping[str, Any], surroundings: Surroundings) -> Iterator[Problem]:
+    """libpq takes the sslmode of the address before that of PGSSLMODE, and plain text when nothing forbids it."""
+    environment = values["app"]["env"]
+    for path, variables in environments(values):
+        if "PGSSLMODE" in variables and variables["PGSSLMODE"] not in ENCRYPTED:
+            yield Problem(
+                (*path, "PGSSLMODE"),
+                "does not keep the connection to the database from being in plain text",
+                f"write one of {', '.join(ENCRYPTED)}",
+                (("database", "kind"),),
+            )
+    if ("PGSSLCERT" in environment) != ("PGSSLKEY" in environment):
+        there, absent = ("PGSSLCERT", "PGSSLKEY") if "PGSSLCERT" in environment else ("PGSSLKEY", "PGSSLCERT")
+        yield Problem(
+            ("app", "env", there),
+            f"is without {absent}, and a certificate needs its key",
+            "write both or neither",
+            (("database", "kind"), ("app", "env", absent)),
+        )
     url = surroundings.secrets.get("DATABASE_URL")
     if url is None:
         yield Problem(
@@ -110,14 +150,32 @@ def secret_problems(values: Mapping[str, Any], surroundings: Surroundings) -> It
         yield Problem(
             ("database", "kind"),
             "is external, and the secret DATABASE_URL is no address of a PostgreSQL database",
-            "write it as postgresql://USER:PASSWORD@HOST:5432/DATABASE",
+            "write it as postgresql://USER:PASSWORD@HOST:5432/DATABASE?sslmode=verify-full",
         )
+    else:
+        stated = parse_qs(urlsplit(url).query).get("sslmode", [])
+        if stated and stated[-1] not in ENCRYPTED:
+            yield Problem(
+                ("database", "kind"),
+                "is external, and the sslmode in the secret DATABASE_URL lets the connection be in plain text",
+                f"write one of {', '.join(ENCRYPTED)} there",
+            )
+        elif not stated and "PGSSLMODE" not in environment:
+            yield Problem(
+                ("database", "kind"),
+                "is external, and nothing keeps its connection from being in plain text",
+                "end the secret DATABASE_URL with ?sslmode=verify-full, or write PGSSLMODE: verify-full into app.env",
+                (("app", "env"),),
+            )
 
 
 def flower_problems(auth: Mapping[str, Any], surroundings: Surroundings) -> Iterator[Problem]:
     path, name = ("flower", "auth", "secret"), auth["secret"]
     kind: tuple[str, ...] = ("flower", "auth", "kind")
     content = surroundings.secrets.get(name)
+    if is_generated(name, users=""):
+        yield Problem(path, f"{name} is a secret for something else", "name one of its own, such as flower-users")
+        return
     if auth["kind"] == "basic":
         for number, line in enumerate((content or "").splitlines(), 1):
             if not USERS.fullmatch(line):

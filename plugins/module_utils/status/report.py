@@ -278,13 +278,17 @@ class Report:
         told = self.answers.get(host, {}).get("pages", {}).get("web")
         if not told:
             return ["web", host, *state], "-"
-        if told.get("status") in (200, 404):
+        if told.get("status") == 404:
             # An application without celery_ops has no /readyz.
-            return ["web", host, *state], "ready" if told["status"] == 200 else "answers"
-        reason = told.get("error") or reason_of(told)
-        if state[0] == "running" and front[0] == "running" and not (self.down and told.get("status") == 503):
-            self.problem(f"web on {host}: is not ready ({reason}); journalctl -u {self.app}-web says why")
-        return ["web", host, *state], "is not ready"
+            return ["web", host, *state], "answers"
+        missing = what_misses(told)
+        if told.get("status") == 200 and not missing:
+            return ["web", host, *state], "ready"
+        words = "is ready, but misses something" if told.get("status") == 200 else "is not ready"
+        reason = told.get("error") or missing or f"HTTP {told.get('status')}"
+        if state[0] == "running" and front[0] == "running" and not (self.down and told.get("status") in (200, 503)):
+            self.problem(f"web on {host}: {words} ({reason}); journalctl -u {self.app}-web says why")
+        return ["web", host, *state], words
 
     def flower_row(self, host: str) -> tuple[list[str], str]:
         unit = f"{self.app}-flower.service"
@@ -348,15 +352,16 @@ class Report:
                     self.problem(
                         f"{unit} on {expected.host}: failed ({state['result']}); journalctl -u {unit} says why"
                     )
-                if (
-                    unit.startswith(f"{self.app}-worker@")
-                    and not wanted
-                    and state["active"] in ("active", "activating", "deactivating")
-                ):
-                    pool = unit.removeprefix(f"{self.app}-worker@").removesuffix(".service")
-                    self.problem(
-                        f"pool {pool} on {expected.host}: runs and is not in the description; run playbooks/site.yml"
-                    )
+                name = self.process(unit)
+                if name and not wanted and state["active"] in ("active", "activating", "deactivating"):
+                    self.problem(f"{name} on {expected.host}: runs and does not belong there; run playbooks/site.yml")
+
+    def process(self, unit: str) -> str:
+        """`pool high`, `beat`, `flower` or `web`; nothing for any other unit."""
+        name = unit.removeprefix(f"{self.app}-").removesuffix(".service")
+        if name.startswith("worker@"):
+            return name.replace("worker@", "pool ")
+        return name if unit == f"{self.app}-{name}.service" and name in ("beat", "flower", "web") else ""
 
     def certificate_lines(self) -> list[str]:
         """The soonest end first; those that end on the same day and have one name share an entry."""
@@ -398,17 +403,17 @@ class Report:
                     self.problem(f"disk on {host}: {folder} is {part:.0%} full; make room before services stop")
 
 
-def reason_of(page: Mapping[str, Any]) -> str:
-    """What /readyz says, in one line: `database: refused` of {"database": "refused"}."""
+def what_misses(page: Mapping[str, Any]) -> str:
+    """What /readyz says, in one line: `unreachable: broker` of {"unreachable": ["broker"]}."""
     try:
         body = json.loads(page.get("body", ""))
     except ValueError:
-        body = None
+        return ""
     if not isinstance(body, dict):
-        return f"HTTP {page.get('status')}"
+        return ""
     parts = [
         f"{key}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
         for key, value in body.items()
-        if key != "status" and value not in ("ok", True, None)
+        if key != "status" and value not in ("ok", True, None, [])
     ]
-    return ", ".join(parts) or f"HTTP {page.get('status')}"
+    return ", ".join(parts)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask, PeriodicTasks
 
@@ -127,7 +129,7 @@ def test_a_frozen_one_sends_nothing_before_it_holds_the_lease_again(
 
 def test_a_standby_leaves_the_schedule_alone(start_beats: Callable[..., list[Process]]) -> None:
     start_beats("first")
-    until(lambda: PeriodicTask.objects.filter(name="celery_ops.outbox.sweep").exists())
+    until(lambda: PeriodicTask.objects.filter(name="clean-up-every-night").exists())
     until(lambda: PeriodicTask.objects.filter(name="celery.backend_cleanup").exists())
     before = PeriodicTasks.last_change()
     start_beats("second")
@@ -149,6 +151,21 @@ def test_an_outage_of_database_and_broker_is_outlived(
         beat.until_beating(lambda content: not content["active"])
     until(lambda: is_active(beat))
     assert sent(services) == runs() == 1
+
+
+def test_the_active_one_sweeps_the_outbox_with_no_worker_and_behind_any_backlog(
+    services: Services, start_beats: Callable[..., list[Process]]
+) -> None:
+    backlog = wait_at_gate.apply_async(("x",))
+    task_id = effect.apply_async_on_commit(("x",), queue=QUEUE)
+    with services.redis.client() as client:
+        client.delete(f"{PREFIX}{QUEUE}")
+    OutboxMessage.objects.filter(pk=task_id).update(next_send_at=timezone.now() - AN_HOUR)
+    start_beats("only")
+    until(lambda: sent(services) == 1)
+    with services.redis.client() as client:
+        (first,) = client.lrange(f"{PREFIX}celery", 0, -1)
+    assert backlog.id in first
 
 
 # --- the claim --------------------------------------------------------------------------------------------------
@@ -220,6 +237,106 @@ def test_an_outbox_task_is_published_with_its_claim(services: Services, schedule
     assert sent(services) == 1
     assert OutboxMessage.objects.get().queue == QUEUE
     assert runs() == 1
+
+
+@pytest.mark.parametrize("task", [effect.name, wait_at_gate.name], ids=["OutboxTask", "plain task"])
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        {"args": "[]"},
+        {"args": "5"},
+        {"args": '["x"]', "kwargs": '{"unknown": 1}'},
+        {"args": '["\\u0000"]', "queue": ""},
+        {"headers": "[]"},
+    ],
+    ids=lambda mistake: " ".join(mistake.values()),
+)
+def test_a_mistake_in_an_entry_costs_its_run_and_no_other(
+    services: Services, scheduler: Scheduler, task: str, mistake: dict[str, str]
+) -> None:
+    bad = is_due(task=task)
+    PeriodicTask.objects.filter(pk=bad.pk).update(name="bad", **mistake)
+    PeriodicTask.objects.filter(pk=bad.pk).update(last_run_at=timezone.now() - 2 * AN_HOUR)
+    good = is_due()
+    tick_until_idle(scheduler)
+    good.refresh_from_db()
+    assert good.total_run_count == 1
+    assert sent(services) >= 1
+    assert scheduler.could_send
+
+
+@pytest.mark.parametrize("trouble", ["away", "full"])
+def test_a_run_that_the_broker_does_not_take_is_sent_later(
+    services: Services, scheduler: Scheduler, trouble: str
+) -> None:
+    tick_until_idle(scheduler)
+    is_due()
+    with services.redis.away() if trouble == "away" else full(services):
+        tick_until_idle(scheduler)
+        assert runs() == 0
+    tick_until_idle(scheduler)
+    assert sent(services) == runs() == 1
+
+
+@contextmanager
+def full(services: Services) -> Iterator[None]:
+    with services.redis.client() as client:
+        client.config_set("maxmemory", 1)
+        yield
+        client.config_set("maxmemory", 0)
+
+
+@pytest.mark.parametrize("moment", ["before the commit", "after the commit", "in the send"])
+def test_a_stop_between_claim_and_send_loses_no_run(
+    services: Services, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    def stop(*_: Any, **__: Any) -> None:
+        raise SystemExit
+
+    tick_until_idle(scheduler)
+    is_due()
+    with monkeypatch.context() as patch:
+        if moment == "before the commit":
+            scheduler.between = stop
+        elif moment == "after the commit":
+            scheduler.between = partial(transaction.on_commit, stop)
+        else:
+            patch.setattr(wait_at_gate, "apply_async", stop)
+        with pytest.raises(SystemExit):
+            tick_until_idle(scheduler)
+    scheduler.close()
+    assert sent(services) == runs() == 0
+    successor = Scheduler(app)
+    tick_until_idle(successor)
+    successor.close()
+    assert sent(services) == runs() == 1
+
+
+def test_a_claim_of_another_is_not_given_back(scheduler: Scheduler) -> None:
+    tick_until_idle(scheduler)
+    stale = scheduler.Entry(is_due(), app=app)
+    scheduler.reserve(stale)
+    PeriodicTask.objects.filter(queue=QUEUE).update(total_run_count=1, last_run_at=timezone.now())
+    scheduler.give_back(stale)
+    assert runs() == 1
+
+
+def test_an_entry_with_a_start_fires_then_and_not_an_interval_later(services: Services, scheduler: Scheduler) -> None:
+    entry("later", 3600, start_time=timezone.now() + timedelta(seconds=2))
+    tick_until_idle(scheduler)
+    assert sent(services) == 0
+    until(lambda: scheduler.tick() >= 0 and sent(services) == 1, seconds=10)
+
+
+def test_an_entry_counts_from_the_moment_that_it_is_enabled(services: Services, scheduler: Scheduler) -> None:
+    disabled = entry("disabled", 3600, enabled=False)
+    PeriodicTask.objects.filter(pk=disabled.pk).update(date_changed=timezone.now() - 2 * AN_HOUR)
+    tick_until_idle(scheduler)
+    disabled.refresh_from_db()
+    disabled.enabled = True
+    disabled.save()
+    tick_until_idle(scheduler)
+    assert sent(services) == 0
 
 
 def test_an_entry_that_never_ran_keeps_its_place_over_restarts(services: Services, scheduler: Scheduler) -> None:

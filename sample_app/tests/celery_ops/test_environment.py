@@ -42,6 +42,8 @@ def test_a_secret_that_cannot_be_read_is_refused(credentials: Path) -> None:
         environment.secret("FOLDER")
 
 
+ROUTES_REMEDY = r'write an object .* such as \{"shop\.tasks\.\*": "high"\}$'
+
 BAD_SETTINGS: dict[str, tuple[dict[str, str], str]] = {
     "no broker": ({"CELERY_BROKER_URL": ""}, r"CELERY_BROKER_URL: neither .*; set it to rediss://"),
     "another broker": ({"CELERY_BROKER_URL": "amqp://u:sesame@h/"}, r"CELERY_BROKER_URL: not a URL of the form redis"),
@@ -60,8 +62,8 @@ BAD_SETTINGS: dict[str, tuple[dict[str, str], str]] = {
     "other results": ({"CELERY_RESULT_BACKEND": "file:///tmp"}, r"CELERY_RESULT_BACKEND: not a URL"),
     "words for seconds": ({"CELERY_VISIBILITY_TIMEOUT": "1h"}, r"CELERY_VISIBILITY_TIMEOUT: '1h' is not a whole"),
     "no seconds": ({"CELERY_RESULT_EXPIRES": "0"}, r"CELERY_RESULT_EXPIRES: '0' .*1 or more"),
-    "routes that are no JSON": ({"CELERY_TASK_ROUTES": "a=b"}, r"CELERY_TASK_ROUTES: not JSON"),
-    "routes that are a list": ({"CELERY_TASK_ROUTES": "[]"}, r"CELERY_TASK_ROUTES: a JSON list"),
+    "routes that are no JSON": ({"CELERY_TASK_ROUTES": "a=b"}, rf"CELERY_TASK_ROUTES: not JSON .*; {ROUTES_REMEDY}"),
+    "routes that are a list": ({"CELERY_TASK_ROUTES": "[]"}, rf"CELERY_TASK_ROUTES: a JSON list; {ROUTES_REMEDY}"),
     "debug by a word": ({"DJANGO_DEBUG": "yes"}, r"DJANGO_DEBUG: 'yes' is neither 0 nor 1"),
     "no key of Django": ({"DJANGO_SECRET_KEY": ""}, r"DJANGO_SECRET_KEY: neither"),
     "no database": ({"DATABASE_URL": ""}, r"DATABASE_URL: neither"),
@@ -106,6 +108,14 @@ def test_settings_of_development_need_no_tls(services: Services, monkeypatch: py
     settings = run_path(str(APP_FOLDER / "celery_ops/settings.py"))
     assert settings["CELERY_BROKER_USE_SSL"] is None
     assert settings["CELERY_TASK_IGNORE_RESULT"] is True
+
+
+def test_a_star_import_of_the_settings_brings_nothing_else() -> None:
+    names: dict[str, Any] = {}
+    exec("from celery_ops.settings import *", names)
+    brought = [name for name in names if not name.startswith("__")]
+    assert "CELERY_BROKER_URL" in brought
+    assert all(name.startswith("CELERY_") for name in brought), brought
 
 
 def test_deployment_check_is_clean(services: Services) -> None:

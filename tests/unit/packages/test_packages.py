@@ -62,3 +62,47 @@ def test_unit_is_masked_when_it_links_to_nowhere(tmp_path: Path, monkeypatch: py
     (tmp_path / "own.service").touch()
     names = ["masked.service", "own.service", "absent.service"]
     assert packages.unmasked(names) == ["own.service", "absent.service"]
+
+
+def test_policy_that_a_killed_run_left_is_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = tmp_path / "policy-rc.d"
+    monkeypatch.setattr(packages, "POLICY", policy)
+    policy.write_text(packages.OUR_POLICY)
+    with packages.services_held():
+        assert policy.read_text() == packages.OUR_POLICY
+    assert not policy.exists()
+
+
+def test_services_start_again_after_a_killed_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lists: Path) -> None:
+    policy = tmp_path / "policy-rc.d"
+    monkeypatch.setattr(packages, "POLICY", policy)
+    policy.write_text(packages.OUR_POLICY)
+    seen: list[tuple[str, bool]] = []
+    monkeypatch.setattr(packages, "apt_get", lambda *arguments: seen.append((arguments[0], policy.exists())))
+    packages.install(["redis-server"], start_services=True)
+    assert seen == [("update", False), ("install", False)]
+
+
+@pytest.mark.parametrize(("failures", "tries"), [(0, 1), (2, 3)])
+def test_lists_are_fetched_again_when_that_fails(monkeypatch: pytest.MonkeyPatch, failures: int, tries: int) -> None:
+    asked: list[str] = []
+
+    def apt_get(command: str) -> None:
+        asked.append(command)
+        if len(asked) <= failures:
+            raise packages.PackagesFailed("no answer")
+
+    monkeypatch.setattr(packages, "apt_get", apt_get)
+    monkeypatch.setattr(packages, "SECONDS_BETWEEN_TRIES", 0)
+    packages.fetch_lists()
+    assert len(asked) == tries
+
+
+def test_lists_that_cannot_be_fetched_are_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def apt_get(command: str) -> None:
+        raise packages.PackagesFailed("no answer")
+
+    monkeypatch.setattr(packages, "apt_get", apt_get)
+    monkeypatch.setattr(packages, "SECONDS_BETWEEN_TRIES", 0)
+    with pytest.raises(packages.PackagesFailed, match="no answer"):
+        packages.fetch_lists()

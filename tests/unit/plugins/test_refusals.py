@@ -40,6 +40,21 @@ def test_one_host_can_run_everything(tmp_path: Path) -> None:
     assert refusals(tmp_path, {}) == []
 
 
+@pytest.mark.parametrize("name", ["root", "www-data", "redis", "nginx", "postgres", "deploy", "multi-user", "ssl"])
+def test_no_app_is_named_as_what_a_server_has(tmp_path: Path, name: str) -> None:
+    (line,) = refusals(tmp_path, {"app": {"name": name}})
+    assert line.startswith(f'app.name: "{name}" is in use on a server')
+    assert refusals(tmp_path, {"app": {"name": f"{name}-app"}}) == []
+
+
+def test_null_takes_away_the_pool_that_values_yaml_has(tmp_path: Path) -> None:
+    values = {"app": {"default_queue": "main"}, "pools": {"default": None, "main": {"queues": ["main"]}}}
+    assert refusals(tmp_path, values) == []
+    assert refusals(tmp_path, {**values, "web": {"threads": 0}}) == [
+        "web.threads: 0 is less than 1; write a whole number from 1 to 256"
+    ]
+
+
 # --- inventory --------------------------------------------------------------------------------------------
 
 
@@ -57,7 +72,7 @@ def test_every_enabled_component_needs_a_host(tmp_path: Path) -> None:
 def test_what_is_switched_off_needs_no_host(tmp_path: Path) -> None:
     off = {name: {"enabled": False} for name in ("beat", "flower", "web")}
     values = {**off, "database": {"kind": "external"}}
-    secrets = {"DATABASE_URL": "postgresql://u:p@db.example.org/shop"}
+    secrets = {"DATABASE_URL": "postgresql://u:p@db.example.org/shop?sslmode=require"}
     assert refusals(tmp_path, values, {"redis": ["one"], "worker": ["one"]}, secrets) == []
 
 
@@ -116,10 +131,44 @@ def test_a_secret_may_be_given(tmp_path: Path) -> None:
 
 def test_the_address_of_an_external_database(tmp_path: Path) -> None:
     values = {"database": {"kind": "external"}, "app": {"secrets": ["DATABASE_URL"]}}
-    assert refusals(tmp_path, values, secrets={"DATABASE_URL": "postgresql://u:p@db.example.org:5432/shop"}) == []
+    good = "postgresql://u:p@db.example.org:5432/shop?sslmode=verify-full"
+    assert refusals(tmp_path, values, secrets={"DATABASE_URL": good}) == []
     (line,) = refusals(tmp_path, values, secrets={"DATABASE_URL": "mysql://u:hunter2@db.example.org/shop"})
     assert line.startswith("database.kind: is external, and the secret DATABASE_URL is no address of a PostgreSQL")
     assert "hunter2" not in line
+
+
+EXTERNAL = "database.kind: is external, and "
+NOTHING = (
+    f"{EXTERNAL}nothing keeps its connection from being in plain text; end the secret DATABASE_URL with "
+    "?sslmode=verify-full, or write PGSSLMODE: verify-full into app.env"
+)
+ADDRESS = (
+    f"{EXTERNAL}the sslmode in the secret DATABASE_URL lets the connection be in plain text; "
+    "write one of verify-full, verify-ca, require there"
+)
+
+
+@pytest.mark.parametrize(
+    ("query", "env", "lines"),
+    [
+        ("", {}, [NOTHING]),
+        ("?connect_timeout=5", {}, [NOTHING]),
+        ("?sslmode=prefer", {}, [ADDRESS]),
+        ("?sslmode=disable", {"PGSSLMODE": "verify-full"}, [ADDRESS]),
+        ("?sslmode=require&sslmode=allow", {}, [ADDRESS]),
+        ("?a=b&sslmode=require", {}, []),
+        ("?sslmode=verify-ca", {}, []),
+        ("", {"PGSSLMODE": "require"}, []),
+        ("", {"PGSSLMODE": "verify-full", "PGSSLROOTCERT": "/a", "PGSSLCERT": "/b", "PGSSLKEY": "/c"}, []),
+    ],
+)
+def test_an_external_database_is_never_spoken_to_in_plain_text(
+    tmp_path: Path, query: str, env: dict[str, str], lines: list[str]
+) -> None:
+    values = {"database": {"kind": "external"}, "app": {"env": env}}
+    secrets = {"DATABASE_URL": f"postgresql://u:p@db.example.org/shop{query}"}
+    assert refusals(tmp_path, values, secrets=secrets) == lines
 
 
 @pytest.mark.parametrize("content", ["admin", "admin:", ":secret", "a b:c", "a:ü", "ok:fine\nadmin"])

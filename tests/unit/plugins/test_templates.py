@@ -22,8 +22,11 @@ GREETING = "Hello 🎉 \"you\" & 'me' \\ #: [é] {%\u00a0$HOME"
 SECRET = 'two 🎉 lines "of"\n\tit\u2028\u0085\x7f\\'
 PASSWORD = "🎉'\": {#"
 STACK = {
-    "app": {"env": {"GREETING": GREETING}, "secrets": ["DJANGO_SECRET_KEY", "NOTE"]},
-    "pools": {"default": {"concurrency": "auto", "env": {"POOL_GREETING": GREETING}}},
+    "app": {"env": {"GREETING": GREETING}, "queues": ["io"], "secrets": ["DJANGO_SECRET_KEY", "NOTE"]},
+    "pools": {
+        "default": {"concurrency": "auto", "env": {"POOL_GREETING": GREETING}},
+        "io": {"pool": "threads", "concurrency": 100, "queues": ["io"]},
+    },
     "servers": {"extra_ca": "extra.crt"},
 }
 EXPRESSIONS = {
@@ -107,8 +110,16 @@ def test_a_variable_of_the_app(templated: Templated) -> None:
 
 
 def test_a_variable_of_a_pool(templated: Templated) -> None:
-    unit = templated["worker"]["units"]["files"]["shop-worker@default.service.d/pool.conf"]
-    assert f'Environment="POOL_GREETING={in_unit(GREETING).replace("%", "%%")}"\n' in unit
+    files = templated["worker"]["units"]["files"]
+    drop_ins = "shop-worker@default.service.d"
+    assert files[f"{drop_ins}/pool.env"] == f'POOL_GREETING="{in_unit(GREETING).replace("$", chr(92) + "$")}"\n'
+    assert f"EnvironmentFile=/etc/systemd/system/{drop_ins}/pool.env\n" in files[f"{drop_ins}/pool.conf"]
+
+
+def test_a_reboot_waits_for_the_longest_drain(templated: Templated) -> None:
+    units = templated["worker"]["units"]
+    assert units["files"]["reboot.target.d/shop.conf"] == "[Unit]\nJobTimeoutSec=2130\n"
+    assert "reboot.target.d/shop.conf" in units["exactly"]
 
 
 def test_a_secret(templated: Templated) -> None:
@@ -131,4 +142,4 @@ def test_scripts_and_certificates(templated: Templated) -> None:
 
 
 def test_the_database_has_connections_for_as_many_processes_as_there_are_cpus(templated: Templated) -> None:
-    assert int(templated["postgresql"]["connections"]) == 200
+    assert int(templated["postgresql"]["connections"]) == 300

@@ -1,9 +1,16 @@
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
-from ansible_collections.stalk.celery.plugins.module_utils.managed_files import Folder, converge, surplus
+import pytest
+from ansible_collections.stalk.celery.plugins.module_utils.managed_files import (
+    ContentRefused,
+    Folder,
+    converge,
+    surplus,
+)
 
 
 def mode(path: Path) -> int:
@@ -72,3 +79,52 @@ def test_what_is_surplus_can_be_named_and_left(tmp_path: Path) -> None:
     (tmp_path / "old.env").write_text("")
     folder = Folder(tmp_path, {"new.env": ""}, mode=mode(tmp_path), exactly=("*.env",))
     assert surplus(folder) == [tmp_path / "old.env"]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def staged(tmp_path: Path, **files: str) -> Folder:
+    named = {f"{name}.env": content for name, content in files.items()}
+    return Folder(tmp_path / "in-use", named, exactly=("*.env",), stage=tmp_path / "next")
+
+
+def test_what_differs_waits_beside_what_is_in_use_and_nothing_in_use_changes(tmp_path: Path) -> None:
+    converge(Folder(tmp_path / "in-use", {"a.env": "1", "b.env": "1", "gone.env": "1"}), dry=False)
+    folder = staged(tmp_path, a="1", b="2")
+    assert converge(folder, dry=True).paths() == {str(tmp_path / "in-use/b.env")}
+    assert not (tmp_path / "next").exists()
+    assert converge(folder, dry=False)
+    assert {path.name: path.read_text() for path in (tmp_path / "next").iterdir()} == {"a.env": "1", "b.env": "2"}
+    assert names(tmp_path / "in-use") == ["a.env", "b.env", "gone.env"]
+    assert (tmp_path / "in-use/b.env").read_text() == "1"
+
+
+def test_what_a_broken_run_staged_is_replaced_and_goes_when_nothing_differs_any_more(tmp_path: Path) -> None:
+    converge(Folder(tmp_path / "in-use", {"a.env": "1"}), dry=False)
+    converge(staged(tmp_path, a="2", b="2"), dry=False)
+    converge(staged(tmp_path, a="3"), dry=False)
+    assert names(tmp_path / "next") == ["a.env"]
+    assert converge(staged(tmp_path, a="1"), dry=False).removed == [str(tmp_path / "next/a.env")]
+    assert not (tmp_path / "next").exists()
+    assert not converge(staged(tmp_path, a="1"), dry=False)
+
+
+def test_what_is_made_from_files_is_made_again_only_when_it_is_older(tmp_path: Path) -> None:
+    made = tmp_path / "bundle"
+    folder = Folder(tmp_path / "cas", {"our.crt": "a"}, made=made, make=("touch", str(made)))
+    assert str(made) in converge(folder, dry=True).changed
+    assert str(made) in converge(folder, dry=False).changed
+    assert not converge(folder, dry=False)
+    # A run was killed after it wrote the file.
+    os.utime(made, (1, 1))
+    assert converge(folder, dry=True).changed == [str(made)]
+    assert converge(folder, dry=False).changed == [str(made)]
+    assert not converge(folder, dry=False)
+
+
+def test_what_cannot_be_made_is_a_failure(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, {"our.crt": "a"}, made=tmp_path / "bundle", make=("sh", "-c", "echo no >&2; exit 1"))
+    with pytest.raises(ContentRefused, match="bundle: sh says no; mend it on the host"):
+        converge(folder, dry=False)

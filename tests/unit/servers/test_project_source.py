@@ -57,3 +57,17 @@ def test_every_difference_changes_the_digest(source: Path, change: str) -> None:
 
 def test_what_a_release_needs_is_named(source: Path) -> None:
     assert missing_files(source) == ["requirements.txt"]
+
+
+@pytest.mark.parametrize("name", [".env", ".env.production", "shop/.envrc", "deploy/site.key", "deploy/site.pem"])
+def test_secrets_that_lie_about_are_not_shipped(source: Path, name: str) -> None:
+    before = digest(source)
+    (source / name).parent.mkdir(exist_ok=True)
+    (source / name).write_text("-----BEGIN PRIVATE KEY-----")
+    assert digest(source) == before
+
+
+def test_a_certificate_is_shipped(source: Path) -> None:
+    (source / "ca.pem").write_text("-----BEGIN CERTIFICATE-----")
+    with tarfile.open(fileobj=io.BytesIO(archive(source))) as packed:
+        assert "ca.pem" in packed.getnames()

@@ -1,19 +1,30 @@
 from __future__ import annotations
 
 import errno
+import grp
 import os
+import stat
 import subprocess
 import sys
+import tarfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ansible_collections.stalk.celery.plugins.module_utils import releases as releases_module
 from ansible_collections.stalk.celery.plugins.module_utils.releases import (
     COMPLETE,
     Manage,
     ReleaseFailed,
     Releases,
+    Settings,
     run,
+    verify,
 )
+from ansible_collections.stalk.celery.plugins.modules.release import Release, explain
+
+GROUP = grp.getgrgid(os.getegid()).gr_name
 
 
 @pytest.fixture
@@ -75,9 +86,14 @@ def test_a_secret_reaches_manage_py_by_its_path_alone(tmp_path: Path) -> None:
     for name in ("credentials/web/DATABASE_URL", "pki/web.key"):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text("hidden")
-    command = Manage("shop", "web", tmp_path).command(Path("/srv/shop/releases/v1"), ["migrate"], {"A": "b"})
+    release, arguments = Path("/srv/shop/releases/v1"), ["manage.py", "migrate"]
+    command = Manage("shop", "web", Settings(tmp_path)).command(release, "migrate", arguments, {"A": "b"})
     assert f"--property=LoadCredential=DATABASE_URL:{tmp_path}/credentials/web/DATABASE_URL" in command
-    assert "PGSSLKEY=/run/credentials/shop-manage-migrate.service/CELERY_TLS_KEY" in command
+    held = "/run/credentials/shop-manage-migrate.service/CELERY_TLS_KEY"
+    assert f"CELERY_TLS_KEY={held}" in command
+    # Of libpq's variables the environment file has the last word.
+    assert f"--property=Environment=PGSSLKEY={held}" in command
+    assert f"PGSSLKEY={held}" not in command
     assert not [word for word in command if "hidden" in word]
     assert command[-3:] == ["/srv/shop/releases/v1/venv/bin/python", "manage.py", "migrate"]
 
@@ -92,14 +108,17 @@ def test_a_failed_command_tells_its_last_lines(tmp_path: Path) -> None:
     assert len(lines) == 13
 
 
-def test_a_full_disk_has_its_own_message(tmp_path: Path) -> None:
-    from ansible_collections.stalk.celery.plugins.modules.release import Release, explain
-
+def asked_for(tmp_path: Path, **other: Any) -> Release:
     parameters = {
-        "version": "v5", "keep": 3, "database": None, "archive": None, "certificates": None,
-        "root": str(tmp_path), "app": "shop", "component": "web", "settings": str(tmp_path),
+        "version": "v5", "keep": 3, "archive": None, "certificates": None, "digest": "digest", "root": str(tmp_path),
+        "app": GROUP, "component": "web", "settings": str(tmp_path / "etc"), "celery": "config.celery",
+        "scheduler": "", "parts": [],
     }  # fmt: skip
-    release = Release(parameters, dry=False)
+    return Release(parameters | other, dry=False)
+
+
+def test_a_full_disk_has_its_own_message(tmp_path: Path) -> None:
+    release = asked_for(tmp_path)
     add(release.releases, "v4", 1)
     release.releases.switch("v4")
     for error in (OSError(errno.ENOSPC, "full"), ReleaseFailed("pip: No space left on device")):
@@ -113,3 +132,163 @@ def test_a_command_that_finds_the_disk_full_says_so_whatever_it_prints_after() -
     script = "echo '[Errno 28] No space left on device'; for line in $(seq 50); do echo $line; done; exit 1"
     with pytest.raises(OSError, match="No space left on device"):
         run(["sh", "-c", script], "pip install")
+
+
+def fill(folder: Path, files: dict[str, str]) -> None:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content)
+
+
+def test_settings_of_the_next_release_are_used_for_it_and_by_nothing_else(tmp_path: Path) -> None:
+    fill(tmp_path, {"web.env": "", "credentials/web/KEY": "", "next/credentials/web/KEY": ""})
+    command = Manage("shop", "web", Settings(tmp_path)).command(Path("/srv"), "check", [], {})
+    assert f"--property=EnvironmentFile={tmp_path}/web.env" in command
+    assert f"--property=LoadCredential=KEY:{tmp_path}/next/credentials/web/KEY" in command
+    assert (tmp_path / "next").exists()
+
+
+def test_what_does_not_change_keeps_its_time_when_settings_are_taken_into_use(tmp_path: Path) -> None:
+    fill(tmp_path, {"web.env": "a", "beat.env": "a", "credentials/web/KEY": "a", "credentials/redis/users.acl": "a"})
+    fill(tmp_path / "next", {"web.env": "b", "beat.env": "a", "credentials/web/KEY": "b", "credentials/web/MORE": "b"})
+    (tmp_path / "beat.env").chmod(0o644)
+    before = {name: (tmp_path / name).stat() for name in ("beat.env", "credentials/redis/users.acl")}
+    settings = Settings(tmp_path)
+    settings.take_into_use()
+    assert {name: (tmp_path / name).stat() for name in before} == before
+    assert (tmp_path / "web.env").read_text() == "b"
+    keys = [tmp_path / "credentials/web" / name for name in ("KEY", "MORE")]
+    assert [(key.read_text(), stat.S_IMODE(key.stat().st_mode)) for key in keys] == [("b", 0o600)] * 2
+    assert not settings.next.exists()
+    settings.take_into_use()
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Release]:
+    """A release of an archive; what its Python would say is given."""
+    archive = tmp_path / "project.tar.gz"
+    with tarfile.open(archive, "w:gz") as packed:
+        packed.add(__file__, "manage.py")
+
+    def install(release: Path, certificates: Path | None) -> None:
+        packages = release / "venv/lib/python3.11/site-packages"
+        for name, version in (
+            ("django", "5.2"), ("celery", "5.7.0"), ("kombu", "5.7.0"), ("redis", "8.1"), ("packaging", "26"),
+            ("psycopg", "3.2"),
+        ):  # fmt: skip
+            fill(packages, {f"{name}-{version}.dist-info/METADATA": f"Name: {name}\nVersion: {version}\n"})
+
+    monkeypatch.setattr(releases_module, "_install", install)
+    monkeypatch.setattr(Manage, "command", lambda *_: ["true"])
+
+    def made(**other: Any) -> Release:
+        return asked_for(tmp_path, archive=str(archive), **other)
+
+    return made
+
+
+def test_only_root_and_the_app_read_a_release_s_code(project: Callable[..., Release]) -> None:
+    release = project()
+    assert release.built()
+    assert stat.S_IMODE((release.releases.path("v5") / "app").stat().st_mode) == 0o750
+    assert stat.S_IMODE((release.releases.path("v5") / "static").stat().st_mode) & 0o005 == 0o005
+
+
+def test_a_release_of_another_source_under_the_same_version_is_refused(project: Callable[..., Release]) -> None:
+    project(digest="one").built()
+    assert not project(digest="one").built()
+    with pytest.raises(ReleaseFailed, match=r"version: v5 was built from another source .* give another"):
+        project(digest="other").built()
+
+
+def test_missing_requirements_are_named_and_nothing_of_the_release_stays(project: Callable[..., Release]) -> None:
+    release = project(parts=["web"])
+    with pytest.raises(ReleaseFailed, match=r"lacks gunicorn>=25\.1 \(nothing is installed\); add it"):
+        release.built()
+    assert not release.releases.path("v5").exists()
+
+
+def test_requirements_of_a_part_that_is_new_are_missed_in_a_release_that_is_not(
+    project: Callable[..., Release],
+) -> None:
+    project().built()
+    with pytest.raises(ReleaseFailed, match="lacks gevent"):
+        project(parts=["gevent"]).built()
+
+
+def test_a_project_is_asked_once_for_each_celery_app_and_scheduler(
+    project: Callable[..., Release], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(Manage, "ask", lambda self, release, name, question, *arguments: asked.append(arguments))
+    for scheduler in ("a:B", "a:B", "c:D"):
+        project(scheduler=scheduler).built()
+    assert asked == [("config.celery", "a:B"), ("config.celery", "c:D")]
+
+
+def answering(script: str, monkeypatch: pytest.MonkeyPatch) -> Manage:
+    monkeypatch.setattr(Manage, "command", lambda *_: ["sh", "-c", script])
+    return Manage("shop", "web", Settings(Path("/etc/shop")))
+
+
+def test_a_refusal_of_the_project_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manage = answering("echo noise; echo 'refused: INSTALLED_APPS: lacks celery_ops'; exit 1", monkeypatch)
+    with pytest.raises(ReleaseFailed, match=r"^INSTALLED_APPS: lacks celery_ops$"):
+        verify(manage, tmp_path, "config.celery", "")
+    assert not list(tmp_path.iterdir())
+
+
+def test_any_other_failure_of_the_project_shows_its_last_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manage = answering("echo 'NameError: oops'; exit 1", monkeypatch)
+    with pytest.raises(ReleaseFailed, match=r"^the project's check ended with 1\nNameError: oops$"):
+        verify(manage, tmp_path, "config.celery", "")
+
+
+def test_a_migration_that_an_aborted_run_left_behind_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manage = answering("echo 'Failed to start transient service unit: Unit x was already loaded'; exit 1", monkeypatch)
+    with pytest.raises(ReleaseFailed) as failed:
+        manage.run(tmp_path, "migrate", "--noinput")
+    assert "wait until it ended (journalctl --follow --unit=shop-manage-migrate.service)" in str(failed.value)
+    assert "\n" not in str(failed.value)
+
+
+def test_a_database_that_was_emptied_or_is_another_is_migrated_again(
+    project: Callable[..., Release], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = project()
+    release.built()
+    applied: list[str] = []
+    monkeypatch.setattr(Manage, "ask", lambda *_: "\n".join(applied))
+
+    def migrate(*_: str) -> str:
+        said = "No migrations to apply." if applied else "Applying shop.0001_initial... OK"
+        applied[:] = ["shop 0001_initial"]
+        return said
+
+    monkeypatch.setattr(Manage, "run", migrate)
+    assert not release.is_migrated()
+    assert release.migrated()
+    assert release.is_migrated()
+    assert not release.migrated()
+    applied.append("other 0001_initial")
+    assert not release.is_migrated()
+    assert not release.migrated(), "nothing was left to apply"
+    applied.clear()
+    assert release.migrated()
+
+
+def test_a_database_that_does_not_say_what_was_applied_is_not_taken_for_migrated(
+    project: Callable[..., Release], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = project()
+    release.built()
+
+    def ask(*_: str) -> str:
+        raise ReleaseFailed('relation "django_migrations" does not exist')
+
+    monkeypatch.setattr(Manage, "ask", ask)
+    monkeypatch.setattr(Manage, "run", lambda *_: "No migrations to apply.")
+    assert not release.migrated()
+    assert not release.is_migrated()

@@ -21,13 +21,13 @@ while True:
 """
 
 
-def stop(ends_on: str, seconds: str, signal: str) -> tuple[list[str], int, str]:
+def stop(ends_on: str, seconds: str, signal: str, more: str = "60") -> tuple[list[str], int, str]:
     """What the worker heard, how it ended, and what stop-celery said."""
     with subprocess.Popen([sys.executable, "-c", WORKER, ends_on], stdout=subprocess.PIPE, text=True) as worker:
         assert worker.stdout
         assert worker.stdout.readline() == "ready\n"
         stopping = subprocess.Popen(
-            [SCRIPTS / "stop-celery", seconds, signal, str(worker.pid)], stdout=subprocess.PIPE, text=True
+            [SCRIPTS / "stop-celery", seconds, signal, more, str(worker.pid)], stdout=subprocess.PIPE, text=True
         )
         heard = worker.stdout.read().split()
         # systemd reaps at once; until then a process that ended still has its number.
@@ -51,8 +51,14 @@ def test_a_pool_that_must_not_hear_sigquit_is_killed() -> None:
     assert (heard, status) == (["SIGTERM"], -9)
 
 
+def test_a_worker_that_no_signal_ends_is_killed() -> None:
+    heard, status, said = stop("", "0", "QUIT", "1")
+    assert (heard, status) == (["SIGTERM", "SIGQUIT"], -9)
+    assert "SIGKILL" in said
+
+
 def test_a_worker_that_has_ended_already_is_no_failure() -> None:
-    assert subprocess.run([SCRIPTS / "stop-celery", "60", "QUIT"], check=False).returncode == 0
+    assert subprocess.run([SCRIPTS / "stop-celery", "60", "QUIT", "60"], check=False).returncode == 0
 
 
 def test_a_process_stays_in_the_release_it_started_from(tmp_path: Path) -> None:

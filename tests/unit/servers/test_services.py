@@ -9,11 +9,14 @@ import pytest
 from ansible_collections.stalk.celery.plugins.module_utils.services import (
     Service,
     State,
+    Systemd,
     beats,
     departed_files,
     departed_units,
+    loaded_units,
     newest_change,
     parse_show,
+    parse_span,
     parse_timestamp,
     plan,
     unit_files,
@@ -28,6 +31,7 @@ NRestarts=2
 Result=success
 ActiveEnterTimestamp=Sat 2026-11-21 09:00:01.000000 UTC
 ExecMainStartTimestamp=Sat 2026-11-21 09:00:00.500000 UTC
+TimeoutStopUSec=30min 45s
 
 Id=shop-worker@low.service
 LoadState=not-found
@@ -51,6 +55,7 @@ def test_what_systemctl_shows_is_understood() -> None:
     states = parse_show(SHOWN)
     high = states[HIGH]
     assert (high.runs, high.enabled, high.restarts) == (True, True, 2)
+    assert high.stop_seconds == 1845
     assert high.started == parse_timestamp("Sat 2026-11-21 09:00:00.500000 UTC")
     assert not states["shop-worker@low.service"].runs
 
@@ -82,6 +87,21 @@ def test_only_the_unit_that_changed_restarts() -> None:
     assert work.restart == [HIGH]
 
 
+def test_what_may_take_longest_to_stop_restarts_first() -> None:
+    states = {
+        unit: running(unit, stop_seconds=seconds) for unit, seconds in (("a", 45.0), ("b", 7245.0), ("c", 1845.0))
+    }
+    work = plan([Service(unit) for unit in states], states, lambda service: 101.0, [], files_change=True)
+    assert work.restart == ["b", "c", "a"]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("", 0), ("45s", 45), ("2h 2min", 7320), ("1d 500ms", 86400.5), ("infinity", float("inf"))]
+)
+def test_spans_of_systemd(text: str, seconds: float) -> None:
+    assert parse_span(text) == seconds
+
+
 def test_nothing_to_do_is_no_change() -> None:
     assert not plan([Service(HIGH)], {HIGH: running()}, lambda service: 99.0, [], files_change=False)
 
@@ -109,6 +129,33 @@ def test_departed_units_are_stopped_and_templates_are_not_units() -> None:
     known = [HIGH, "shop-worker@old.service", "shop-worker@.service", "shop-web.service", "other-worker@x.service"]
     assert departed_units(["shop-worker@*.service"], [HIGH], known) == ["shop-worker@old.service"]
     assert departed_files(["shop-beat.service"]) == ("shop-beat.service", "shop-beat.service.d/*")
+
+
+def test_a_pattern_with_a_folder_is_one_of_files() -> None:
+    patterns = ["shop-beat.service", "reboot.target.d/shop.conf"]
+    assert departed_files(patterns) == ("shop-beat.service", "shop-beat.service.d/*", "reboot.target.d/shop.conf")
+    assert departed_units(patterns, [], ["reboot.target", "shop-beat.service"]) == ["shop-beat.service"]
+
+
+LISTED = """shop-worker@high.service loaded active running shop: worker pool high
+shop-worker@gone.service loaded inactive dead shop: worker pool gone
+shop-worker@stopped.service loaded inactive dead shop: worker pool stopped
+shop-worker@broken.service loaded failed failed shop: worker pool broken
+shop-worker@never.service not-found inactive dead shop-worker@never.service
+"""
+
+
+def test_a_unit_that_is_only_remembered_is_not_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "shop-worker@stopped.service.d").mkdir()
+    (tmp_path / "shop.target.wants").mkdir()
+    (tmp_path / "shop.target.wants/shop-worker@enabled.service").symlink_to("/nowhere")
+    systemd = Systemd(tmp_path)
+    monkeypatch.setattr(systemd, "call", lambda *arguments: LISTED)
+    assert set(loaded_units(LISTED)) == {
+        f"shop-worker@{name}.service" for name in ("high", "gone", "stopped", "broken")
+    }
+    known = {unit.partition("@")[2].removesuffix(".service") for unit in systemd.known(["shop-worker@*.service"])}
+    assert known == {"high", "stopped", "broken", "enabled"}
 
 
 @pytest.mark.parametrize(

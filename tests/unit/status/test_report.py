@@ -73,7 +73,7 @@ def answers() -> Answers:
                 "shop-worker@default.service": worker_beat(),
                 "shop-beat.service": {"time": NOW - 2, "active": True, "lease_expires": NOW + 23, "holder": "app1"},
             },
-            pages={"web": {"status": 200, "body": "{}"}, "flower": {"status": 200, "body": "OK"}},
+            pages={"web": {"status": 200, "body": '{"unreachable": []}'}, "flower": {"status": 200, "body": "OK"}},
             broker={
                 "memory": 12 * 1024**2,
                 "limit": 512 * 1024**2,
@@ -181,8 +181,13 @@ FAULTS: list[tuple[str, Callable[[Answers], None], list[str]]] = [
     ("nginx", unit("app1", "nginx.service", active="failed"), ["nginx on app1: failed"]),
     (
         "not ready",
-        put("app1", "pages", "web", {"status": 503, "body": '{"status": "unready", "unreachable": ["broker"]}'}),
-        ["web on app1: is not ready (unreachable: broker)"],
+        put("app1", "pages", "web", {"status": 503, "body": '{"status": "unready", "unreachable": ["database"]}'}),
+        ["web on app1: is not ready (unreachable: database)"],
+    ),
+    (
+        "broker away from web",
+        put("app1", "pages", "web", {"status": 200, "body": '{"status": "ok", "unreachable": ["broker"]}'}),
+        ["web on app1: is ready, but misses something (unreachable: broker)"],
     ),
     ("web down", put("app1", "pages", "web", {"error": "timed out"}), ["web on app1: is not ready (timed out)"]),
     ("flower", put("app1", "pages", "flower", {"error": "timed out"}), ["flower on app1: does not answer"]),
@@ -198,7 +203,15 @@ FAULTS: list[tuple[str, Callable[[Answers], None], list[str]]] = [
     (
         "leftover pool",
         put("work1", "units", "shop-worker@old.service", running()),
-        ["pool old on work1: runs and is not in the description"],
+        ["pool old on work1: runs and does not belong there"],
+    ),
+    *(
+        (
+            f"leftover {name}",
+            put("work1", "units", f"shop-{name}.service", running()),
+            [f"{name} on work1: runs and does not belong there; run playbooks/site.yml"],
+        )
+        for name in ("beat", "flower", "web")
     ),
 ]
 
@@ -247,7 +260,8 @@ def test_what_follows_from_the_broker_and_the_database_is_no_problem_of_its_own(
             unit["active"] = "inactive"
     app["heartbeats"][DEFAULT]["consuming"] = work["heartbeats"][WORKER]["consuming"] = False
     app["heartbeats"][BEAT]["active"] = False
-    app["pages"]["web"] = {"status": 503, "body": '{"unreachable": ["database", "broker"]}'}
+    misses = '{"unreachable": ["broker"]}' if cause == "silent" else '{"unreachable": ["database", "broker"]}'
+    app["pages"]["web"] = {"status": 200 if cause == "silent" else 503, "body": misses}
     hosts = ("app1", "work1", "data1")
     known = {"app1": app, "work1": work} | ({} if cause == "unreachable" else {"data1": data})
     unreachable = {"data1": "timed out"} if cause == "unreachable" else {}

@@ -1,0 +1,80 @@
+"""Asks a host what the coming run would end or leave behind, as far as the control node does not remember it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.stalk.celery.plugins.module_utils.memory import Memory, MemoryUnreadable, recall
+from ansible_collections.stalk.celery.plugins.module_utils.preflight import (
+    TAKEN_OVER,
+    departing_pools,
+    departing_queues,
+    foreign_problems,
+    held_problems,
+    names,
+    queue_problems,
+)
+from ansible_collections.stalk.celery.plugins.module_utils.secrets_store import SecretError
+from ansible_collections.stalk.celery.plugins.module_utils.stack_variables import state_folder, templated
+from ansible_collections.stalk.celery.plugins.module_utils.status.questions import expected_on, worker_unit
+
+
+class HostFailed(Exception):
+    def __init__(self, answer: dict[str, Any]) -> None:
+        self.answer = answer
+        super().__init__()
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        self.variables = task_vars or {}
+        self.stack: Mapping[str, Any] = self.variables["stack"]
+        self.host: str = self.variables["inventory_hostname"]
+        try:
+            problems = list(self.problems(self.memory()))
+        except (MemoryUnreadable, SecretError) as error:
+            return {**result, "failed": True, "msg": str(error)}
+        except HostFailed as failed:
+            return failed.answer
+        if problems:
+            return {**result, "failed": True, "msg": "\n".join([*problems, "Nothing was changed."])}
+        return {**result, "changed": False}
+
+    def memory(self) -> Memory:
+        return recall(state_folder(self.variables, self._templar), self.stack["app"]["name"])
+
+    def problems(self, memory: Memory) -> Iterator[str]:
+        components = expected_on(self.host, self.stack, self.variables["groups"]).components
+        app = self.stack["app"]["name"]
+        new = [name for name in TAKEN_OVER if name in components and self.host not in memory.hosts.get(name, ())]
+        found = self.ask("preflight", app=app, components=new) if new else {"foreign": {}, "own": []}
+        yield from foreign_problems(self.host, found["foreign"], self.given("stalk_take_over"))
+
+        has_broker = "redis" in components and ("redis" not in new or "redis" in found["own"])
+        if has_broker and (departing_queues(memory, self.stack) or not memory.pools):
+            asked = {"port": self.stack["broker"]["port"], "queues": []}
+            broker = self.ask("component_status", app=app, broker=asked)["broker"]
+            yield from queue_problems(broker, memory, self.stack, self.given("stalk_abandon"))
+        pools = departing_pools(memory, self.stack)
+        if "worker" in components and pools:
+            files = {worker_unit(app, pool): f"/run/{app}-worker-{pool}/heartbeat" for pool in pools}
+            beats = self.ask("component_status", app=app, heartbeats=files)["heartbeats"]
+            reserved = {pool: int((beats.get(worker_unit(app, pool)) or {}).get("reserved", 0)) for pool in pools}
+            yield from held_problems(self.host, reserved, pools, self.given("stalk_abandon"))
+
+    def given(self, variable: str) -> list[str]:
+        return names(templated(variable, self.variables, self._templar))
+
+    def ask(self, module: str, **arguments: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = self._execute_module(
+            f"stalk.celery.{module}", module_args=arguments, task_vars=self.variables
+        )
+        if answer.get("failed") or answer.get("unreachable"):
+            raise HostFailed(answer)
+        return answer

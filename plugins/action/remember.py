@@ -1,0 +1,52 @@
+"""Notes on the control node where a component is now; connects to nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.stalk.celery.plugins.module_utils.memory import Memory, MemoryUnreadable, keep, recall
+from ansible_collections.stalk.celery.plugins.module_utils.secrets_store import SecretError
+from ansible_collections.stalk.celery.plugins.module_utils.stack_variables import state_folder
+
+
+class ActionModule(ActionBase):
+    """`stalk.celery.remember: {app: shop, component: redis}`, with C(run_once) after the role did its work."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+    _requires_connection = False
+    _VALID_ARGS = frozenset(("app", "component"))
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        variables = task_vars or {}
+        if self._task.check_mode:
+            return {**result, "changed": False}
+        try:
+            folder = state_folder(variables, self._templar)
+        except SecretError:
+            # A role that is used alone needs no folder on the control node.
+            return {**result, "changed": False}
+        try:
+            app, component = self._task.args["app"], self._task.args["component"]
+            keep(folder, app, after(recall(folder, app), component, variables))
+        except MemoryUnreadable as error:
+            return {**result, "failed": True, "msg": str(error)}
+        except OSError as error:
+            said = f"{error.filename}: {error.strerror} on the control node; correct owner, mode and free space"
+            return {**result, "failed": True, "msg": said}
+        return {**result, "changed": False}
+
+
+def after(memory: Memory, component: str, variables: dict[str, Any]) -> Memory:
+    """Pools are added before they start, and forgotten once every worker stopped those that left."""
+    group, converged = variables["groups"].get(component, []), variables["ansible_play_hosts"]
+    if component != "worker":
+        memory = memory.placed(component, group, converged)
+    pools = {name: pool["queues"] for name, pool in variables.get("stack", {}).get("pools", {}).items()}
+    if component == "redis" and pools:
+        return memory.consumed(pools, only=False)
+    if component == "worker" and pools and set(group) <= set(converged):
+        return memory.consumed(pools, only=True)
+    return memory

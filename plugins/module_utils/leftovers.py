@@ -1,0 +1,163 @@
+"""What each component has on a host, and what of it is left where the component no longer belongs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ansible_collections.stalk.celery.plugins.module_utils.managed_files import Folder, remove, surplus
+from ansible_collections.stalk.celery.plugins.module_utils.services import (
+    Systemd,
+    departed_files,
+    departed_units,
+)
+
+PROCESSES = ("web", "worker", "beat", "flower")
+DATABASES = ("postgresql",)
+SHARED = "shared"
+"""What belongs to whatever runs here; it goes with the last component."""
+SYSTEM = "etc/systemd/system"
+SYSTEM_CAS = "usr/local/share/ca-certificates"
+
+
+@dataclass(frozen=True)
+class Belongings:
+    """Patterns below /. What a drop-in of ours makes ours is named beside it: the unit, by where the drop-in lies, and
+    `borrowed` and `rewritten`, files where the distribution has its own."""
+
+    units: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    drop_ins: tuple[str, ...] = ()
+    borrowed: tuple[str, ...] = ()
+    rewritten: Mapping[str, str] = field(default_factory=dict)
+
+
+def belongings(app: str) -> dict[str, Belongings]:
+    """Of every component but Redis, which is never ended here: what it holds would be lost."""
+    etc, scripts = f"etc/{app}", f"usr/local/lib/{app}"
+
+    def files(name: str, *more: str) -> tuple[str, ...]:
+        return (f"{etc}/{name}.env", f"{etc}/credentials/{name}/*", f"{etc}/pki/{name}.*", *more)
+
+    return {
+        "web": Belongings(
+            (f"{app}-web.service", f"{app}-web.socket"),
+            files("web", f"{etc}/pki/site.pem", f"{scripts}/check-nginx"),
+            drop_ins=(f"{SYSTEM}/nginx.service.d/{app}.conf",),
+            borrowed=("etc/nginx/nginx.conf",),
+        ),
+        "worker": Belongings((f"{app}-worker@*.service",), files("worker", f"{SYSTEM}/*.target.d/{app}.conf")),
+        "beat": Belongings((f"{app}-beat.service",), files("beat")),
+        "flower": Belongings((f"{app}-flower.service",), files("flower", f"{etc}/flower.py")),
+        "postgresql": Belongings(
+            files=files("postgresql", f"{etc}/postgresql/*"),
+            drop_ins=(f"{SYSTEM}/postgresql@*-main.service.d/stalk.conf",),
+            borrowed=("etc/postgresql/*/main/conf.d/stalk.conf",),
+            # Debian starts every cluster that is `auto` with the host.
+            rewritten={"etc/postgresql/*/main/start.conf": "manual\n"},
+        ),
+        SHARED: Belongings(
+            (f"{app}.target",), (f"{etc}/pki/ca.crt", f"{scripts}/*", f"{SYSTEM_CAS}/{app}.crt", *staged(app))
+        ),
+    }
+
+
+def staged(app: str) -> tuple[str, ...]:
+    """Environment and credentials of a release that is not the current one yet."""
+    return (f"etc/{app}/next/*.env", f"etc/{app}/next/credentials/*/*")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What stays on a host; `data` says whether a database may end now."""
+
+    app: str
+    components: Collection[str]
+    credentials: Mapping[str, Collection[str]]
+    extra_ca: bool
+    data: bool
+
+
+class Leftovers:
+    def __init__(self, kept: Kept, systemd: Systemd, root: Path = Path("/")) -> None:
+        self.kept = kept
+        self.systemd = systemd
+        self.root = root
+        self.belongings = belongings(kept.app)
+
+    def waiting(self) -> list[str]:
+        """Databases that end once nothing on any host needs them any more."""
+        here = [name for name in DATABASES if name not in self.kept.components and self.drop_ins(name)]
+        return [] if self.kept.data else here
+
+    def departed(self) -> list[str]:
+        """Processes first, and what all share last, when nothing stays."""
+        gone = [name for name in (*PROCESSES, *DATABASES) if name not in self.kept.components]
+        gone = [name for name in gone if self.kept.data or name not in DATABASES]
+        redis = (self.root / SYSTEM / f"{self.kept.app}-redis.service").exists()
+        return gone if self.kept.components or redis or self.waiting() else [*gone, SHARED]
+
+    def units(self, components: Iterable[str]) -> list[str]:
+        """Units of those components, as far as they are ours."""
+        patterns = [pattern for name in components for pattern in self.belongings[name].units]
+        own = departed_units(patterns, [], self.systemd.known(patterns))
+        borrowed = [path.parent.name.removesuffix(".d") for name in components for path in self.drop_ins(name)]
+        return sorted({*own, *borrowed})
+
+    def drop_ins(self, component: str) -> list[Path]:
+        found = self._found(self.belongings[component].drop_ins)
+        return [path for path in found if f"/{self.kept.app}/" in path.read_text(errors="replace")]
+
+    def files(self, components: Iterable[str]) -> list[Path]:
+        """Files of those components; a drop-in, the sign that a unit of others is ours, comes last."""
+        found: list[Path] = []
+        for name in components:
+            component, drop_ins = self.belongings[name], self.drop_ins(name)
+            found += self._found(f"{SYSTEM}/{path}" for path in departed_files(component.units))
+            found += self._found([*component.files, *(component.borrowed if drop_ins else ())])
+            found += drop_ins
+        return found
+
+    def surplus(self) -> list[Path]:
+        """Credentials that components which stay no longer read, and a CA that is no longer extra."""
+        found = [] if self.kept.extra_ca else self._found([f"{SYSTEM_CAS}/{self.kept.app}.crt"])
+        for name in sorted(set(self.kept.components) & set(PROCESSES)):
+            folder = self.root / "etc" / self.kept.app / "credentials" / name
+            found += surplus(Folder(folder, dict.fromkeys(self.kept.credentials[name], ""), exactly=("*",)))
+        return found
+
+    def end(self, components: Iterable[str], units: list[str], files: list[Path]) -> None:
+        """Stops the units in the time that their own definition gives them, then removes what they needed."""
+        if units:
+            self.systemd.call("systemctl", "stop", "--", *units)
+            self.systemd.call("systemctl", "disable", "--quiet", "--", *units)
+        for path, content in self._rewritten(components).items():
+            path.write_text(content)
+        for path in files:
+            remove(path, self._top(path))
+        if any(path.is_relative_to(self.root / SYSTEM) for path in files):
+            self.systemd.call("systemctl", "daemon-reload")
+        if units:
+            self.systemd.call("systemctl", "reset-failed", "--", *units, check=False)
+        if any(path.is_relative_to(self.root / SYSTEM_CAS) for path in files):
+            self.systemd.call("update-ca-certificates")
+
+    def _rewritten(self, components: Iterable[str]) -> dict[Path, str]:
+        return {
+            path: content
+            for name in components
+            if self.drop_ins(name)
+            for pattern, content in self.belongings[name].rewritten.items()
+            for path in self._found([pattern])
+        }
+
+    def _found(self, patterns: Iterable[str]) -> list[Path]:
+        found = {path for pattern in patterns for path in self.root.glob(pattern)}
+        return sorted(path for path in found if path.is_symlink() or not path.is_dir())
+
+    def _top(self, path: Path) -> Path:
+        """The folder that stays even if nothing else is in it."""
+        own = {f"etc/{self.kept.app}": "etc", f"usr/local/lib/{self.kept.app}": "usr/local/lib", SYSTEM: SYSTEM}
+        tops = [top for folder, top in own.items() if path.is_relative_to(self.root / folder)]
+        return self.root / tops[0] if tops else path.parent

@@ -1,0 +1,129 @@
+"""Looks for services on a host that Stalk would take over from others."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: preflight
+short_description: Refuse what would end the services of others, or strand messages
+description:
+  - Fails, before anything is changed, when Redis, PostgreSQL or nginx serve something on a host that Stalk never
+    deployed them on, unless the variable C(stalk_take_over) names the host; an unused service of a fresh package does
+    not count.
+  - Fails when a queue that no pool would consume any more has messages, unless the variable C(stalk_abandon) names it.
+  - Asks a host only for what the control node does not remember of the last run. As a task it takes no arguments and
+    needs the fact C(stack).
+options:
+  app:
+    description: Name of the app.
+    type: str
+    required: true
+  components:
+    description: Components to look for.
+    type: list
+    elements: str
+    choices: [redis, postgresql, web]
+    required: true
+author: [Stalk developers]
+attributes:
+  check_mode: {support: full}
+"""
+
+EXAMPLES = r"""
+- name: What runs and waits is not lost
+  stalk.celery.preflight:
+"""
+
+RETURN = r"""
+foreign: {description: Component to what runs in its place., type: dict, returned: always}
+own: {description: Components that Stalk deployed here before., type: list, returned: always}
+"""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.stalk.celery.plugins.module_utils.services import ServiceFailed, Systemd
+
+SECONDS_TO_ANSWER = 10
+DATABASES = "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'"
+NGINX = Path("/etc/nginx")
+
+
+def said(*command: str) -> str | None:
+    """What a command prints; nothing when it fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS_TO_ANSWER)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def redis(running: list[str]) -> str:
+    return f"{running[0]} runs and {use}" if running and (use := use_of_redis(said("redis-cli", "INFO"))) else ""
+
+
+def use_of_redis(info: str | None) -> str:
+    """What speaks against a Redis that nobody uses; `redis-cli INFO` is itself one client."""
+    lines = dict(line.split(":", 1) for line in (info or "").splitlines() if ":" in line)
+    if "connected_clients" not in lines:
+        return "keeps what it holds to itself"
+    if any(name.startswith("db") and name[2:].isdigit() for name in lines):
+        return "has keys"
+    return "has clients" if int(lines["connected_clients"]) > 1 else ""
+
+
+def postgresql(running: list[str]) -> str:
+    for unit in running:
+        cluster = unit.removeprefix("postgresql@").removesuffix(".service").replace("-", "/", 1)
+        psql = said("runuser", "-u", "postgres", "--", "psql", "--cluster", cluster, "-qAtXc", DATABASES)
+        if psql is None:
+            return f"{unit} runs and does not tell its databases"
+        if databases := psql.split():
+            return f"{unit} runs and has the database {databases[0]}"
+    return ""
+
+
+def web(running: list[str]) -> str:
+    sites = own_sites(NGINX) if running else []
+    return f"nginx runs and serves {sites[0]}" if sites else ""
+
+
+def own_sites(folder: Path) -> list[str]:
+    """Sites that the package did not bring."""
+    sites = [path for path in folder.glob("sites-enabled/*") if path.name != "default"]
+    return sorted(str(path) for path in (*sites, *folder.glob("conf.d/*.conf")))
+
+
+LOOKS: dict[str, tuple[str, Callable[[list[str]], str]]] = {
+    "redis": ("redis-server.service", redis),
+    "postgresql": ("postgresql@*-main.service", postgresql),
+    "web": ("nginx.service", web),
+}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        {
+            "app": {"type": "str", "required": True},
+            "components": {"type": "list", "elements": "str", "choices": sorted(LOOKS), "required": True},
+        },
+        supports_check_mode=True,
+    )
+    app: str = module.params["app"]
+    systemd = Systemd()
+    # Its certificate is the first thing that a component gets.
+    own = [name for name in module.params["components"] if Path(f"/etc/{app}/pki/{name}.crt").exists()]
+    foreign = {}
+    try:
+        for name in module.params["components"]:
+            pattern, look = LOOKS[name]
+            if name not in own and (what := look(systemd.active(pattern))):
+                foreign[name] = what
+    except ServiceFailed as error:
+        module.fail_json(msg=f"systemd does not answer on this host: {error}")
+    module.exit_json(changed=False, foreign=foreign, own=own)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+"""What the parts that write to the database share: its clock, the one that all hosts have, and its errors."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import DatabaseError, InterfaceError, connection
+from django.db.models import DateTimeField, ExpressionWrapper
+from django.db.models.expressions import CombinedExpression
+from django.db.models.functions import Now
+
+# Django raises the second for a connection that broke before (django/db/utils.py).
+DATABASE_ERRORS = (DatabaseError, InterfaceError)
+
+
+def from_now(seconds: float) -> ExpressionWrapper[CombinedExpression]:
+    return ExpressionWrapper(Now() + timedelta(seconds=seconds), output_field=DateTimeField())
+
+
+def drop_broken_connection() -> None:
+    if connection.errors_occurred:
+        connection.close_if_unusable_or_obsolete()

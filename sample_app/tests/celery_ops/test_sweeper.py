@@ -1,0 +1,93 @@
+"""The thread in which beat sweeps the outbox."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from celery_ops import outbox, sweeper
+from celery_ops.sweeper import Sweeper
+from config.celery import app
+from tests.waiting import until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def sweeps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the threads that swept."""
+    names: list[str] = []
+    monkeypatch.setattr(outbox, "sweep", lambda app: names.append(threading.current_thread().name))
+    return names
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Sweeper]]:
+    started: list[Sweeper] = []
+
+    def start(may_sweep: Callable[[], bool] = lambda: True) -> Sweeper:
+        started.append(Sweeper(app, may_sweep, seconds=0.01))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.stop()
+
+
+def test_it_sweeps_again_and_again_beside_the_caller_until_it_is_stopped(
+    sweeps: list[str], start: Callable[..., Sweeper]
+) -> None:
+    running = start()
+    running.start()
+    until(lambda: len(sweeps) >= 3)
+    assert set(sweeps) == {"sweeper"}
+    running.stop()
+    ended_with = len(sweeps)
+    running.start()
+    assert not any(thread.name == "sweeper" for thread in threading.enumerate())
+    assert len(sweeps) == ended_with
+
+
+def test_it_sweeps_only_while_it_may(sweeps: list[str], start: Callable[..., Sweeper]) -> None:
+    asked: list[bool] = []
+
+    def may_sweep() -> bool:
+        asked.append(len(asked) >= 5)
+        return asked[-1]
+
+    start(may_sweep)
+    until(lambda: sweeps)
+    assert asked.index(True) == 5
+
+
+def test_a_sweep_that_fails_is_not_the_last(
+    monkeypatch: pytest.MonkeyPatch, start: Callable[..., Sweeper], caplog: pytest.LogCaptureFixture
+) -> None:
+    tries: list[int] = []
+
+    def fail(app: object) -> None:
+        tries.append(len(tries))
+        raise OSError("the broker is away")
+
+    monkeypatch.setattr(outbox, "sweep", fail)
+    start()
+    until(lambda: len(tries) >= 2)
+
+
+def test_a_stop_does_not_wait_for_a_long_sweep(monkeypatch: pytest.MonkeyPatch, start: Callable[..., Sweeper]) -> None:
+    may_end = threading.Event()
+    began = threading.Event()
+
+    def long(app: object) -> None:
+        began.set()
+        may_end.wait(30)
+
+    monkeypatch.setattr(outbox, "sweep", long)
+    monkeypatch.setattr(sweeper, "SECONDS_TO_END", 0.1)
+    running = start()
+    assert began.wait(10)
+    running.stop()
+    may_end.set()

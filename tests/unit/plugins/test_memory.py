@@ -1,0 +1,90 @@
+"""What the control node remembers of earlier runs, and what it refuses therefore."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.stalk.celery.plugins.module_utils.description.describe import describe
+from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Refused
+from ansible_collections.stalk.celery.plugins.module_utils.description.surroundings import Surroundings
+from ansible_collections.stalk.celery.plugins.module_utils.memory import (
+    Memory,
+    MemoryUnreadable,
+    file_name,
+    keep,
+    recall,
+)
+from bad_descriptions import inventory_groups
+
+HELD = Memory(hosts={"redis": ("data1",), "postgresql": ("data1",)}, pools={"default": ("celery",)})
+
+
+def refused(folder: Path, values: dict[str, Any], **groups: list[str]) -> list[str]:
+    (folder / "stack.yml").write_text(yaml.safe_dump(values))
+    surroundings = Surroundings(
+        {**inventory_groups(), **groups}, {"DATABASE_URL": "postgresql://u:p@h/d"}, state=folder
+    )
+    try:
+        describe(["stack.yml"], folder, surroundings)
+    except Refused as refusal:
+        return [line.rpartition(" [stack.yml")[0] or line for line in refusal.lines]
+    return []
+
+
+def test_what_is_kept_is_recalled_and_a_line_is_an_entry(tmp_path: Path) -> None:
+    state = tmp_path / "new"
+    assert recall(state, "shop") == Memory()
+    keep(state, "shop", HELD)
+    assert recall(state, "shop") == HELD
+    assert recall(state, "books") == Memory()
+    path = state / file_name("shop")
+    path.write_text(path.read_text().replace("  redis: [data1]\n", ""))
+    assert recall(state, "shop").hosts == {"postgresql": ("data1",)}
+
+
+@pytest.mark.parametrize("content", ["hosts: [", "hosts: 3", "- a", "hosts: {redis: 3}"])
+def test_a_broken_memory_is_one_line(tmp_path: Path, content: str) -> None:
+    (tmp_path / file_name("shop")).write_text(content)
+    with pytest.raises(MemoryUnreadable, match=r"deployed-shop\.yml: .*; mend it, or remove it"):
+        recall(tmp_path, "shop")
+
+
+def test_a_component_is_where_it_was_brought_and_still_belongs() -> None:
+    memory = Memory().placed("web", ["app1", "app2"], ["app1", "data1"]).placed("web", ["app1", "app2"], ["app2"])
+    assert memory.hosts["web"] == ("app1", "app2")
+    assert memory.placed("web", ["app2"], ["app2"]).hosts["web"] == ("app2",)
+
+
+def test_pools_are_added_before_they_start_and_forgotten_once_they_stopped() -> None:
+    memory = HELD.consumed({"default": ["celery", "new"], "reports": ["reports"]}, only=False)
+    assert memory.pools == {"default": ("celery", "new"), "reports": ("reports",)}
+    both = memory.consumed({"default": ["other"]}, only=False)
+    assert both.pools == {"default": ("celery", "new", "other"), "reports": ("reports",)}
+    assert both.consumed({"default": ["other"]}, only=True).pools == {"default": ("other",)}
+
+
+def test_nothing_is_refused_where_nothing_is_remembered(tmp_path: Path) -> None:
+    assert refused(tmp_path, {}, redis=["worker1"]) == []
+
+
+def test_data_that_stay_where_they_are_are_fine(tmp_path: Path) -> None:
+    keep(tmp_path, "shop", HELD)
+    assert refused(tmp_path, {}) == []
+
+
+def test_the_broker_does_not_begin_anew_on_another_host(tmp_path: Path) -> None:
+    keep(tmp_path, "shop", HELD)
+    assert refused(tmp_path, {}, redis=["worker1"]) == [
+        "broker: its data is on data1 and the group redis names worker1; move the data, "
+        f"then remove the line `redis` from {tmp_path}/deployed-shop.yml"
+    ]
+
+
+def test_a_database_elsewhere_is_refused_only_while_it_is_embedded(tmp_path: Path) -> None:
+    keep(tmp_path, "shop", HELD)
+    (line,) = refused(tmp_path, {}, postgresql=["worker1"])
+    assert line.startswith("database: its data is on data1 and the group postgresql names worker1; ")
+    assert not any("its data" in line for line in refused(tmp_path, {"database": {"kind": "external"}}, postgresql=[]))

@@ -1,0 +1,109 @@
+"""What a run would end or leave behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.stalk.celery.plugins.module_utils.memory import Memory
+from ansible_collections.stalk.celery.plugins.module_utils.preflight import (
+    departing_pools,
+    departing_queues,
+    foreign_problems,
+    held_problems,
+    names,
+    queue_problems,
+)
+from ansible_collections.stalk.celery.plugins.modules.preflight import own_sites, use_of_redis
+
+STACK = {"pools": {"default": {"queues": ["celery"]}, "archive": {"queues": ["moved"]}}}
+MEMORY = Memory(pools={"default": ("celery",), "reports": ("reports", "moved")})
+
+
+def lines(queues: dict[str, int], memory: Memory = MEMORY, abandoned: tuple[str, ...] = ()) -> list[str]:
+    return list(queue_problems({"queues": queues}, memory, STACK, abandoned))
+
+
+def test_a_queue_departs_when_no_pool_has_it_any_more() -> None:
+    assert departing_queues(MEMORY, STACK) == {"reports"}
+    assert departing_pools(MEMORY, STACK) == {"reports": ["reports"]}
+    assert departing_pools(Memory(pools={"other": ("celery",)}), STACK) == {}
+
+
+def test_messages_that_nobody_would_take_are_refused_in_one_line() -> None:
+    assert lines({"reports": 40, "celery": 3}) == [
+        "queue reports: 40 messages wait and no pool would consume it; keep a pool for it until it is empty, "
+        "or leave what it holds with -e stalk_abandon=reports"
+    ]
+    assert lines({"reports": 0}) == []
+    assert lines({"reports": 40}, abandoned=("reports",)) == []
+
+
+def test_messages_of_every_priority_count() -> None:
+    (line,) = lines({"reports": 1, "reports\x06\x163": 1})
+    assert line.startswith("queue reports: 2 messages wait ")
+
+
+def test_a_queue_that_nobody_consumed_before_is_no_reason() -> None:
+    assert lines({"misspelt": 2}) == []
+
+
+def test_without_memory_every_queue_outside_of_the_description_counts() -> None:
+    (line,) = lines({"misspelt": 1, "celery": 4}, Memory())
+    assert line.startswith("queue misspelt: 1 message waits ")
+
+
+def test_a_broker_that_does_not_answer_is_a_reason_only_when_a_queue_departs() -> None:
+    silent: dict[str, Any] = {"error": "refused"}
+    (line,) = queue_problems(silent, MEMORY, STACK, ())
+    assert line.startswith("queue reports: the broker does not tell how many messages wait (refused) and ")
+    assert list(queue_problems(silent, Memory(pools={"default": ("celery",)}), STACK, ())) == []
+    assert list(queue_problems(silent, Memory(), STACK, ())) == []
+
+
+def test_what_a_worker_took_ahead_of_its_time_counts() -> None:
+    departing = {"reports": ["reports"]}
+    (line,) = held_problems("worker1", {"reports": 3}, departing, ())
+    assert line.startswith("queue reports: pool reports on worker1 holds 3 messages for later and no pool ")
+    assert list(held_problems("worker1", {"reports": 0}, departing, ())) == []
+    assert list(held_problems("worker1", {"reports": 3}, departing, ("reports",))) == []
+
+
+def test_a_service_of_others_is_refused_unless_its_host_is_named() -> None:
+    found = {"redis": "redis-server.service runs and has keys"}
+    assert list(foreign_problems("data1", found, ())) == [
+        "redis on data1: redis-server.service runs and has keys, and Stalk would take it over; drain and stop it, name "
+        "another host in the group redis, or go on with -e stalk_take_over=data1"
+    ]
+    assert list(foreign_problems("data1", found, ("data1",))) == []
+
+
+@pytest.mark.parametrize("given", ["a,b", "a, b", ["a", "b"]])
+def test_names_come_from_the_command_line_or_from_a_list(given: Any) -> None:
+    assert names(given) == ["a", "b"]
+    assert names(None) == []
+
+
+@pytest.mark.parametrize(
+    ("info", "use"),
+    [
+        ("connected_clients:1\r\nused_memory:1\n", ""),
+        ("connected_clients:1\n# Keyspace\ndb0:keys=3,expires=0\n", "has keys"),
+        ("connected_clients:4\n", "has clients"),
+        ("NOAUTH Authentication required.\n", "keeps what it holds to itself"),
+        (None, "keeps what it holds to itself"),
+    ],
+)
+def test_a_fresh_redis_is_nobodys(info: str | None, use: str) -> None:
+    assert use_of_redis(info) == use
+
+
+def test_the_page_of_the_package_is_no_site(tmp_path: Path) -> None:
+    for folder in ("sites-enabled", "conf.d"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "sites-enabled/default").touch()
+    assert own_sites(tmp_path) == []
+    (tmp_path / "conf.d/blog.conf").touch()
+    (tmp_path / "sites-enabled/shop").touch()
+    assert own_sites(tmp_path) == [f"{tmp_path}/conf.d/blog.conf", f"{tmp_path}/sites-enabled/shop"]
