@@ -15,6 +15,9 @@
 {{- $_ := set $merged "env" $env }}
 {{- $_ := set $merged "grace" (include "stalk.pool.grace" $merged | int64) }}
 {{- $_ := set $merged "scaled" (not (kindIs "invalid" $merged.scale.max)) }}
+{{- if $merged.scaled }}
+{{- $_ := set $env "CELERY_UNACKED_KEY" (printf "unacked.%s" $name) }}
+{{- end }}
 {{- $_ := set $pools $name $merged }}
 {{- end }}
 {{- end }}
@@ -76,4 +79,19 @@
 {{- else }}
 {{- int64 .root.Values.broker.visibility_timeout }}
 {{- end }}
+{{- end }}
+
+{{/* Up at once; down slowly, one worker a minute, and not before a lull as long as the grace (an hour is the most that
+     Kubernetes takes). */}}
+{{- define "stalk.scale.behavior" -}}
+scaleUp:
+  stabilizationWindowSeconds: 0
+  policies:
+    - {type: Percent, value: 100, periodSeconds: 15}
+    - {type: Pods, value: 4, periodSeconds: 15}
+  selectPolicy: Max
+scaleDown:
+  stabilizationWindowSeconds: {{ min 3600 (max 300 (int64 .grace)) }}
+  policies:
+    - {type: Pods, value: 1, periodSeconds: 60}
 {{- end }}
