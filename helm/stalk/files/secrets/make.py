@@ -205,11 +205,14 @@ class Stack:
         if not data and not plan["own"]:
             raise Refused(f"tls.kubernetes.ca: the Secret {plan['ca']} is missing; make it, with tls.crt and tls.key")
         if data:
-            for key, name in {"tls.crt": "ca.crt", "tls.key": "ca.key"}.items():
+            for key in ("tls.crt", "tls.key"):
                 if key not in data:
                     raise Refused(f"Secret {plan['ca']}: the key {key} is missing; add it in PEM")
-                (folder / name).write_text(data[key])
-            return load_authority(folder / "ca.crt", folder / "ca.key", refuse_passphrase, self.now)
+                (folder / key).write_text(data[key])
+            try:
+                return load_authority(folder / "tls.crt", folder / "tls.key", refuse_passphrase, self.now)
+            except CertificateRefusal as refusal:
+                raise Refused(str(refusal).replace(f"{folder}/", f"Secret {plan['ca']}: ")) from None
         passphrase = random_text()
         made = own_authority(folder, plan["authority"], lambda: passphrase, self.now, make=True)
         if made is None:
