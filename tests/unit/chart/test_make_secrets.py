@@ -157,8 +157,8 @@ REFUSED: dict[str, tuple[dict[str, dict[str, str]], dict[str, Any], str]] = {
     "a name that Stalk does not make": (
         {},
         {"names": {"STRIPE_KEY": "shop-secrets"}},
-        "secret STRIPE_KEY: is not in the Secret shop-secrets, and Stalk does not make it; add the key, or name a Secret "
-        "of your own that has it (existingSecret)",
+        "secret STRIPE_KEY: is not in the Secret shop-secrets, and Stalk does not make it; add the key, "
+        "or name a Secret of your own that has it (existingSecret)",
     ),
     "a Secret that is missing": (
         {},

@@ -167,8 +167,8 @@ class Stack:
             if not value and secret == own and name not in self.store.data(secret):
                 if not is_generated(name, self.plan["users"]):
                     raise Refused(
-                        f"secret {name}: is not in the Secret {secret}, and Stalk does not make it; add the key, or name "
-                        "a Secret of your own that has it (existingSecret)"
+                        f"secret {name}: is not in the Secret {secret}, and Stalk does not make it; add the key, "
+                        "or name a Secret of your own that has it (existingSecret)"
                     )
                 value = made[name] = f"admin:{random_text()}" if name == self.plan["users"] else random_text()
             if not value:

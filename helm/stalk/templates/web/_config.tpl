@@ -82,13 +82,13 @@ nginx.conf: |
       access_log /dev/stdout request if=$is_logged;
 
       location /static/ {
-        alias /srv/static/;
+        alias /run/stalk-static/;
         gzip on;
         gzip_types text/css text/javascript application/javascript application/json image/svg+xml;
         expires 1h;
         # Names with a digest in them (ManifestStaticFilesStorage) never change their content.
         location ~ "^/static/(.*\.[0-9a-f]{12}\..*)$" {
-          alias /srv/static/$1;
+          alias /run/stalk-static/$1;
           gzip on;
           gzip_types text/css text/javascript application/javascript application/json image/svg+xml;
           expires 1y;
