@@ -1,7 +1,7 @@
 {{/* What every process of the app has: scripts, credentials, certificates and folders to write to. */}}
 
 {{- define "stalk.app.scripts" -}}
-{{- range $name := list "is-alive" "run-beat" "run-worker" "stop-celery" "wait-for-migrations" -}}
+{{- range $name := list "is-alive" "migrate" "run-beat" "run-worker" "stop-celery" "wait-for-migrations" -}}
 {{ $name }}: |
   {{- $.Files.Get (printf "files/app/%s" $name) | nindent 2 }}
 {{ end }}

@@ -13,7 +13,7 @@ template:
     containers:
       - name: migrations
         {{- include "stalk.app.image" .root | nindent 8 }}
-        command: [python, manage.py, migrate, --noinput]
+        command: [sh, /opt/stalk/migrate]
         env:
           {{- include "stalk.env" . | trim | nindent 10 }}
         {{- include "stalk.container.securityContext" . | nindent 8 }}
