@@ -61,12 +61,21 @@ class ActionModule(ActionBase):
             asked = {"port": self.stack["broker"]["port"], "queues": []}
             broker = self.ask("component_status", app=app, broker=asked)["broker"]
             yield from queue_problems(broker, memory, self.stack, self.given("stalk_abandon"))
-        pools = departing_pools(memory, self.stack)
-        if "worker" in components and pools:
-            files = {worker_unit(app, pool): f"/run/{app}-worker-{pool}/heartbeat" for pool in pools}
-            beats = self.ask("component_status", app=app, heartbeats=files)["heartbeats"]
-            reserved = {pool: int((beats.get(worker_unit(app, pool)) or {}).get("reserved", 0)) for pool in pools}
-            yield from held_problems(self.host, reserved, pools, self.given("stalk_abandon"))
+        if "worker" in components:
+            yield from self.leaving(memory, departing_pools(memory, self.stack))
+
+    def leaving(self, memory: Memory, pools: dict[str, list[str]]) -> Iterator[str]:
+        """What stands against the end of these pools on this host."""
+        app, abandoned = self.stack["app"]["name"], self.given("stalk_abandon")
+        if not pools:
+            return
+        if not set(self.variables["groups"].get("redis", ())) & set(self.variables["ansible_play_hosts_all"]):
+            yield from queue_problems({"error": "--limit leaves its host out"}, memory, self.stack, abandoned)
+            return
+        files = {worker_unit(app, pool): f"/run/{app}-worker-{pool}/heartbeat" for pool in pools}
+        beats = self.ask("component_status", app=app, heartbeats=files)["heartbeats"]
+        reserved = {pool: int((beats.get(worker_unit(app, pool)) or {}).get("reserved", 0)) for pool in pools}
+        yield from held_problems(self.host, reserved, pools, abandoned)
 
     def given(self, variable: str) -> list[str]:
         return names(templated(variable, self.variables, self._templar))

@@ -18,26 +18,24 @@ from uuid import uuid4
 from celery.beat import SchedulingError
 from celery.utils.log import get_logger
 from celery.utils.nodenames import gethostname
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django_celery_beat.models import PeriodicTask, PeriodicTasks
 from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
-from kombu.exceptions import OperationalError as BrokerIsAway
 from redis.exceptions import OutOfMemoryError
 
 from celery_ops import environment
 from celery_ops.database import DATABASE_ERRORS, from_now
 from celery_ops.heartbeat import configured_file
 from celery_ops.models import BeatLease
-from celery_ops.outbox import OutboxTask
+from celery_ops.outbox import BROKER_IS_AWAY, DATABASE_IS_AWAY, OutboxTask
 from celery_ops.sweeper import Sweeper
 
 DEFAULT_LEASE_SECONDS = 30
 STANDBY_SECONDS = 2
 LOCK_WAIT_SECONDS = 2
-DATABASE_IS_AWAY = (OperationalError, InterfaceError)
-BROKER_TAKES_NOTHING = (BrokerIsAway, OSError, OutOfMemoryError)
+BROKER_TAKES_NOTHING = (*BROKER_IS_AWAY, OutOfMemoryError)
 
 logger = get_logger(__name__)
 

@@ -21,16 +21,15 @@ from celery.worker.consumer import Consumer
 
 from celery_ops import environment, watchdog
 
-DEFAULT_SECONDS_BETWEEN_BEATS = 5
+SECONDS_BETWEEN_BEATS = 5
 
 logger = get_logger(__name__)
 
 
 class HeartbeatFile:
-    """Replaced atomically, and not more often than asked. A failure to write is logged, never raised."""
+    """Replaced atomically. A failure to write is logged, never raised."""
 
-    def __init__(self, path: str, seconds: int) -> None:
-        self._seconds = seconds
+    def __init__(self, path: str) -> None:
         self._path = Path(path)
         self._next = path + ".next"
         self._lock = threading.Lock()
@@ -40,7 +39,7 @@ class HeartbeatFile:
 
     @property
     def is_due(self) -> bool:
-        return not self._removed and time.monotonic() - self._written_at >= self._seconds
+        return not self._removed and time.monotonic() - self._written_at >= SECONDS_BETWEEN_BEATS
 
     def write(self, content: dict[str, Any]) -> None:
         watchdog.tell_alive()
@@ -69,8 +68,7 @@ class HeartbeatFile:
 
 def configured_file() -> HeartbeatFile | None:
     path = environment.text("CELERY_HEARTBEAT_FILE")
-    seconds = environment.seconds("CELERY_HEARTBEAT_SECONDS", DEFAULT_SECONDS_BETWEEN_BEATS)
-    return HeartbeatFile(path, seconds) if path else None
+    return HeartbeatFile(path) if path else None
 
 
 class WorkerHeartbeat(bootsteps.StartStopStep):

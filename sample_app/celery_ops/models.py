@@ -29,7 +29,7 @@ class OutboxMessage(models.Model):
     options = models.JSONField(default=dict)
     queue = models.CharField(max_length=255)
     created_at = models.DateTimeField(db_default=Now())
-    sent_at = models.DateTimeField(null=True, help_text="Empty while the broker has not got the message.")
+    sent_at = models.DateTimeField(null=True, help_text="When it was sent, or is to start; empty: the sweep sends it.")
     sends = models.PositiveIntegerField(default=0, help_text="How often the sweep sent it again.")
     next_send_at = models.DateTimeField(help_text="When the sweep looks at it, unless it ended before.")
     retries = models.PositiveIntegerField(default=0)
@@ -37,6 +37,7 @@ class OutboxMessage(models.Model):
     started_at = models.DateTimeField(null=True)
     holder = models.CharField(max_length=255, blank=True, help_text="The run that works on it, or did last.")
     leased_until = models.DateTimeField(null=True, help_text="No other run may start before this.")
+    suspected_at = models.DateTimeField(null=True, help_text="When it was noticed that the lease is over.")
     acknowledged_at = models.DateTimeField(null=True)
     state = models.CharField(max_length=16, blank=True)
 

@@ -4,7 +4,10 @@
 The row, not the message, is the truth: it stays open until the task ended. The sweep sends again what the broker
 lost. A message of which there are two copies takes effect once, by a lease on the row: a run takes it with one
 UPDATE, keeps it while it works, and a copy that finds it taken, or the row acknowledged, is dropped. A run that
-dies gives the lease back (a stop) or lets it expire (a kill), and the sweep sends the message again.
+dies gives the lease back (a stop) or lets it expire (a kill), and the sweep sends the message again. As a run
+cannot renew its lease while the database is away, an expired lease counts for as long again from when it is noticed.
+
+The rows are in the database `default`, so only its transactions publish.
 """
 
 from __future__ import annotations
@@ -12,26 +15,30 @@ from __future__ import annotations
 import json
 import os
 import time
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 from uuid import uuid4
 
 from celery import Celery, current_app, signals, states
 from celery.contrib.django.task import DjangoTask
 from celery.exceptions import Ignore, Reject, Retry
+from celery.result import EagerResult
 from celery.utils import uuid
 from celery.utils.log import get_logger
 from celery.utils.time import maybe_iso8601, maybe_make_aware
 from celery.worker import state as worker_state
-from django.db import DatabaseError, transaction
-from django.db.models import F, Max, Q
+from django import db
+from django.db import transaction
+from django.db.models import F, Max, Q, QuerySet
 from django.db.models.functions import Greatest, Now
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 from kombu.utils import json as kombu_json
 
-from celery_ops.database_clock import from_now
+from celery_ops import environment
+from celery_ops.database import DATABASE_ERRORS, drop_broken_connection, from_now
 from celery_ops.leases import LEASE_SECONDS, keeper
 from celery_ops.models import OutboxMessage
 
@@ -39,17 +46,25 @@ HEADER = "celery_ops_outbox"
 FIRST_RESEND_SECONDS = 60
 RUNS_WITHOUT_OUTCOME = 10
 SECONDS_WITHOUT_BROKER = 10
-DATABASE_PAUSE_SECONDS = 5
+PAUSE_SECONDS = 5
 SWEEP_BATCH = 100
 SWEEP_LIMIT = 10_000
 CLEAN_UP_BATCH = 1000
-KEEP = timedelta(days=1)
+FOLLOWERS = ("link", "chain", "chord")
+KEEP_SUCCEEDED = timedelta(seconds=environment.seconds("CELERY_OUTBOX_KEEP_SUCCEEDED", 86400))
+KEEP_OTHERS = timedelta(seconds=environment.seconds("CELERY_OUTBOX_KEEP_OTHERS", 30 * 86400))
+BROKER_IS_AWAY = (OperationalError, OSError)
+DATABASE_IS_AWAY = (db.OperationalError, db.InterfaceError)
 
 logger = get_logger(__name__)
 
 
 class RanTooOften(Exception):
     """The task's process died in each of its runs."""
+
+
+class RetryWithoutMessage(Exception):
+    """`raise Retry()` sends nothing."""
 
 
 class OutboxTask(DjangoTask):
@@ -62,6 +77,7 @@ class OutboxTask(DjangoTask):
 
     abstract = True
     atomic = False
+    Request = "celery_ops.outbox_request:OutboxRequest"
     # A child process that was killed is replaced at once; three minutes, Celery's default, are long for a customer.
     default_retry_delay = 30
 
@@ -73,6 +89,11 @@ class OutboxTask(DjangoTask):
         """As `delay_on_commit`, with the options of `apply_async` that are data."""
         if self.typing:
             self.__header__(*(args or ()), **(kwargs or {}))
+        if self.atomic and (name := next(filter(options.get, FOLLOWERS), None)):
+            raise TypeError(
+                f"{self.name}: {name} is lost by a kill after the commit of an atomic task; "
+                "publish the next task by delay_on_commit inside this one"
+            )
         options = with_absolute_times(options)
         due = moment(options.get("eta"))
         sent_at = Greatest(Now(), due) if due else Now()
@@ -82,7 +103,7 @@ class OutboxTask(DjangoTask):
             args=as_json(list(args or ())),
             kwargs=as_json(kwargs or {}),
             options=as_json(options),
-            queue=queue_of(self.app, self.name, options),
+            queue=queue_of(self.app, self.name, options, args, kwargs),
             sent_at=sent_at,
             next_send_at=sent_at + timedelta(seconds=FIRST_RESEND_SECONDS),
         )
@@ -92,40 +113,76 @@ class OutboxTask(DjangoTask):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         request = self.request
+        if request.called_directly or request.get("outbox_is_entered"):
+            return super().__call__(*args, **kwargs)
+        request.outbox_is_entered = True
         if not is_from_outbox(request):
-            return super().__call__(*args, **kwargs) if request.called_directly else self.run(*args, **kwargs)
-        holder = f"{request.hostname}/{os.getpid()}/{uuid4().hex[:8]}"
+            return self.run(*args, **kwargs)
+        request.outbox_holder = holder = f"{request.hostname}/{os.getpid()}/{uuid4().hex[:8]}"
         take(request.id, holder)
-        request.outbox_holder = holder
         keeper.hold(holder)
+        row = held_by(request.id, holder)
         try:
-            return self._run_and_acknowledge(holder, args, kwargs) if self.atomic else self.run(*args, **kwargs)
-        except Retry as retry:
-            self._send_retry(retry)
+            if self.atomic:
+                return self._run_and_acknowledge(row, args, kwargs)
+            outcome = self._run(args, kwargs)
+        except Retry:
+            self._send_retry(row)
             raise
         except Ignore:
-            acknowledge(request.id, states.IGNORED, holder)
+            with may_fail(request.id):
+                acknowledge(row, states.IGNORED)
             raise
         except Reject as rejection:
-            if rejection.requeue:
-                give_back(request.id, holder)
-            else:
-                acknowledge(request.id, states.REJECTED, holder)
+            with may_fail(request.id):
+                give_back(row) if rejection.requeue else acknowledge(row, states.REJECTED)
             raise
         except Exception:
             raise
         except BaseException:
-            # The worker stops, and its connection gives the message back to the broker.
-            with suppress(DatabaseError):
-                give_back(request.id, holder)
+            # A stop, gevent's time limit or revoke(terminate=True); the main process closes the row after these two.
+            with may_fail(request.id):
+                give_back(row)
             raise
+        if not (request.callbacks or request.chain or request.chord):
+            # Before Celery stores the result, which can fail and takes long when the store is away.
+            with may_fail(request.id):
+                acknowledge(row, states.SUCCESS)
+                request.outbox_is_closed = True
+        return outcome
 
-    def _run_and_acknowledge(self, holder: str, args: Any, kwargs: Any) -> Any:
-        with transaction.atomic():
+    def _run(self, args: Any, kwargs: Any) -> Any:
+        """Runs the task. A retry that it asked for and did not raise is raised here."""
+        request = self.request
+        try:
             outcome = self.run(*args, **kwargs)
-            if not acknowledge(self.request.id, states.SUCCESS, holder):
-                logger.warning("%s[%s] lost its lease and is rolled back", self.name, self.request.id)
-                raise Ignore
+        except Exception as error:
+            is_retry = isinstance(error, Retry)
+            if is_retry and not request.get("outbox_retry"):
+                raise RetryWithoutMessage(f"{self.name} raised Retry itself; call self.retry()") from error
+            if not is_retry and request.get("outbox_retry"):
+                raise Retry(exc=error) from error
+            raise
+        if request.get("outbox_retry"):
+            raise Retry("the task asked for it and went on")
+        return outcome
+
+    def _run_and_acknowledge(self, row: QuerySet[OutboxMessage], args: Any, kwargs: Any) -> Any:
+        request = self.request
+        is_running = False
+        try:
+            with transaction.atomic():
+                is_running = True
+                outcome = self._run(args, kwargs)
+                is_running = False
+                if not acknowledge(row, states.SUCCESS):
+                    logger.warning("%s[%s] lost its lease and is rolled back", self.name, request.id)
+                    raise Ignore
+        except DATABASE_IS_AWAY as error:
+            if is_running:
+                raise
+            return_to_queue(request.id, f"the database does not commit: {error}")
+        request.outbox_is_closed = True
         return outcome
 
     def apply_async(
@@ -139,14 +196,15 @@ class OutboxTask(DjangoTask):
             return None
         return super().apply_async(args, kwargs, task_id=task_id, **options)
 
-    def _send_retry(self, retry: Retry) -> None:
+    def _send_retry(self, row: QuerySet[OutboxMessage]) -> None:
         request = self.request
         args, kwargs, options = request.outbox_retry
         options = with_absolute_times(options)
         due = moment(options.get("eta"))
         sent_at = Greatest(Now(), due) if due else Now()
-        try:
-            held_by(request.id, request.outbox_holder).update(
+        # What fails here is sent again by the sweep, when the lease is over.
+        with may_fail(request.id):
+            is_mine = row.update(
                 args=as_json(list(args or ())),
                 kwargs=as_json(kwargs or {}),
                 retries=options.get("retries", request.retries + 1),
@@ -156,9 +214,9 @@ class OutboxTask(DjangoTask):
                 sent_at=sent_at,
                 next_send_at=sent_at + timedelta(seconds=FIRST_RESEND_SECONDS),
             )
-        except DatabaseError as error:
-            # Then the message waits for the end of the lease, or is dropped and sent again by the sweep.
-            logger.warning("%s[%s] keeps its lease over its retry: %s", self.name, request.id, error)
+            if not is_mine:
+                logger.warning("%s[%s] lost its lease and sends no retry", self.name, request.id)
+                return
         try:
             super().apply_async(args, kwargs, task_id=request.id, **options)
         except Exception as error:
@@ -205,8 +263,12 @@ def with_absolute_times(options: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
-def queue_of(app: Celery, task: str, options: dict[str, Any]) -> str:
-    queue = app.amqp.router.route(dict(options), task).get("queue") or app.conf.task_default_queue
+def queue_of(app: Celery, name: str, options: dict[str, Any], args: Any, kwargs: Any) -> str:
+    task = app.tasks.get(name)
+    if task is not None:
+        options = {**task._get_exec_options(), **options}
+    route = app.amqp.router.route(dict(options), name, args or (), kwargs or {}, task)
+    queue = route.get("queue") or app.conf.task_default_queue
     return str(getattr(queue, "name", queue))
 
 
@@ -216,20 +278,28 @@ broker_is_away_until = 0.0
 
 
 def send_or_leave_to_sweep(app: Celery, message: OutboxMessage) -> None:
-    """Never raises, and waits for a silent broker only once in a while: the row is committed already."""
+    """Waits for a silent broker only once in a while, and raises nothing of it: the row is committed already."""
     global broker_is_away_until
+    if time.monotonic() < broker_is_away_until:
+        leave_to_sweep(message, f"the broker did not answer within the last {SECONDS_WITHOUT_BROKER} s")
+        return
     try:
-        if time.monotonic() < broker_is_away_until:
-            raise ConnectionError(f"the broker did not answer within the last {SECONDS_WITHOUT_BROKER} s")
         send(app, message)
+    except BROKER_IS_AWAY as error:
+        broker_is_away_until = time.monotonic() + SECONDS_WITHOUT_BROKER
+        leave_to_sweep(message, error)
     except Exception as error:
-        if not isinstance(error, ConnectionError):
-            broker_is_away_until = time.monotonic() + SECONDS_WITHOUT_BROKER
-        logger.warning("%s is left to the sweep: %s", message, error)
-        try:
-            OutboxMessage.objects.filter(pk=message.pk, started_at=None).update(sent_at=None, next_send_at=Now())
-        except DatabaseError as trouble:
-            logger.warning("%s is found by the sweep a minute later: %s", message, trouble)
+        if app.conf.task_always_eager:
+            raise
+        leave_to_sweep(message, error)
+
+
+def leave_to_sweep(message: OutboxMessage, reason: object) -> None:
+    logger.warning("%s is left to the sweep: %s", message, reason)
+    try:
+        OutboxMessage.objects.filter(pk=message.pk, started_at=None).update(sent_at=None, next_send_at=Now())
+    except DATABASE_ERRORS as trouble:
+        logger.warning("%s is found by the sweep a minute later: %s", message, trouble)
 
 
 def send(app: Celery, message: OutboxMessage) -> None:
@@ -242,56 +312,112 @@ def send(app: Celery, message: OutboxMessage) -> None:
     task = app.tasks.get(message.task)
     if task is None:
         app.send_task(message.task, args, kwargs, task_id=message.id, **options)
+    elif app.conf.task_always_eager:
+        run_here(task, message.id, args, kwargs, options)
     else:
         task.apply_async(args, kwargs, task_id=message.id, **options)
+
+
+def run_here(task: Any, task_id: str, args: Any, kwargs: Any, options: dict[str, Any]) -> None:
+    """In Celery's eager mode, which tests use: this was the only run."""
+    state = states.FAILURE
+    try:
+        result: EagerResult = task.apply_async(args, kwargs, task_id=task_id, **options)
+        state = result.state
+    finally:
+        acknowledge(open_row(task_id), state)
 
 
 # --- running ----------------------------------------------------------------------------------------------------
 
 
+def is_free() -> Q:
+    """Whether nobody works on the row: the one who did would have renewed the lease since it was noticed."""
+    return Q(leased_until=None) | Q(leased_until__lt=Now(), suspected_at__lt=from_now(-LEASE_SECONDS))
+
+
+def open_row(task_id: str) -> QuerySet[OutboxMessage]:
+    return OutboxMessage.objects.filter(pk=task_id, acknowledged_at=None)
+
+
+def held_by(task_id: str, holder: str) -> QuerySet[OutboxMessage]:
+    return open_row(task_id).filter(holder=holder)
+
+
+def left_by(task_id: str, runner: str | None) -> QuerySet[OutboxMessage]:
+    """The row that the run in the process `runner` held, or nobody holds; never another's, who may work on it."""
+    return open_row(task_id).filter(is_free() | Q(holder__startswith=runner) if runner else is_free())
+
+
 def take(task_id: str, holder: str) -> None:
     """Takes the lease of the row, or raises what makes Celery drop the message or give it back."""
-    free = Q(leased_until=None) | Q(leased_until__lt=Now())
     try:
-        taken = OutboxMessage.objects.filter(free, pk=task_id, acknowledged_at=None).update(
-            holder=holder,
-            leased_until=from_now(LEASE_SECONDS),
-            next_send_at=from_now(LEASE_SECONDS),
-            started_at=Now(),
-            runs=F("runs") + 1,
+        taken = (
+            open_row(task_id)
+            .filter(is_free())
+            .update(
+                holder=holder,
+                leased_until=from_now(LEASE_SECONDS),
+                suspected_at=None,
+                next_send_at=from_now(LEASE_SECONDS),
+                started_at=Now(),
+                runs=F("runs") + 1,
+            )
         )
-        row = OutboxMessage.objects.filter(pk=task_id).values("runs", "state", "acknowledged_at", "holder").first()
-    except DatabaseError as error:
-        logger.warning("Task %s goes back to its queue, for the database does not answer: %s", task_id, error)
-        time.sleep(DATABASE_PAUSE_SECONDS)
-        raise Reject(error, requeue=True) from error
-    if taken and row and row["runs"] > RUNS_WITHOUT_OUTCOME:
+        rows = OutboxMessage.objects.filter(pk=task_id).only(
+            "runs", "state", "acknowledged_at", "holder", "leased_until"
+        )
+        row = rows.annotate(now=Now()).first()
+        if not taken and row and row.leased_until and row.leased_until < row.now:
+            suspect([task_id])
+            return_to_queue(task_id, f"{row.holder} may still renew its lease")
+    except DATABASE_ERRORS as error:
+        return_to_queue(task_id, f"the database does not answer: {error}")
+    if taken and row and row.runs > RUNS_WITHOUT_OUTCOME:
         raise RanTooOften(f"{RUNS_WITHOUT_OUTCOME} runs ended without an outcome; did the kernel kill them?")
     if taken:
         return
     if row is None:
         reason = "its row is gone"
-    elif row["acknowledged_at"]:
-        reason = f"it ended before as {row['state']}"
+    elif row.acknowledged_at:
+        reason = f"it ended before as {row.state}"
     else:
-        reason = f"{row['holder']} works on it"
+        reason = f"{row.holder} works on it"
     logger.info("A copy of task %s is dropped: %s", task_id, reason)
     raise Ignore
 
 
-def held_by(task_id: str, holder: str | None) -> Any:
-    rows = OutboxMessage.objects.filter(pk=task_id, acknowledged_at=None)
-    return rows.filter(holder=holder) if holder else rows
+def suspect(task_ids: list[str]) -> None:
+    """Notes that these leases are over, for `is_free`; who renews one takes the note back."""
+    OutboxMessage.objects.filter(pk__in=task_ids, leased_until__lt=Now(), suspected_at=None).update(
+        suspected_at=Now(), next_send_at=from_now(LEASE_SECONDS)
+    )
 
 
-def acknowledge(task_id: str, state: str, holder: str | None = None) -> bool:
-    """Whether this call closed the row, which only the run that holds it can; without `holder`, the main process."""
-    return bool(held_by(task_id, holder).update(acknowledged_at=Now(), state=state, leased_until=None))
+def return_to_queue(task_id: str, reason: str) -> NoReturn:
+    logger.warning("Task %s goes back to its queue, for %s", task_id, reason)
+    time.sleep(PAUSE_SECONDS)
+    raise Reject(reason, requeue=True)
 
 
-def give_back(task_id: str, holder: str) -> None:
+@contextmanager
+def may_fail(task_id: str) -> Iterator[None]:
+    """What cannot be written down after a run: the row stays as it is until the lease is over."""
+    try:
+        drop_broken_connection()
+        yield
+    except DATABASE_ERRORS as error:
+        logger.warning("Task %s keeps its lease until this is over: %s", task_id, error)
+
+
+def acknowledge(rows: QuerySet[OutboxMessage], state: str) -> bool:
+    """Whether this call closed the row."""
+    return bool(rows.update(acknowledged_at=Now(), state=state, leased_until=None))
+
+
+def give_back(row: QuerySet[OutboxMessage]) -> None:
     """Frees the row for the message that returns to the queue."""
-    held_by(task_id, holder).update(
+    row.update(
         leased_until=None,
         started_at=None,
         runs=F("runs") - 1,
@@ -300,162 +426,187 @@ def give_back(task_id: str, holder: str) -> None:
     )
 
 
-def close_row(sender: Any, task_id: str | None, state: str) -> None:
-    if not isinstance(sender, OutboxTask) or task_id is None:
-        return
-    holder = getattr(sender.request, "outbox_holder", None)
-    acknowledge(task_id, state, holder)
-    if holder is None:
-        close_connection_of_main_process()
+@contextmanager
+def in_main_process() -> Iterator[None]:
+    """Children that are forked later would inherit the connection."""
+    try:
+        yield
+    finally:
+        if not transaction.get_connection().in_atomic_block:
+            transaction.get_connection().close()
 
 
-def close_connection_of_main_process() -> None:
-    """Its children would inherit the connection."""
-    if not transaction.get_connection().in_atomic_block:
-        transaction.get_connection().close()
+def close_row(task_id: str, state: str, request: Any) -> None:
+    if holder := request.get("outbox_holder"):
+        acknowledge(held_by(task_id, holder), state)
+    else:
+        with in_main_process():
+            acknowledge(left_by(task_id, request.get("outbox_runner")), state)
 
 
 @signals.task_success.connect
 def close_succeeded(sender: Any, **_: Any) -> None:
-    if getattr(sender.request, "outbox_holder", None):
-        close_row(sender, sender.request.id, states.SUCCESS)
+    request = sender.request
+    if request.get("outbox_holder") and not request.get("outbox_is_closed"):
+        close_row(request.id, states.SUCCESS, request)
 
 
 @signals.task_failure.connect
 def close_failed(sender: Any, task_id: str | None = None, **_: Any) -> None:
     """Failures in a run, and in the main process hard time limits and runs that were killed too often."""
-    close_row(sender, task_id, states.FAILURE)
+    if isinstance(sender, OutboxTask) and task_id:
+        close_row(task_id, states.FAILURE, sender.request)
 
 
 @signals.task_revoked.connect
 def close_revoked(sender: Any, request: Any = None, terminated: bool = False, **_: Any) -> None:
     is_stopping = worker_state.should_stop is not None or worker_state.should_terminate is not None
-    if not (terminated and is_stopping):
-        close_row(sender, getattr(request, "id", None), states.REVOKED)
+    if isinstance(sender, OutboxTask) and request and not (terminated and is_stopping):
+        close_row(request.id, states.REVOKED, request)
 
 
 @signals.task_retry.connect
 def free_killed(sender: Any, request: Any = None, **_: Any) -> None:
     """The main process retries a run whose process died (`task_retry_on_worker_lost`)."""
-    if isinstance(sender, OutboxTask) and getattr(sender.request, "outbox_holder", None) is None:
-        delay = sender.default_retry_delay
-        OutboxMessage.objects.filter(pk=request.id, acknowledged_at=None).update(
-            leased_until=None, retries=request.retries + 1, next_send_at=from_now(delay + FIRST_RESEND_SECONDS)
-        )
-        close_connection_of_main_process()
+    if isinstance(sender, OutboxTask) and not sender.request.get("outbox_holder"):
+        with in_main_process():
+            left_by(request.id, request.get("outbox_runner")).update(
+                leased_until=None,
+                retries=request.retries + 1,
+                next_send_at=from_now(sender.default_retry_delay + FIRST_RESEND_SECONDS),
+            )
 
 
 @signals.task_postrun.connect
 def stop_renewing(sender: Any, **_: Any) -> None:
-    if holder := getattr(sender.request, "outbox_holder", None):
+    if isinstance(sender, OutboxTask) and (holder := sender.request.get("outbox_holder")):
         keeper.drop(holder)
 
 
 # --- the sweep --------------------------------------------------------------------------------------------------
 
 
-class Queues:
-    """What the sweep knows of each queue: its length, and the newest message of which a run has started."""
-
-    def __init__(self, app: Celery) -> None:
-        self._app = app
-        self._lengths: dict[str, int] = {}
-        self._fronts: dict[str, datetime | None] = {}
-
-    def length(self, queue: str) -> int:
-        if queue not in self._lengths:
-            with self._app.connection_for_write() as broker:
-                declared = self._app.amqp.queues[queue](broker.default_channel).queue_declare()
-            self._lengths[queue] = declared.message_count
-        return self._lengths[queue]
-
-    def front(self, queue: str) -> datetime | None:
-        if queue not in self._fronts:
-            started = OutboxMessage.objects.filter(queue=queue, started_at__isnull=False)
-            self._fronts[queue] = started.aggregate(front=Max("sent_at"))["front"]
-        return self._fronts[queue]
+def sweep(app: Celery | None = None) -> dict[str, int]:
+    """Sends again what is open, due and missing; forgets what ended long ago. Safe to run twice at once."""
+    app = app or current_app._get_current_object()
+    suspect_expired_leases()
+    return {"sent": send_missing(app), "forgotten": forget_ended()}
 
 
-def is_missing(message: OutboxMessage, queues: Queues, now: datetime, visibility_timeout: float) -> bool:
+def due_rows() -> QuerySet[OutboxMessage]:
+    return OutboxMessage.objects.filter(acknowledged_at=None, next_send_at__lte=Now())
+
+
+@transaction.atomic
+def suspect_expired_leases() -> None:
+    expired = due_rows().filter(leased_until__lt=Now(), suspected_at=None).select_for_update(skip_locked=True)
+    suspect(list(expired.values_list("pk", flat=True)[:SWEEP_LIMIT]))
+
+
+def send_missing(app: Celery) -> int:
+    try:
+        missing = is_missing(app)
+    except BROKER_IS_AWAY as error:
+        logger.warning("The sweep sends nothing: %s", error)
+        return 0
+    sent = 0
+    after: datetime | None = None
+    for _ in range(SWEEP_LIMIT // SWEEP_BATCH):
+        sent_now, after = sweep_batch(app, missing, after)
+        sent += sent_now
+        if after is None:
+            break
+    return sent
+
+
+def visibility_timeout(app: Celery) -> float:
+    return float(app.conf.broker_transport_options.get("visibility_timeout", 3600))
+
+
+def is_missing(app: Celery) -> Q:
     """Whether the broker lost the message, as opposed to: it still waits in a long queue.
 
     Lost is what was never sent, what a killed run left behind, what newer messages of its queue have overtaken,
     what should be in a queue that is empty, and what has waited longer than Redis hides a message.
     """
-    if message.sent_at is None or message.started_at is not None:
-        return True
-    front = queues.front(message.queue)
-    return (
-        (front is not None and message.sent_at < front)
-        or queues.length(message.queue) == 0
-        or now - message.sent_at > timedelta(seconds=visibility_timeout)
-    )
+    hidden_at_most = timedelta(seconds=visibility_timeout(app))
+    missing = Q(sent_at=None) | Q(started_at__isnull=False) | Q(sent_at__lt=Now() - hidden_at_most)
+    for queue, length in lengths(app, due_rows().values_list("queue", flat=True).distinct()).items():
+        started = OutboxMessage.objects.filter(queue=queue, started_at__isnull=False)
+        front = started.aggregate(front=Max("sent_at"))["front"]
+        if length == 0:
+            missing |= Q(queue=queue)
+        elif front:
+            missing |= Q(queue=queue, sent_at__lt=front)
+    return missing
 
 
-def sweep(app: Celery | None = None) -> dict[str, int]:
-    """Sends again what is open, due and missing; forgets what ended a day ago. Safe to run twice at once."""
-    app = app or current_app._get_current_object()
-    sent = 0
-    queues = Queues(app)
-    while sent < SWEEP_LIMIT:
-        looked_at, sent_now = sweep_batch(app, queues)
-        sent += sent_now
-        if looked_at < SWEEP_BATCH:
-            break
-    return {"sent": sent, "forgotten": forget_ended()}
-
-
-def longest_interval(app: Celery) -> float:
-    return float(app.conf.broker_transport_options.get("visibility_timeout", 3600))
+def lengths(app: Celery, queues: Iterable[str]) -> dict[str, int | None]:
+    """How many messages wait in each queue; None for a queue that cannot be asked."""
+    counted: dict[str, int | None] = {}
+    with app.connection_for_write() as broker:
+        for queue in queues:
+            broker.ensure_connection(max_retries=1)
+            try:
+                with broker.channel() as channel:
+                    counted[queue] = app.amqp.queues[queue](channel).queue_declare().message_count
+            except broker.connection_errors as error:
+                raise OperationalError(str(error)) from error
+            except Exception:
+                logger.exception("The sweep cannot tell the length of the queue %s", queue)
+                counted[queue] = None
+    return counted
 
 
 @transaction.atomic
-def sweep_batch(app: Celery, queues: Queues) -> tuple[int, int]:
-    """How many rows were due, and how many of them were sent. Raises nothing for a broker that is away."""
-    open_rows = OutboxMessage.objects.filter(acknowledged_at=None, next_send_at__lte=Now())
-    free = Q(leased_until=None) | Q(leased_until__lt=Now())
-    due = list(
-        open_rows.filter(free)
-        .select_for_update(skip_locked=True)
-        .annotate(now=Now())
-        .order_by("next_send_at")[:SWEEP_BATCH]
-    )
-    cap = longest_interval(app)
+def sweep_batch(app: Celery, missing: Q, after: datetime | None) -> tuple[int, datetime | None]:
+    """How many were sent, and where the next batch starts, if any. Raises nothing for a broker that is away."""
+    rows = due_rows().filter(is_free(), missing).select_for_update(skip_locked=True).annotate(now=Now())
+    if after:
+        # What was looked at is due later; to read past it again and again takes long in a long table.
+        rows = rows.filter(next_send_at__gte=after)
+    due = list(rows.order_by("next_send_at")[:SWEEP_BATCH])
+    cap = visibility_timeout(app)
     sent = 0
     for message in due:
+        row = open_row(message.pk)
         expires = moment(message.options.get("expires"))
         if expires and expires < message.now:
-            acknowledge(message.pk, "EXPIRED")
+            acknowledge(row, "EXPIRED")
             continue
-        pause = min(FIRST_RESEND_SECONDS * 2**message.sends, cap)
+        changes: dict[str, Any] = {}
         try:
-            if not is_missing(message, queues, message.now, cap):
-                OutboxMessage.objects.filter(pk=message.pk).update(next_send_at=from_now(FIRST_RESEND_SECONDS))
-                continue
             send(app, message)
-        except (OperationalError, OSError) as error:
+            changes["queue"] = queue_of(app, message.task, message.options, message.args, message.kwargs)
+        except BROKER_IS_AWAY as error:
             logger.warning("The sweep stops at %s: %s", message, error)
-            return 0, sent
+            # Behind the others, in case that it is this message which the broker does not take.
+            row.update(next_send_at=Now())
+            return sent, None
         except Exception:
             # The row stays open and is tried again, as far apart as any other; it must not keep the rest back.
             logger.exception("The sweep cannot send %s", message)
         sent += 1
-        OutboxMessage.objects.filter(pk=message.pk).update(
+        row.update(
             sent_at=Now(),
             started_at=None,
+            leased_until=None,
             sends=F("sends") + 1,
-            next_send_at=from_now(pause),
-            queue=queue_of(app, message.task, message.options),
+            next_send_at=from_now(min(FIRST_RESEND_SECONDS * 2**message.sends, cap)),
+            **changes,
         )
-    return len(due), sent
+    return sent, due[-1].next_send_at if len(due) == SWEEP_BATCH else None
 
 
 def forget_ended() -> int:
-    """Deletes the rows that ended longer ago than a copy of their message can turn up."""
+    """Deletes what ended longer ago than a copy of its message, or somebody who wants to run it again, turns up."""
+    forgettable = Q(state=states.SUCCESS, acknowledged_at__lt=Now() - KEEP_SUCCEEDED) | Q(
+        ~Q(state=states.SUCCESS), acknowledged_at__lt=Now() - KEEP_OTHERS
+    )
     forgotten = 0
     while True:
-        old = OutboxMessage.objects.filter(acknowledged_at__lt=Now() - KEEP).values("pk")[:CLEAN_UP_BATCH]
-        deleted, _ = OutboxMessage.objects.filter(pk__in=list(old.values_list("pk", flat=True))).delete()
+        old = OutboxMessage.objects.filter(forgettable).values_list("pk", flat=True)[:CLEAN_UP_BATCH]
+        deleted, _ = OutboxMessage.objects.filter(pk__in=list(old)).delete()
         forgotten += deleted
         if deleted < CLEAN_UP_BATCH:
             return forgotten

@@ -129,9 +129,11 @@ CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {
     # Up to 20 s of a web request otherwise (celery/backends/base.py, retry_policy).
     "retry_policy": {"max_retries": 5, "interval_start": 0, "interval_step": 0.2, "interval_max": 1},
 }
-# A finished task waits half a minute for the result store; without this its outcome is lost at the first error.
+# Some seconds for a result store that restarts; without this an outcome is lost at the first error. A silent one
+# costs the socket timeout for each attempt, in the main process too, whose watchdog waits two minutes.
 CELERY_RESULT_BACKEND_ALWAYS_RETRY = True
-CELERY_RESULT_BACKEND_MAX_RETRIES = 8
+CELERY_RESULT_BACKEND_MAX_RETRIES = 3
+CELERY_RESULT_BACKEND_BASE_SLEEP_BETWEEN_RETRIES_MS = 500
 CELERY_REDIS_BACKEND_USE_SSL = _tls or None
 CELERY_REDIS_SOCKET_TIMEOUT = SOCKET_SECONDS
 CELERY_REDIS_SOCKET_CONNECT_TIMEOUT = SOCKET_SECONDS // 2

@@ -40,8 +40,8 @@ class WebhookDeliveryAdmin(admin.ModelAdmin):
     @transaction.atomic
     def deliver_again(self, request: HttpRequest, deliveries: QuerySet[WebhookDelivery]) -> None:
         for delivery in deliveries.select_for_update():
-            delivery.state = delivery.State.WAITING
-            delivery.save(update_fields=["state", "changed_at"])
+            delivery.state, delivery.attempts = delivery.State.WAITING, 0
+            delivery.save(update_fields=["state", "attempts", "changed_at"])
             deliver_webhook.delay_on_commit(str(delivery.pk))
         self.message_user(request, "Sent to the workers.", messages.SUCCESS)
 

@@ -178,13 +178,13 @@ class LedgerQuerySet(models.QuerySet["LedgerEntry"]):
         entry, _ = self.get_or_create(key=key)
         self.filter(pk=entry.pk).update(starts=F("starts") + 1)
 
-    def take_effect(self, key: str, worker: str) -> bool:
-        """Counts the effect unless it took place before."""
-        return bool(self.filter(key=key, effects=0).update(effects=1, worker=worker, at=timezone.now()))
+    def take_effect(self, key: str, worker: str) -> None:
+        """Counts, and prevents nothing: that a task takes effect once is what the ledger proves of the outbox."""
+        self.filter(key=key).update(effects=F("effects") + 1, worker=worker, at=timezone.now())
 
 
 class LedgerEntry(models.Model):
-    """Whether a task that was sent took effect: what fault tests read. `starts` counts every delivery."""
+    """How often a task that was sent took effect: what fault tests read. `starts` counts every delivery."""
 
     key = models.CharField(max_length=100, unique=True)
     starts = models.PositiveIntegerField(default=0)

@@ -7,6 +7,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Count, Max
 
+from celery_ops.models import OutboxMessage
 from shop.models import Order, Report
 from shop.tasks import build_report
 
@@ -15,7 +16,7 @@ from shop.tasks import build_report
 def request_report() -> Report:
     """Starts a report, or the last one again where it stopped; while one is at work, it is the answer."""
     report = Report.objects.select_for_update().exclude(state=Report.State.DONE).first()
-    if report and report.is_moving:
+    if report and is_at_work(report):
         return report
     if report is None:
         size = Order.objects.aggregate(total=Count("pk"), last_order=Max("pk", default=0))
@@ -26,23 +27,34 @@ def request_report() -> Report:
     return report
 
 
+def is_at_work(report: Report) -> bool:
+    """By its message: a task that was killed or hit its hard limit left no word in the report."""
+    messages = OutboxMessage.objects.filter(task=build_report.name, args=[report.pk], acknowledged_at=None)
+    return report.is_moving and messages.exists()
+
+
 def progress_of(report: Report) -> dict[str, Any]:
+    moving = is_at_work(report)
+    if report.is_moving and not moving:
+        # It may have got done since it was read.
+        report.refresh_from_db()
+    state = report.State.STOPPED if report.is_moving and not moving else report.State(report.state)
     return {
         "id": report.pk,
-        "state": report.state,
+        "state": state.value,
         "percent": report.percent,
-        "moving": report.is_moving,
-        "summary": summary_of(report),
+        "moving": moving,
+        "summary": summary_of(report, state),
         "sales": [{"item": item, **line} for item, line in sorted(report.sales.items())],
     }
 
 
-def summary_of(report: Report) -> str:
-    match report.state:
+def summary_of(report: Report, state: Report.State) -> str:
+    match state:
         case Report.State.WAITING:
             return "Waiting for a worker"
         case Report.State.RUNNING:
             return f"Adding up the sales: {report.percent} %"
         case Report.State.STOPPED:
-            return f"Stopped by its time limit at {report.percent} %. Start it again to go on from there."
+            return f"Stopped at {report.percent} %. Start it again to go on from there."
     return f"Done: {report.total} orders" if report.sales else "Done: there are no orders yet"

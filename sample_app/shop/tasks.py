@@ -12,17 +12,25 @@ from typing import Any
 
 from celery import Task, shared_task
 from celery.exceptions import SoftTimeLimitExceeded
+from celery.signals import task_prerun
+from celery.utils.log import get_task_logger
 from celery.utils.time import get_exponential_backoff_interval
 from django.conf import settings
 from django.db import OperationalError, connection, transaction
+from django.db.models import Exists, OuterRef, UUIDField
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast
 from django.utils import timezone
 
+from celery_ops.models import OutboxMessage
 from celery_ops.outbox import OutboxTask
 from shop import webhooks
 from shop.models import LedgerEntry, Order, Report, Step, WebhookDelivery
 
 LONGEST_WAIT = 300
 """Seconds before a retry, at most; `app.longest_eta` in stack.yml covers it."""
+MOST_ATTEMPTS = 13
+"""Of a webhook's delivery, over an hour: its receiver is then asked no more."""
 
 UNTIL_THE_DATABASE_IS_BACK: dict[str, Any] = {
     "autoretry_for": (OperationalError,),
@@ -31,6 +39,8 @@ UNTIL_THE_DATABASE_IS_BACK: dict[str, Any] = {
     "retry_backoff_max": LONGEST_WAIT,
     "retry_jitter": True,
 }
+
+logger = get_task_logger(__name__)
 
 
 def worker_of(task: Task[Any, Any]) -> str:
@@ -59,7 +69,7 @@ def notify_order(self: OutboxTask, order_id: int) -> None:
         deliver_webhook.delay_on_commit(str(delivery.pk))
 
 
-@shared_task(bind=True, base=OutboxTask, **UNTIL_THE_DATABASE_IS_BACK | {"max_retries": 12})
+@shared_task(bind=True, base=OutboxTask, **UNTIL_THE_DATABASE_IS_BACK)
 def deliver_webhook(self: OutboxTask, delivery_id: str) -> None:
     """Posts once in the normal case, and at least once in any: no transaction spans two systems."""
     waiting = WebhookDelivery.objects.select_related("order").filter(state=WebhookDelivery.State.WAITING)
@@ -76,9 +86,11 @@ def deliver_webhook(self: OutboxTask, delivery_id: str) -> None:
     except webhooks.Refused as refusal:
         delivery.record_attempt(delivery.State.FAILED, refusal.status, str(refusal))
     except webhooks.TryLater as problem:
-        is_last = self.request.retries >= (self.max_retries or 0)
+        is_last = delivery.attempts + 1 >= MOST_ATTEMPTS
         state = delivery.State.FAILED if is_last else delivery.State.WAITING
         delivery.record_attempt(state, problem.status, str(problem))
+        if is_last:
+            raise
         backoff = get_exponential_backoff_interval(1, self.request.retries, LONGEST_WAIT, full_jitter=True)
         raise self.retry(exc=problem, countdown=min(max(backoff, problem.after), LONGEST_WAIT)) from problem
     else:
@@ -90,23 +102,36 @@ def build_report(self: OutboxTask, report_id: int) -> None:
     """Commits each slice of the report with the place to go on from, so any later run goes on there."""
     try:
         while (report := Report.objects.advance(report_id)) and report.is_moving:
-            self.update_state(state="PROGRESS", meta={"percent": report.percent})
+            tell_progress(self, report.percent)
             time.sleep(settings.SHOP_REPORT_SECONDS / Report.SLICES)
     except SoftTimeLimitExceeded:
-        Report.objects.filter(pk=report_id, state=Report.State.RUNNING).update(state=Report.State.STOPPED)
+        Report.objects.filter(pk=report_id).exclude(state=Report.State.DONE).update(state=Report.State.STOPPED)
         raise
 
 
-@shared_task(autoretry_for=(OperationalError,), max_retries=5, retry_backoff=True)
+def tell_progress(task: OutboxTask, percent: int) -> None:
+    """To those who ask Celery; the pages read it from the report, which must not end with the result store."""
+    try:
+        task.update_state(state="PROGRESS", meta={"percent": percent})
+    except Exception as error:
+        # Celery wraps the limit when it strikes in here (celery/backends/base.py, store_result).
+        if SoftTimeLimitExceeded in (type(error), type(error.__cause__)):
+            raise SoftTimeLimitExceeded from error
+        logger.warning("The progress is not told: %s", error)
+
+
+@shared_task(base=OutboxTask, **UNTIL_THE_DATABASE_IS_BACK)
 def clean_up() -> dict[str, int]:
     """Deletes finished orders and reports after `SHOP_KEEP_DAYS`, a slice at a time to keep locks short."""
     old = timezone.now() - timedelta(days=settings.SHOP_KEEP_DAYS)
-    orders = Order.objects.filter(state=Order.State.NOTIFIED, placed_at__lt=old).exclude(
-        delivery__state=WebhookDelivery.State.WAITING
+    open_messages = OutboxMessage.objects.filter(task=deliver_webhook.name, acknowledged_at=None)
+    its_delivery = open_messages.annotate(delivery=Cast(KT("args__0"), UUIDField())).filter(
+        delivery=OuterRef("delivery__pk")
     )
+    orders = Order.objects.filter(~Exists(its_delivery), state=Order.State.NOTIFIED, placed_at__lt=old)
     deleted = 0
     while ids := list(orders.values_list("pk", flat=True)[:500]):
-        deleted += Order.objects.filter(pk__in=ids).delete()[1]["shop.Order"]
+        deleted += Order.objects.filter(pk__in=ids).delete()[1].get("shop.Order", 0)
     reports = Report.objects.filter(state=Report.State.DONE, finished_at__lt=old).delete()[1]
     return {"orders": deleted, "reports": reports.get("shop.Report", 0)}
 
@@ -122,9 +147,14 @@ def sleep(seconds: float) -> None:
     time.sleep(seconds)
 
 
-@shared_task(bind=True, base=OutboxTask, **UNTIL_THE_DATABASE_IS_BACK)
+@shared_task(bind=True, base=OutboxTask, atomic=True, **UNTIL_THE_DATABASE_IS_BACK)
 def record_effect(self: OutboxTask, key: str, seconds: float = 0) -> None:
     """Works for a while, then takes effect: what fault tests send and count."""
-    LedgerEntry.objects.start(key)
     time.sleep(seconds)
     LedgerEntry.objects.take_effect(key, worker_of(self))
+
+
+@task_prerun.connect(sender=record_effect)
+def count_start(args: list[Any], **_: Any) -> None:
+    """Not in the task, whose transaction a kill rolls back."""
+    LedgerEntry.objects.start(args[0])

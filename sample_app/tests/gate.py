@@ -36,8 +36,11 @@ class Gate:
     def effects(self) -> list[str]:
         return self._lines("effects")
 
-    def wait(self, text: str = "") -> None:
+    def note_arrival(self, text: str = "") -> None:
         self._add("arrivals", text)
+
+    def wait(self, text: str = "") -> None:
+        self.note_arrival(text)
         until(self.path.exists, seconds=120)
 
     def take_effect(self, text: str = "") -> None:

@@ -26,15 +26,9 @@ class Process:
         self._log = self.log_file.open("ab")
         inherited = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "TMPDIR") if key in os.environ}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "celery", "-A", "config.celery", *arguments],
+            [sys.executable, "-m", "celery", "-A", "tests.celery_app", *arguments],
             cwd=APP_FOLDER,
-            env=inherited
-            | environment
-            | {
-                "CELERY_HEARTBEAT_FILE": str(self.heartbeat_file),
-                "CELERY_HEARTBEAT_SECONDS": "1",
-                "PYTHONUNBUFFERED": "1",
-            },
+            env=inherited | environment | {"CELERY_HEARTBEAT_FILE": str(self.heartbeat_file), "PYTHONUNBUFFERED": "1"},
             stdout=self._log,
             stderr=subprocess.STDOUT,
             start_new_session=True,

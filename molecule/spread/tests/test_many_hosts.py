@@ -92,15 +92,21 @@ def unreachable(deployment: Deployment) -> Iterator[Server]:
     server.run("systemctl", "start", "ssh.service")
 
 
-def test_a_host_that_cannot_be_reached_is_named_and_everything_goes_on(
+def test_a_host_that_cannot_be_reached_is_named_before_anything_changes_and_everything_goes_on(
     deployment: Deployment, unreachable: Server
 ) -> None:
     pattern = f"{deployment.app}-*.service"
     before = {name: server.invocations(pattern) for name, server in deployment.servers.items()}
-    run = deployment.site()
-    assert run.rc != 0
+    run = deployment.site(changes={"pools": {"default": {"concurrency": 3}}})
+    assert (run.rc, run.changed) == (2, 0), run.output
     assert "Traceback" not in run.output
     assert f"[{unreachable.name}]: UNREACHABLE!" in run.output, run.output
+    assert f"{unreachable.name}: cannot be reached" in run.message
+    assert f"--limit 'all:!{unreachable.name}'" in run.message
     assert {name: server.invocations(pattern) for name, server in deployment.servers.items()} == before
     shop = deployment.shop()
     assert shop.session.get(f"{shop.root}/readyz", timeout=30).status_code == 200
+
+
+def test_a_host_that_cannot_be_reached_may_be_left_out(deployment: Deployment, unreachable: Server) -> None:
+    deployment.converge("--limit", f"all:!{unreachable.name}")

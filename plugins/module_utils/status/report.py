@@ -279,7 +279,7 @@ class Report:
         if not told:
             return ["web", host, *state], "-"
         if told.get("status") == 404:
-            # An application without celery_ops has no /readyz.
+            # An application need not have the pages of celery_ops.urls.
             return ["web", host, *state], "answers"
         missing = what_misses(told)
         if told.get("status") == 200 and not missing:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from celery import shared_task
-from celery.exceptions import Reject
+from celery.exceptions import Reject, Retry
 from django.contrib.auth.models import Group
+from django.db import connection
 
 from celery_ops.outbox import OutboxTask
 from tests.gate import Gate
@@ -37,6 +38,57 @@ def effect_in_database(self: OutboxTask, path: str) -> None:
 def always_retry(self: OutboxTask, path: str) -> None:
     Gate(Path(path)).take_effect(str(self.request.retries))
     raise self.retry(exc=ValueError("not yet"), countdown=0)
+
+
+@shared_task(bind=True, base=OutboxTask)
+def goes_on_after_retry(self: OutboxTask, path: str, how: str) -> None:
+    Gate(Path(path)).take_effect(str(self.request.retries))
+    if self.request.retries:
+        return
+    try:
+        self.retry(countdown=0, throw=how != "returns")
+    except Exception as error:
+        if how == "raises another":
+            raise ValueError("a retry is under way") from error
+
+
+@shared_task(bind=True, base=OutboxTask, atomic=True)
+def goes_on_after_retry_in_database(self: OutboxTask) -> None:
+    Group.objects.create(name=f"{self.request.id} {self.request.retries}")
+    if not self.request.retries:
+        self.retry(countdown=0, throw=False)
+
+
+@shared_task(base=OutboxTask)
+def raises_retry() -> None:
+    raise Retry("later")
+
+
+@shared_task(base=OutboxTask)
+def raises_value_error() -> None:
+    raise ValueError("even in eager mode")
+
+
+@shared_task(bind=True, base=OutboxTask)
+def calls_itself(self: OutboxTask, path: str, times: int) -> None:
+    Gate(Path(path)).take_effect(str(times))
+    if times:
+        self(path, times - 1)
+
+
+@shared_task(bind=True, base=OutboxTask, atomic=True)
+def loses_its_connection(self: OutboxTask, path: str) -> None:
+    """The database ends the connection when the run is over, so the commit fails."""
+    Group.objects.create(name=f"{self.request.id} {time.time_ns()}")
+    gate = Gate(Path(path))
+    gate.take_effect()
+    if len(gate.effects) == 1:
+        connection.connection.close()
+
+
+@shared_task(base=OutboxTask, queue="reports")
+def of_a_queue() -> None:
+    pass
 
 
 @shared_task(base=OutboxTask)

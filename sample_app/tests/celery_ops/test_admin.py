@@ -23,8 +23,8 @@ def client() -> Client:
 
 def test_a_task_that_failed_is_run_again_on_request(client: Client, tmp_path: Path) -> None:
     failed, done = (effect.delay_on_commit(str(tmp_path)) for _ in range(2))
-    outbox.acknowledge(failed, "FAILURE")
-    outbox.acknowledge(done, "SUCCESS")
+    outbox.acknowledge(outbox.open_row(failed), "FAILURE")
+    outbox.acknowledge(outbox.open_row(done), "SUCCESS")
     page = reverse("admin:celery_ops_outboxmessage_changelist")
     answer = client.post(page, {"action": "run_again", "_selected_action": [failed, done]}, follow=True)
     assert "The next sweep sends 1 tasks." in answer.content.decode()

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+import pytest
+
 from config.celery import app
 from tests.celery_ops.tasks import wait_at_gate
 from tests.gate import Gate
@@ -61,15 +63,17 @@ def test_says_that_it_does_not_consume_when_it_was_told_to_stop_that(start_worke
     worker.until_consuming()
 
 
-def test_a_blocked_main_loop_makes_it_stale(start_worker: Callable[..., Process]) -> None:
-    worker = start_worker()
-    worker.signal(signal.SIGSTOP)
-    stopped_at = time.time()
-    children_and_loop_are_still = time.monotonic() + 3
-    until(lambda: time.monotonic() > children_and_loop_are_still)
-    assert not worker.beats_after(stopped_at)
-    worker.signal(signal.SIGCONT)
-    until(partial(worker.beats_after, stopped_at))
+@pytest.mark.parametrize("pool", ["prefork", "gevent", "threads", "solo"])
+def test_a_blocked_main_loop_makes_it_stale(start_worker: Callable[..., Process], pool: str, gate: Gate) -> None:
+    worker = start_worker(pool=pool)
+    app.control.broadcast("block_main_loop", arguments={"path": str(gate.path)}, destination=["worker@localhost"])
+    until(lambda: gate.arrivals, why="the loop is blocked")
+    blocked_at = time.time()
+    three_beats_later = time.monotonic() + 3
+    until(lambda: time.monotonic() > three_beats_later)
+    assert not worker.beats_after(blocked_at + 0.5)
+    gate.open()
+    until(partial(worker.beats_after, blocked_at + 0.5))
 
 
 def test_a_full_disk_does_not_stop_the_worker(start_worker: Callable[..., Process], gate: Gate) -> None:

@@ -6,20 +6,39 @@ import os
 import signal
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from celery.exceptions import Ignore, Reject
 from django.contrib.auth.models import Group
-from django.db import connection, transaction
+from django.db import InterfaceError, connection, transaction
 from django.utils import timezone
+from kombu.entity import Queue
+from kombu.exceptions import OperationalError
+from redis.exceptions import ConnectionError as RedisConnectionError
 
-from celery_ops import outbox
+from celery_ops import leases, outbox
+from celery_ops.leases import Keeper
 from celery_ops.models import OutboxMessage
 from config.celery import app
-from tests.celery_ops.tasks import always_retry, effect, effect_in_database, rejected, typed
+from tests.celery_ops.tasks import (
+    always_retry,
+    calls_itself,
+    effect,
+    effect_in_database,
+    goes_on_after_retry,
+    goes_on_after_retry_in_database,
+    loses_its_connection,
+    of_a_queue,
+    raises_retry,
+    raises_value_error,
+    rejected,
+    typed,
+)
 from tests.gate import Gate
 from tests.processes import Process
 from tests.services import PREFIX, Services
@@ -28,6 +47,7 @@ from tests.waiting import until
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("empty_redis")]
 
 LONG_AGO = timedelta(hours=-2)
+EXPIRED = {"leased_until": timezone.now() + LONG_AGO, "suspected_at": timezone.now() + LONG_AGO}
 
 
 @pytest.fixture(autouse=True)
@@ -114,6 +134,60 @@ def test_a_message_that_cannot_be_sent_does_not_keep_the_others_back(services: S
     assert row(bad).next_send_at > timezone.now()
 
 
+def test_the_queue_of_a_task_is_known(services: Services) -> None:
+    task_id = of_a_queue.delay_on_commit()
+    assert row(task_id).queue == "reports"
+    assert messages_in(services, "reports") == 1
+    make_due(task_id)
+    assert outbox.sweep()["sent"] == 0, "it waits"
+
+
+def test_an_atomic_task_has_nothing_that_a_kill_after_its_commit_loses() -> None:
+    with pytest.raises(TypeError, match=r"link is lost .* delay_on_commit inside"):
+        effect_in_database.apply_async_on_commit(("",), link=rejected.si())
+    assert not OutboxMessage.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "sent_next"),
+    [
+        (ValueError("not this one"), 1),
+        (ConnectionResetError("gone"), 0),
+        (OperationalError(), 0),
+    ],
+)
+def test_only_a_broker_that_is_away_makes_the_next_messages_wait(
+    services: Services, gate: Gate, monkeypatch: pytest.MonkeyPatch, error: Exception, sent_next: int
+) -> None:
+    def fail(*_: Any) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox, "send", fail)
+        failed = effect.delay_on_commit(str(gate.path))
+    assert row(failed).sent_at is None
+    effect.delay_on_commit(str(gate.path))
+    assert messages_in(services) == sent_next
+
+
+@pytest.fixture
+def eager_mode() -> Iterator[None]:
+    app.conf.task_always_eager = True
+    yield
+    app.conf.task_always_eager = app.conf.task_eager_propagates = False
+
+
+@pytest.mark.parametrize("propagates", [False, True])
+@pytest.mark.usefixtures("eager_mode")
+def test_eager_mode_leaves_no_row_open(gate: Gate, propagates: bool) -> None:
+    app.conf.task_eager_propagates = propagates
+    success = effect.delay_on_commit(str(gate.open()), "here")
+    assert (state_of(success), gate.effects) == ("SUCCESS", ["here"])
+    with pytest.raises(ValueError, match="eager") if propagates else nullcontext():
+        raises_value_error.apply_async_on_commit(task_id="fails")
+    assert state_of("fails") == "FAILURE"
+
+
 # --- running ----------------------------------------------------------------------------------------------------
 
 
@@ -139,6 +213,86 @@ def test_states_of_ends(gate: Gate, start_worker: Callable[..., Process]) -> Non
     assert not OutboxMessage.objects.filter(acknowledged_at=None).exists()
 
 
+@pytest.mark.parametrize("how", ["returns", "swallows", "raises another"])
+def test_a_retry_that_is_not_raised_is_a_retry(gate: Gate, worker: Process, how: str) -> None:
+    task_id = goes_on_after_retry.delay_on_commit(str(gate.path), how)
+    until(lambda: state_of(task_id) == "SUCCESS")
+    assert gate.effects == ["0", "1"]
+
+
+def test_a_retry_that_is_not_raised_undoes_an_atomic_run(worker: Process) -> None:
+    task_id = goes_on_after_retry_in_database.delay_on_commit()
+    until(lambda: state_of(task_id) == "SUCCESS")
+    assert [group.name for group in Group.objects.all()] == [f"{task_id} 1"]
+
+
+def test_a_retry_that_sends_nothing_is_a_failure_with_a_remedy(worker: Process) -> None:
+    task_id = raises_retry.delay_on_commit()
+    until(lambda: state_of(task_id) == "FAILURE")
+    until(lambda: "raised Retry itself; call self.retry()" in worker.log)
+
+
+def test_a_task_that_calls_itself_is_one_run(gate: Gate, worker: Process) -> None:
+    task_id = calls_itself.delay_on_commit(str(gate.path), 2)
+    until(lambda: state_of(task_id) == "SUCCESS")
+    assert gate.effects == ["2", "1", "0"]
+
+
+def test_a_run_whose_commit_fails_is_done_again(gate: Gate, worker: Process) -> None:
+    task_id = loses_its_connection.delay_on_commit(str(gate.path))
+    until(lambda: state_of(task_id) == "SUCCESS")
+    assert Group.objects.count() == 1
+    assert gate.effects == ["", ""]
+
+
+def test_a_success_needs_no_result_store(services: Services, gate: Gate, worker: Process) -> None:
+    task_id = effect.delay_on_commit(str(gate.path))
+    until(lambda: gate.arrivals)
+    with services.redis.away():
+        gate.open()
+        until(lambda: state_of(task_id) == "SUCCESS", seconds=5)
+
+
+def test_callbacks_are_sent_before_the_row_is_closed(gate: Gate, worker: Process) -> None:
+    callback = effect.si(str(gate.open()), "callback")
+    task_id = effect.apply_async_on_commit((str(gate.path), "first"), link=callback)
+    until(lambda: gate.effects == ["first", "callback"])
+    until(lambda: state_of(task_id) == "SUCCESS")
+
+
+def test_a_revoked_copy_does_not_end_the_run_that_works(gate: Gate, worker: Process) -> None:
+    task_id = effect_in_database.delay_on_commit(str(gate.path))
+    until(lambda: gate.arrivals)
+    app.control.revoke(task_id, destination=["worker@localhost"], reply=True)
+    outbox.send(app, row(task_id))
+    until(lambda: f"Discarding revoked task: tests.celery_ops.tasks.effect_in_database[{task_id}]" in worker.log)
+    next_one = typed.delay_on_commit(str(gate.path))
+    until(lambda: state_of(next_one) == "SUCCESS", why="the main process is through with the copy")
+    gate.open()
+    until(lambda: state_of(task_id) == "SUCCESS")
+    assert Group.objects.count() == 1
+
+
+def test_a_revoked_run_is_ended(gate: Gate, worker: Process) -> None:
+    task_id = effect.delay_on_commit(str(gate.path))
+    until(lambda: gate.arrivals)
+    app.control.revoke(task_id, terminate=True, destination=["worker@localhost"])
+    until(lambda: state_of(task_id) == "REVOKED")
+
+
+def test_the_time_limit_of_one_run_does_not_end_another(gate: Gate, start_worker: Callable[..., Process]) -> None:
+    worker = start_worker(arguments=("--time-limit=3",))
+    task_id = effect.delay_on_commit(str(gate.path))
+    until(lambda: gate.arrivals)
+    OutboxMessage.objects.filter(pk=task_id).update(
+        holder=f"worker@localhost/1{worker.pid}/another", leased_until=timezone.now() + timedelta(minutes=1)
+    )
+    until(lambda: "Hard time limit" in worker.log)
+    other = effect.delay_on_commit(str(gate.open()))
+    until(lambda: state_of(other) == "SUCCESS")
+    assert state_of(task_id) == ""
+
+
 def test_copies_take_effect_once(gate: Gate, worker: Process) -> None:
     task_id = effect.delay_on_commit(str(gate.path))
     until(lambda: len(gate.arrivals) == 1)
@@ -154,7 +308,7 @@ def test_copies_take_effect_once(gate: Gate, worker: Process) -> None:
 def test_a_run_that_lost_its_lease_is_rolled_back(gate: Gate, worker: Process) -> None:
     task_id = effect_in_database.delay_on_commit(str(gate.path))
     until(lambda: gate.arrivals)
-    OutboxMessage.objects.filter(pk=task_id).update(holder="another", leased_until=timezone.now() + LONG_AGO)
+    OutboxMessage.objects.filter(pk=task_id).update(holder="another", **EXPIRED)
     gate.open()
     until(lambda: "lost its lease" in worker.log)
     assert not Group.objects.exists()
@@ -200,9 +354,7 @@ def test_a_message_that_waits_in_a_long_queue_is_left_alone(services: Services, 
     assert outbox.sweep()["sent"] == 0
     assert messages_in(services) == 3
     make_due(ids[2], started_at=timezone.now(), leased_until=timezone.now() + timedelta(minutes=1))
-    assert outbox.sweep()["sent"] == 0, "the others are due later"
-    make_due(ids[0])
-    assert outbox.sweep()["sent"] == 1, "a newer one has overtaken it"
+    assert outbox.sweep()["sent"] == 2, "a newer one has overtaken them"
 
 
 def test_a_broker_that_forgot_everything_gets_everything_again(services: Services, gate: Gate) -> None:
@@ -244,12 +396,121 @@ def test_an_expired_message_is_not_sent_again(services: Services, gate: Gate) ->
     assert state_of(task_id) == "EXPIRED"
 
 
-def test_ended_rows_are_forgotten_after_a_day(gate: Gate) -> None:
-    old, young, waiting = (effect.delay_on_commit(str(gate.path)) for _ in range(3))
-    outbox.acknowledge(young, "SUCCESS")
-    OutboxMessage.objects.filter(pk=old).update(acknowledged_at=timezone.now() - timedelta(days=2), state="SUCCESS")
-    assert outbox.sweep()["forgotten"] == 1
-    assert set(OutboxMessage.objects.values_list("pk", flat=True)) == {young, waiting}
+def test_successes_are_forgotten_after_a_day_and_what_may_be_run_again_after_a_month(gate: Gate) -> None:
+    ended = {
+        (state, days): effect.delay_on_commit(str(gate.path))
+        for state in ("SUCCESS", "FAILURE", "REVOKED")
+        for days in (0, 3, 31)
+    }
+    waiting = effect.delay_on_commit(str(gate.path))
+    for (state, days), task_id in ended.items():
+        acknowledged_at = timezone.now() - timedelta(days=days)
+        OutboxMessage.objects.filter(pk=task_id).update(acknowledged_at=acknowledged_at, state=state)
+    assert outbox.sweep()["forgotten"] == 4
+    kept = {ended[key] for key in (("SUCCESS", 0), ("FAILURE", 0), ("FAILURE", 3), ("REVOKED", 0), ("REVOKED", 3))}
+    assert set(OutboxMessage.objects.values_list("pk", flat=True)) == kept | {waiting}
+
+
+def test_a_run_that_could_not_renew_its_lease_for_long_keeps_it(gate: Gate) -> None:
+    """As after an outage of the database: all leases are over, and their runs go on."""
+    task_id = effect.delay_on_commit(str(gate.path))
+    outbox.take(task_id, "run")
+    make_due(task_id, leased_until=timezone.now() + LONG_AGO)
+    assert outbox.sweep()["sent"] == 0
+    make_due(task_id)
+    assert outbox.sweep()["sent"] == 0
+    Keeper()._renew(["run"])
+    make_due(task_id, leased_until=timezone.now() + LONG_AGO)
+    assert outbox.sweep()["sent"] == 0, "it was renewed meanwhile"
+    make_due(task_id, **EXPIRED)
+    assert outbox.sweep()["sent"] == 1
+
+
+def test_a_copy_waits_for_the_run_that_could_not_renew_its_lease(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "PAUSE_SECONDS", 0)
+    task_id = effect.delay_on_commit(str(gate.path))
+    outbox.take(task_id, "run")
+    make_due(task_id, leased_until=timezone.now() + LONG_AGO)
+    for _ in range(2):
+        with pytest.raises(Reject) as rejection:
+            outbox.take(task_id, "copy")
+        assert rejection.value.requeue
+    Keeper()._renew(["run"])
+    with pytest.raises(Ignore):
+        outbox.take(task_id, "copy")
+    make_due(task_id, **EXPIRED)
+    outbox.take(task_id, "copy")
+    assert row(task_id).holder == "copy"
+
+
+def test_a_sweep_looks_at_no_message_that_waits(
+    services: Services, gate: Gate, django_assert_max_num_queries: Any
+) -> None:
+    with transaction.atomic():
+        ids = [effect.delay_on_commit(str(gate.path)) for _ in range(150)]
+    OutboxMessage.objects.update(next_send_at=timezone.now() + LONG_AGO)
+    make_due(ids[-1], sent_at=None)
+    with django_assert_max_num_queries(20):
+        assert outbox.sweep()["sent"] == 1
+    assert messages_in(services) == 151
+
+
+@pytest.mark.parametrize("error", [RedisConnectionError("reset"), ValueError("declared otherwise")])
+def test_a_sweep_that_cannot_ask_for_the_length_of_a_queue_goes_on(
+    services: Services, gate: Gate, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    waiting = effect.delay_on_commit(str(gate.path))
+    ended = effect.delay_on_commit(str(gate.path))
+    make_due(waiting)
+    make_due(ended, state="SUCCESS", acknowledged_at=timezone.now() - timedelta(days=2))
+
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(Queue, "queue_declare", fail)
+    assert outbox.sweep() == {"sent": 0, "forgotten": 1}
+
+
+def test_a_sweep_ends_after_its_limit(services: Services, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "SWEEP_LIMIT", 4)
+    monkeypatch.setattr(outbox, "SWEEP_BATCH", 2)
+    too_late = {"expires": (timezone.now() + LONG_AGO).isoformat()}
+    for _ in range(6):
+        make_due(effect.delay_on_commit(str(gate.path)), sent_at=None, options=too_late)
+    outbox.sweep()
+    assert OutboxMessage.objects.filter(state="EXPIRED").count() == 4
+    outbox.sweep()
+    assert OutboxMessage.objects.filter(state="EXPIRED").count() == 6
+
+
+def test_a_full_broker_makes_no_message_wait_longer(services: Services, gate: Gate) -> None:
+    ids = [effect.delay_on_commit(str(gate.path)) for _ in range(2)]
+    for task_id in ids:
+        make_due(task_id, sent_at=None)
+    with services.redis.client() as client:
+        client.config_set("maxmemory", "1mb")
+        assert outbox.sweep()["sent"] == 0
+        client.config_set("maxmemory", "0")
+    assert outbox.sweep()["sent"] == 2
+
+
+def test_a_message_that_the_broker_refuses_does_not_keep_the_others_back(
+    services: Services, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused, good = (effect.delay_on_commit(str(gate.path)) for _ in range(2))
+    for task_id in (refused, good):
+        make_due(task_id, sent_at=None)
+    send = outbox.send
+
+    def send_or_refuse(app: Any, message: OutboxMessage) -> None:
+        if message.pk == refused:
+            raise OperationalError("no permission")
+        send(app, message)
+
+    monkeypatch.setattr(outbox, "send", send_or_refuse)
+    assert outbox.sweep()["sent"] + outbox.sweep()["sent"] == 1
+    assert row(good).sends == 1
+    assert row(refused).sent_at is None
 
 
 # --- what is killed ---------------------------------------------------------------------------------------------
@@ -263,7 +524,7 @@ def test_a_killed_host_costs_no_task(gate: Gate, start_worker: Callable[..., Pro
     second = start_worker("second")
     make_due(task_id)
     assert outbox.sweep()["sent"] == 0, "the lease is not over"
-    make_due(task_id, leased_until=timezone.now() + LONG_AGO)
+    make_due(task_id, **EXPIRED)
     assert outbox.sweep()["sent"] == 1
     gate.open()
     until(lambda: state_of(task_id) == "SUCCESS")
@@ -296,10 +557,10 @@ def test_a_killed_child_process_costs_no_task(gate: Gate, start_worker: Callable
 def test_a_task_that_kills_each_process_is_given_up(gate: Gate, worker: Process) -> None:
     task_id = effect.delay_on_commit(str(gate.path))
     until(lambda: gate.arrivals)
-    make_due(task_id, runs=outbox.RUNS_WITHOUT_OUTCOME, leased_until=timezone.now() + LONG_AGO)
+    make_due(task_id, runs=outbox.RUNS_WITHOUT_OUTCOME, **EXPIRED)
     outbox.send(app, row(task_id))
     until(lambda: state_of(task_id) == "FAILURE")
-    assert "ended without an outcome" in worker.log
+    until(lambda: "ended without an outcome" in worker.log)
 
 
 @pytest.mark.parametrize("pool", ["prefork", "gevent"])
@@ -347,3 +608,62 @@ def test_a_task_waits_in_its_queue_while_the_database_is_away(services: Services
         until(lambda: "goes back to its queue" in worker.log)
     until(lambda: state_of(task_id) == "SUCCESS")
     assert gate.effects == ["", ""]
+
+
+def test_a_connection_that_broke_is_as_good_as_a_database_that_is_away(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task_id = effect.delay_on_commit(str(gate.path))
+    monkeypatch.setattr(outbox, "PAUSE_SECONDS", 0)
+
+    def fail(*_: Any) -> None:
+        raise InterfaceError("connection already closed")
+
+    monkeypatch.setattr(outbox, "open_row", fail)
+    with pytest.raises(Reject, match="connection already closed"):
+        outbox.take(task_id, "run")
+
+
+def test_the_main_process_keeps_no_connection_whatever_happens() -> None:
+    assert not OutboxMessage.objects.exists()
+    with pytest.raises(InterfaceError), outbox.in_main_process():
+        raise InterfaceError
+    assert connection.connection is None
+
+
+# --- the leases -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def keeper(monkeypatch: pytest.MonkeyPatch) -> Iterator[Keeper]:
+    monkeypatch.setattr(leases, "LEASE_SECONDS", 0.1)
+    keeper = Keeper()
+    yield keeper
+    keeper.drop("run")
+
+
+@pytest.mark.parametrize("error", [InterfaceError("connection already closed"), ValueError("anything")])
+def test_no_error_ends_the_renewals(keeper: Keeper, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    renewals: list[list[str]] = []
+
+    def renew(holders: list[str]) -> None:
+        renewals.append(holders)
+        raise error
+
+    monkeypatch.setattr(keeper, "_renew", renew)
+    keeper.hold("run")
+    until(lambda: len(renewals) > 2)
+
+
+def test_a_keeper_whose_thread_could_not_start_tries_again(keeper: Keeper, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        with pytest.raises(RuntimeError, match="new thread"):
+            keeper.hold("run")
+    renewed = threading.Event()
+    monkeypatch.setattr(keeper, "_renew", lambda _: renewed.set())
+    keeper.hold("run")
+    assert renewed.wait(10)

@@ -18,7 +18,7 @@ def test_each_beat_tells_that_the_process_is_alive(form: str, tmp_path: Path, mo
         systemd.bind(address.replace("@", "\0"))
         systemd.settimeout(5)
         monkeypatch.setenv("NOTIFY_SOCKET", address)
-        HeartbeatFile(str(tmp_path / "heartbeat"), 0).write({})
+        HeartbeatFile(str(tmp_path / "heartbeat")).write({})
         assert systemd.recv(64) == b"WATCHDOG=1"
 
 

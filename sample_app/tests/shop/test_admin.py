@@ -22,10 +22,10 @@ def test_lists_and_forms_open(admin_client: Client, order: Order, model: str) ->
 
 
 def test_a_failed_webhook_can_be_delivered_again(admin_client: Client, order: Order) -> None:
-    delivery = WebhookDelivery.objects.create(order=order, state="failed")
+    delivery = WebhookDelivery.objects.create(order=order, state="failed", attempts=13)
     fields = {"action": "deliver_again", "_selected_action": [str(delivery.pk)]}
     page = admin_client.post("/admin/shop/webhookdelivery/", fields, secure=True, follow=True)
     assert "Sent to the workers." in page.content.decode()
     delivery.refresh_from_db()
-    assert delivery.state == "waiting"
+    assert (delivery.state, delivery.attempts) == ("waiting", 0)
     assert OutboxMessage.objects.get().task == "shop.tasks.deliver_webhook"

@@ -6,9 +6,10 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
+from celery_ops.outbox import OutboxTask
 from config.celery import app
-from shop.models import Order, Report, WebhookDelivery
-from shop.tasks import clean_up
+from shop.models import Order, OrderQuerySet, Report, WebhookDelivery
+from shop.tasks import clean_up, deliver_webhook
 
 pytestmark = pytest.mark.django_db
 BATCH = "00000000-0000-4000-8000-000000000000"
@@ -25,21 +26,35 @@ def make_order(days: int, state: str, delivery: str) -> Order:
 def test_only_what_is_old_and_finished_goes(settings: Settings) -> None:
     settings.SHOP_KEEP_DAYS = 30
     make_order(31, "notified", "delivered")
+    make_order(31, "notified", "waiting")
     kept = {
         make_order(29, "notified", "delivered"),
         make_order(31, "shipped", "delivered"),
-        make_order(31, "notified", "waiting"),
+        waiting := make_order(31, "notified", "waiting"),
     }
+    deliver_webhook.delay_on_commit(str(waiting.delivery.pk))
     now = timezone.now()
     Report.objects.create(state="done", finished_at=now - timedelta(days=31))
     report = Report.objects.create(state="done", finished_at=now)
-    assert clean_up() == {"orders": 1, "reports": 1}
+    assert clean_up() == {"orders": 2, "reports": 1}
     assert set(Order.objects.all()) == kept
     assert Report.objects.get() == report
     assert clean_up() == {"orders": 0, "reports": 0}
 
 
+def test_a_second_run_beside_it_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    delete = OrderQuerySet.delete
+
+    def after_another(orders: OrderQuerySet) -> tuple[int, dict[str, int]]:
+        delete(orders)
+        return delete(orders)
+
+    make_order(10_000, "notified", "delivered")
+    monkeypatch.setattr(OrderQuerySet, "delete", after_another)
+    assert clean_up() == {"orders": 0, "reports": 0}
+
+
 def test_beat_starts_it_every_night() -> None:
     entry = app.conf.beat_schedule["clean-up-every-night"]
-    assert entry["task"] in app.tasks
+    assert isinstance(app.tasks[entry["task"]], OutboxTask)
     assert (entry["schedule"].hour, entry["schedule"].minute) == ({3}, {15})

@@ -5,10 +5,13 @@ from collections.abc import Callable
 import pytest
 from django.db import connection, transaction
 
+from celery_ops import outbox
 from celery_ops.models import OutboxMessage
+from config.celery import app
 from shop import tasks
 from shop.models import LedgerEntry, Order, OrderEvent, WebhookDelivery
 from shop.orders import place_orders, progress_of
+from tests.outbox import in_another_transaction, until_ended
 from tests.processes import Process
 from tests.shop.receiver import Receiver
 from tests.waiting import until
@@ -41,19 +44,16 @@ def test_orders_go_through_every_step_on_the_worker_of_its_queue(
 def test_every_message_twice_has_one_effect(workers: dict[str, Process], receiver: Receiver) -> None:
     place_orders(5)
     orders = list(Order.objects.values_list("pk", flat=True))
-    for order in orders:
-        tasks.charge_order.delay(order)
+    again = [tasks.charge_order.delay_on_commit(order) for order in orders]
     until_notified(5)
-    repeated = [task.delay(order) for order in orders for task in (tasks.ship_order, tasks.notify_order)]
-    for result in repeated:
-        result.get(timeout=30)
+    again += [task.delay_on_commit(order) for order in orders for task in (tasks.ship_order, tasks.notify_order)]
     until_no_delivery_waits()
-    repeated = [tasks.deliver_webhook.delay(str(pk)) for pk in WebhookDelivery.objects.values_list("pk", flat=True)]
-    for result in repeated:
-        result.get(timeout=30)
+    deliveries = WebhookDelivery.objects.values_list("pk", flat=True)
+    again += [tasks.deliver_webhook.delay_on_commit(str(pk)) for pk in deliveries]
+    until_ended(*again)
     assert OrderEvent.objects.count() == 15
-    assert OutboxMessage.objects.filter(task="shop.tasks.ship_order").count() == 5
-    assert OutboxMessage.objects.filter(task="shop.tasks.notify_order").count() == 5
+    assert OutboxMessage.objects.filter(task="shop.tasks.ship_order").count() == 10
+    assert OutboxMessage.objects.filter(task="shop.tasks.notify_order").count() == 10
     assert sorted(hook.message["order"] for hook in receiver.received) == sorted(orders)
 
 
@@ -62,10 +62,11 @@ def test_the_same_message_in_two_processes_at_once_has_one_effect(
 ) -> None:
     with transaction.atomic():
         Order.objects.select_for_update().get(pk=order.pk)
-        results = [tasks.charge_order.delay(order.pk) for _ in range(2)]
+        tasks_of_one_order = in_another_transaction(
+            lambda: [tasks.charge_order.delay_on_commit(order.pk) for _ in range(2)]
+        )
         until(lambda: len(backends("main", waiting_for_lock=True)) == 2, why="both processes wait for the order")
-    for result in results:
-        result.get(timeout=30)
+    until_ended(*tasks_of_one_order)
     assert order.events.filter(step="charge").count() == 1
     until_notified(1)
 
@@ -75,11 +76,12 @@ def test_a_lost_database_connection_is_retried(
 ) -> None:
     with transaction.atomic():
         Order.objects.select_for_update().get(pk=order.pk)
-        result = tasks.charge_order.delay(order.pk)
+        task_ids = in_another_transaction(lambda: [tasks.charge_order.delay_on_commit(order.pk)])
         (blocked,) = until(lambda: backends("main", waiting_for_lock=True), why="the worker waits for the order")
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_terminate_backend(%s)", [blocked])
-    result.get(timeout=30)
+    (row,) = until_ended(*task_ids)
+    assert row.retries == 1
     until_notified(1)
     assert order.events.count() == 3
     assert "Retry in" in workers["main"].log
@@ -128,14 +130,23 @@ def test_a_rolled_back_purchase_sends_nothing(published: list[str]) -> None:
     ],
 )
 def test_a_task_whose_object_is_gone_ends_well(workers: dict[str, Process], name: str, missing: object) -> None:
-    assert getattr(tasks, name).delay(missing).get(timeout=30) is None
+    until_ended(getattr(tasks, name).delay_on_commit(missing))
 
 
-def test_the_ledger_counts_each_start_and_one_effect(workers: dict[str, Process]) -> None:
-    for _ in range(3):
-        tasks.record_effect.delay("a key").get(timeout=30)
+def test_the_ledger_counts_each_start_and_each_effect(workers: dict[str, Process]) -> None:
+    until_ended(*(tasks.record_effect.delay_on_commit("a key") for _ in range(3)))
     entry = LedgerEntry.objects.get(key="a key")
-    assert (entry.starts, entry.effects, entry.worker) == (3, 1, "main@test")
+    assert (entry.starts, entry.effects, entry.worker) == (3, 3, "main@test")
+
+
+def test_copies_of_a_message_are_starts_and_one_effect(workers: dict[str, Process]) -> None:
+    task_id = tasks.record_effect.delay_on_commit("a key", 1)
+    outbox.send(app, OutboxMessage.objects.get(pk=task_id))
+    until_ended(task_id)
+    outbox.send(app, OutboxMessage.objects.get(pk=task_id))
+    until(lambda: LedgerEntry.objects.get(key="a key").starts == 3, why="the third copy arrives")
+    until(lambda: workers["main"].log.count(f"A copy of task {task_id} is dropped") == 2)
+    assert LedgerEntry.objects.get(key="a key").effects == 1
 
 
 def test_tasks_that_stand_for_work_end(workers: dict[str, Process]) -> None:

@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-from django.db import transaction
+from django.db import OperationalError, transaction
 from pytest_django import Settings
 
 from shop import tasks, webhooks
 from shop.models import Order, WebhookDelivery
+from tests.outbox import in_another_transaction
 from tests.processes import Process
 from tests.services import free_port
 from tests.shop.receiver import Answer, Receiver
@@ -36,7 +37,7 @@ def until_closed(delivery: WebhookDelivery) -> WebhookDelivery:
 def test_the_receiver_gets_the_order_and_a_key_to_know_repetitions(
     workers: dict[str, Process], receiver: Receiver, delivery: WebhookDelivery
 ) -> None:
-    tasks.deliver_webhook.delay(str(delivery.pk))
+    tasks.deliver_webhook.delay_on_commit(str(delivery.pk))
     until_closed(delivery)
     assert (delivery.state, delivery.attempts, delivery.response_status) == (State.DELIVERED, 1, 200)
     (hook,) = receiver.received
@@ -53,7 +54,7 @@ def test_a_busy_receiver_is_asked_again_when_it_said(
     workers: dict[str, Process], receiver: Receiver, delivery: WebhookDelivery
 ) -> None:
     receiver.answers = [Answer(503, {"Retry-After": "2"})]
-    tasks.deliver_webhook.delay(str(delivery.pk))
+    tasks.deliver_webhook.delay_on_commit(str(delivery.pk))
     until_closed(delivery)
     assert (delivery.state, delivery.attempts, delivery.response_status) == (State.DELIVERED, 2, 200)
     first, second = receiver.received
@@ -63,7 +64,7 @@ def test_a_busy_receiver_is_asked_again_when_it_said(
 
 def test_a_refusal_is_final(workers: dict[str, Process], receiver: Receiver, delivery: WebhookDelivery) -> None:
     receiver.answers = [Answer(410)]
-    tasks.deliver_webhook.delay(str(delivery.pk))
+    tasks.deliver_webhook.delay_on_commit(str(delivery.pk))
     until_closed(delivery)
     assert (delivery.state, delivery.attempts, delivery.response_status) == (State.FAILED, 1, 410)
     assert delivery.reason == "refused with status 410"
@@ -71,7 +72,7 @@ def test_a_refusal_is_final(workers: dict[str, Process], receiver: Receiver, del
 
 def test_a_redirect_is_not_followed(workers: dict[str, Process], receiver: Receiver, delivery: WebhookDelivery) -> None:
     receiver.answers = [Answer(307, {"Location": receiver.url})]
-    tasks.deliver_webhook.delay(str(delivery.pk))
+    tasks.deliver_webhook.delay_on_commit(str(delivery.pk))
     assert until_closed(delivery).state == State.FAILED
     assert len(receiver.received) == 1
 
@@ -88,10 +89,30 @@ def test_nobody_listening_waits_for_another_try(delivery: WebhookDelivery, setti
 @pytest.mark.django_db(transaction=True)
 def test_the_last_try_fails_for_good(delivery: WebhookDelivery, settings: Settings) -> None:
     settings.SHOP_WEBHOOK_URL = f"http://127.0.0.1:{free_port()}/"
-    result = tasks.deliver_webhook.apply([str(delivery.pk)], retries=tasks.deliver_webhook.max_retries)
+    delivery.attempts = tasks.MOST_ATTEMPTS - 1
+    delivery.save()
+    result = tasks.deliver_webhook.apply([str(delivery.pk)])
     assert result.state == "FAILURE"
     delivery.refresh_from_db()
-    assert delivery.state == State.FAILED
+    assert (delivery.state, delivery.attempts) == (State.FAILED, tasks.MOST_ATTEMPTS)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_outage_of_the_database_is_no_attempt_of_the_delivery(
+    delivery: WebhookDelivery, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find, outages = WebhookDelivery.objects.select_related, iter(range(2 * tasks.MOST_ATTEMPTS))
+
+    def fail(*arguments: str) -> object:
+        for _ in outages:
+            raise OperationalError("the database restarts")
+        return find(*arguments)
+
+    settings.SHOP_WEBHOOK_URL = ""
+    monkeypatch.setattr(WebhookDelivery.objects, "select_related", fail)
+    assert tasks.deliver_webhook.apply([str(delivery.pk)]).state == "SUCCESS"
+    delivery.refresh_from_db()
+    assert delivery.state == State.SKIPPED
 
 
 def test_without_an_address_it_is_skipped(delivery: WebhookDelivery, settings: Settings) -> None:
@@ -123,8 +144,7 @@ def test_the_database_is_waited_for_at_once(
     )
     with transaction.atomic():
         list(Order.objects.select_for_update())
-        for order in orders:
-            tasks.notify_order.delay(order.pk)
+        in_another_transaction(lambda: [tasks.notify_order.delay_on_commit(order.pk) for order in orders])
         until(lambda: len(backends("io", waiting_for_lock=True)) == 8, why="8 greenlets wait for PostgreSQL")
     until(lambda: WebhookDelivery.objects.filter(state=State.DELIVERED).count() == 8, why="8 delivered")
 
@@ -133,7 +153,7 @@ def send_deliveries(count: int) -> None:
     batch = "00000000-0000-4000-8000-000000000000"
     for _ in range(count):
         order = Order.objects.create(batch=batch, item="Sencha", amount=1, state=Order.State.NOTIFIED)
-        tasks.deliver_webhook.delay(str(WebhookDelivery.objects.create(order=order).pk))
+        tasks.deliver_webhook.delay_on_commit(str(WebhookDelivery.objects.create(order=order).pk))
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.stalk.celery.plugins.action.remember import after
 from ansible_collections.stalk.celery.plugins.module_utils.description.describe import describe
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Refused
 from ansible_collections.stalk.celery.plugins.module_utils.description.surroundings import Surroundings
@@ -64,6 +65,20 @@ def test_pools_are_added_before_they_start_and_forgotten_once_they_stopped() -> 
     both = memory.consumed({"default": ["other"]}, only=False)
     assert both.pools == {"default": ("celery", "new", "other"), "reports": ("reports",)}
     assert both.consumed({"default": ["other"]}, only=True).pools == {"default": ("other",)}
+
+
+def test_pools_are_forgotten_only_after_a_run_on_every_worker() -> None:
+    memory = HELD.consumed({"reports": ["reports"]}, only=False)
+    variables = {
+        "groups": {"redis": ["data1"], "worker": ["worker1", "worker2"]},
+        "stack": {"pools": {"default": {"queues": ["celery"]}}},
+    }
+    limited = after(memory, "worker", {**variables, "ansible_play_hosts": ["worker1"]})
+    assert set(limited.pools) == {"default", "reports"}
+    assert after(memory, "redis", {**variables, "ansible_play_hosts": ["data1"]}) == memory
+    everywhere = after(memory, "worker", {**variables, "ansible_play_hosts": ["worker1", "worker2"]})
+    assert everywhere.pools == {"default": ("celery",)}
+    assert everywhere.hosts == HELD.hosts
 
 
 def test_nothing_is_refused_where_nothing_is_remembered(tmp_path: Path) -> None:

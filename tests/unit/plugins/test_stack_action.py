@@ -57,6 +57,17 @@ def test_the_first_user_of_flower_is_made_whatever_the_secret_is_called(tmp_path
     assert [path.name for path in (tmp_path / "state" / "secrets").iterdir()] == ["people"]
 
 
+def test_a_broker_that_would_begin_anew_elsewhere_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text("app: {name: books}\n")
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state/deployed-books.yml").write_text("hosts:\n  redis: [worker2]\n")
+    run = play(tmp_path, stack_files=["a.yml"])
+    assert run.returncode != 0
+    assert "broker: its data is on worker2 and the group redis names data1; move the data" in run.stdout
+    (tmp_path / "state/deployed-books.yml").write_text("hosts: [")
+    assert "deployed-books.yml: is no map of lists; mend it" in play(tmp_path, stack_files=["a.yml"]).stdout
+
+
 def test_one_name_is_a_list_of_one(tmp_path: Path) -> None:
     (tmp_path / "a.yml").write_text("app: {name: books}\n")
     assert play(tmp_path, stack_files="a.yml").returncode == 0

@@ -1,0 +1,37 @@
+"""Publishing by `delay_on_commit`, and what became of the task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from django.db import connection
+
+from celery_ops.models import OutboxMessage
+from tests.waiting import until
+
+
+def until_ended(*task_ids: str, state: str = "SUCCESS", seconds: float = 30) -> list[OutboxMessage]:
+    """The rows of the tasks once all have ended, which they must as `state`."""
+
+    def open_ones() -> list[str]:
+        return list(OutboxMessage.objects.filter(pk__in=task_ids, acknowledged_at=None).values_list("task", flat=True))
+
+    until(lambda: not open_ones(), seconds, why="tasks end")
+    rows = list(OutboxMessage.objects.filter(pk__in=task_ids))
+    assert len(rows) == len(task_ids)
+    assert {row.state for row in rows} == {state}, rows
+    return rows
+
+
+def in_another_transaction(publish: Callable[[], list[str]]) -> list[str]:
+    """Publishes while the caller's transaction goes on."""
+
+    def in_thread() -> list[str]:
+        try:
+            return publish()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor() as threads:
+        return threads.submit(in_thread).result()

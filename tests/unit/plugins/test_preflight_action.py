@@ -1,0 +1,49 @@
+"""The action in real runs of Ansible, as far as it asks no host."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from bad_descriptions import INVENTORY, ROOT
+
+ANSIBLE_PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
+PLAY = """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - stalk.celery.stack: {files: [stack.yml]}
+      run_once: true
+    - stalk.celery.preflight:
+"""
+REMEMBERED = "hosts:\n  redis: [data1]\n  postgresql: [data1]\n  web: [data1, worker1, worker2]\npools:\n"
+
+
+def play(folder: Path, pools: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    (folder / "play.yml").write_text(PLAY)
+    (folder / "stack.yml").write_text("app: {name: books}\n")
+    (folder / "state").mkdir(exist_ok=True)
+    (folder / "state/deployed-books.yml").write_text(REMEMBERED + pools)
+    given = {"stalk_state": str(folder / "state"), "ansible_connection": "ssh", "ansible_port": 1}
+    return subprocess.run(
+        [ANSIBLE_PLAYBOOK, "-i", INVENTORY, "play.yml", "-e", json.dumps(given), *arguments],
+        cwd=folder,
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_no_host_is_asked_for_what_is_remembered(tmp_path: Path) -> None:
+    run = play(tmp_path, "  default: [celery]\n")
+    assert run.returncode == 0, run.stdout
+
+
+def test_a_run_without_the_broker_takes_no_queue_away(tmp_path: Path) -> None:
+    run = play(tmp_path, "  default: [celery]\n  old: [old]\n", "--limit", "worker1")
+    assert run.returncode != 0
+    assert "queue old: the broker does not tell how many messages wait (--limit leaves its host out)" in run.stdout
