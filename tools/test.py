@@ -24,7 +24,7 @@ APP_BIN = Path("../.venv-app/bin")
 LOGS = ROOT / "build" / "test"
 TAIL = 60
 
-PYTHON_FOLDERS = "plugins tools tests molecule bench"
+PYTHON_FOLDERS = "plugins helm tools tests molecule bench"
 SHELL_SCRIPTS = "git ls-files -z ':!*.j2' | xargs -0 grep -lZE '^#!(/usr/bin/env bash|/bin/sh)' | xargs -0 shellcheck"
 
 

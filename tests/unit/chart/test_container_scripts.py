@@ -72,7 +72,8 @@ class Container:
     """run-worker, as a container's first process."""
 
     def __init__(self, ends_on: str, seconds: str, signal_name: str) -> None:
-        command: list[str | Path] = ["sh", SCRIPTS / "run-worker", seconds, signal_name, "60", sys.executable, "-c", WORKER, ends_on]
+        worker = [sys.executable, "-c", WORKER, ends_on]
+        command = ["sh", str(SCRIPTS / "run-worker"), seconds, signal_name, "60", *worker]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout
         self.output = self.process.stdout
