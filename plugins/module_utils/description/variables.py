@@ -27,6 +27,7 @@ SET_BY_STALK = {
     "CELERY_TLS_KEY": "tls",
     "CELERY_KEY_PREFIX": "app.name",
     "CELERY_VISIBILITY_TIMEOUT": "broker.visibility_timeout",
+    "CELERY_UNACKED_KEY": "",
     "CELERY_RESULT_EXPIRES": "results.expires",
     "CELERY_TASK_DEFAULT_QUEUE": "app.default_queue",
     "CELERY_TASK_ROUTES": "app.routes",

@@ -127,3 +127,15 @@ def test_deployment_check_is_clean(services: Services) -> None:
 def test_models_and_migrations_agree(services: Services) -> None:
     done = manage(services, "makemigrations", "--check", "--dry-run")
     assert done.returncode == 0, done.stdout
+
+
+def test_a_scaled_pool_keeps_the_messages_that_it_holds_apart(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CELERY_UNACKED_KEY", "unacked.high")
+    options = run_path(str(APP_FOLDER / "celery_ops/settings.py"))["CELERY_BROKER_TRANSPORT_OPTIONS"]
+    assert {options[f"unacked{part}_key"] for part in ("", "_index", "_mutex")} == {
+        "unacked.high",
+        "unacked.high_index",
+        "unacked.high_mutex",
+    }

@@ -1,0 +1,107 @@
+# Flower's options: FLOWER_OPTIONS names a JSON file with those that differ between stacks. Every secret is read from
+# $CREDENTIALS_DIRECTORY; nobody enters without a login.
+import json
+import os
+import ssl
+import sys
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+from flower import events
+from flower.urls import settings
+
+credentials = Path(os.environ["CREDENTIALS_DIRECTORY"])
+given = json.loads(Path(os.environ["FLOWER_OPTIONS"]).read_text(encoding="utf-8"))
+
+
+def secret(name):
+    return (credentials / name).read_text(encoding="utf-8").strip()
+
+
+def secret_lines(name):
+    lines = (line.strip() for line in secret(name).splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def refuse(reason):
+    sys.exit(f"flower: {reason}")
+
+
+def users(name):
+    found = secret_lines(name)
+    if not found:
+        refuse(f"the secret {name} names no user; write lines of user:password")
+    for number, user in enumerate(found, start=1):
+        login, _, password = user.partition(":")
+        if not (login and password and user.isascii()):
+            refuse(f"line {number} of the secret {name} is not user:password in ASCII")
+    return found
+
+
+def oauth_client(name):
+    found = dict(line.split("=", 1) for line in secret_lines(name) if "=" in line)
+    if not (found.get("oauth2_key") and found.get("oauth2_secret")):
+        refuse(f"the secret {name} lacks oauth2_key=… or oauth2_secret=…; write one line for each")
+    return found
+
+
+address = given["address"]
+port = given["port"]
+unix_socket = ""
+url_prefix = "flower"
+xheaders = True
+debug = False
+
+cookie_secret = secret("FLOWER_COOKIE_SECRET")
+if not cookie_secret:
+    refuse("the secret FLOWER_COOKIE_SECRET is empty; give it 40 random characters")
+
+if given["auth"]["kind"] == "basic":
+    auth = ""
+    basic_auth = users(given["auth"]["secret"])
+else:
+    basic_auth = []
+    auth = given["auth"]["emails"]
+    if not auth:
+        refuse("flower.auth.emails is empty; name the addresses that may enter")
+    auth_provider = given["auth"]["provider"]
+    oauth = oauth_client(given["auth"]["secret"])
+    oauth2_key = oauth["oauth2_key"]
+    oauth2_secret = oauth["oauth2_secret"]
+    oauth2_redirect_uri = given["url"] + "/login"
+
+read_only = given["read_only"]
+max_tasks = given["max_tasks"]
+purge_offline_workers = given["purge_offline_workers"]
+persistent = True
+db = given["db"]
+state_save_interval = given["state_save_interval"] * 1000
+
+# Flower's own option asks no client for a certificate, and two of its pages ask for no login (flower 2.2,
+# command.py and views/monitor.py). With this context only a part of the stack reaches the port at all.
+certificates = os.environ["CELERY_TLS_CERT"], os.environ["CELERY_TLS_KEY"]
+context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=os.environ["CELERY_TLS_CA"])
+context.load_cert_chain(*certificates)
+context.verify_mode = ssl.CERT_REQUIRED
+context.minimum_version = ssl.TLSVersion.TLSv1_2
+settings["ssl_options"] = context
+
+
+def follow_certificates():
+    """New connections get a renewed certificate."""
+    pause = threading.Event()
+    while not pause.wait(60):
+        try:
+            context.load_cert_chain(*certificates)
+        except (OSError, ssl.SSLError) as error:
+            print(f"flower: the certificate cannot be read again: {error}", file=sys.stderr)
+
+
+threading.Thread(target=follow_certificates, daemon=True).start()
+
+# Flower doubles its pause after every failed try without an end (flower 2.2, events.py): after an outage of the
+# broker of an hour it would see no event for another hour.
+LONGEST_PAUSE = 30
+events.time = SimpleNamespace(**{**vars(time), "sleep": lambda seconds: time.sleep(min(seconds, LONGEST_PAUSE))})

@@ -1,0 +1,273 @@
+"""Makes the Secrets of a stack that are missing, and renews its leaf certificates: `make.py PLAN`.
+
+What a person gave is never changed. What is made once (passwords, the CA) stays; what follows from it (URLs, digests,
+leaves) is written again when it no longer fits.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+import ssl
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from ansible_collections.stalk.celery.plugins.module_utils.certificates.authority import (
+    Authority,
+    load_authority,
+    own_authority,
+)
+from ansible_collections.stalk.celery.plugins.module_utils.certificates.duration import read_duration
+from ansible_collections.stalk.celery.plugins.module_utils.certificates.leaves import (
+    Validity,
+    read_leaf,
+    sign,
+    why_renew,
+)
+from ansible_collections.stalk.celery.plugins.module_utils.certificates.refusal import CertificateRefusal
+from ansible_collections.stalk.celery.plugins.module_utils.secrets_store import is_generated, random_text
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+OPAQUE, TLS = "Opaque", "kubernetes.io/tls"
+SECONDS = 20
+
+Data = dict[str, str]
+
+
+class Refused(Exception):
+    """One line: what, why, and what to do."""
+
+
+class Cluster:
+    """Secrets of one namespace, by the API server."""
+
+    def __init__(self, url: str, token: str, namespace: str, context: ssl.SSLContext | None) -> None:
+        self.secrets = f"{url}/api/v1/namespaces/{namespace}/secrets"
+        self.token = token
+        self.context = context
+
+    @classmethod
+    def of_this_pod(cls) -> Cluster:
+        host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
+        context = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
+        # Python 3.13 wants extensions that the certificates of many clusters lack (kubernetes-client/python 2394).
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        return cls(
+            f"https://{f'[{host}]' if ':' in host else host}:{port}",
+            (ACCOUNT / "token").read_text().strip(),
+            (ACCOUNT / "namespace").read_text().strip(),
+            context,
+        )
+
+    def read(self, name: str) -> dict[str, Any] | None:
+        return self.ask("GET", f"{self.secrets}/{name}", None, absent=404)
+
+    def create(self, secret: dict[str, Any]) -> None:
+        self.ask("POST", self.secrets, secret)
+
+    def replace(self, secret: dict[str, Any]) -> None:
+        """Refused by the API server when the Secret changed since it was read."""
+        self.ask("PUT", f"{self.secrets}/{secret['metadata']['name']}", secret)
+
+    def ask(self, method: str, url: str, body: Mapping[str, Any] | None, absent: int = 0) -> dict[str, Any] | None:
+        request = urllib.request.Request(
+            url,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=SECONDS, context=self.context) as answer:
+                found: dict[str, Any] = json.load(answer)
+                return found
+        except urllib.error.HTTPError as error:
+            if error.code == absent:
+                return None
+            raise Refused(f"{method} {url}: the API server answers {error.code} {reason_of(error)}") from None
+        except OSError as error:
+            raise Refused(f"{method} {url}: the API server cannot be reached ({error}); run again") from None
+
+
+def reason_of(error: urllib.error.HTTPError) -> str:
+    try:
+        return str(json.load(error)["message"])
+    except (ValueError, KeyError):
+        return str(error.reason)
+
+
+class Store:
+    """The Secrets, each read once, written when something changed."""
+
+    def __init__(self, cluster: Cluster, labels: Mapping[str, str]) -> None:
+        self.cluster = cluster
+        self.labels = dict(labels)
+        self.read: dict[str, dict[str, Any] | None] = {}
+
+    def data(self, name: str) -> Data:
+        if name not in self.read:
+            self.read[name] = self.cluster.read(name)
+        found = (self.read[name] or {}).get("data") or {}
+        try:
+            return {key: base64.b64decode(value).decode() for key, value in found.items()}
+        except UnicodeDecodeError:
+            raise Refused(f"Secret {name}: holds something that is not UTF-8 text; write it again as text") from None
+
+    def exists(self, name: str) -> bool:
+        self.data(name)
+        return self.read[name] is not None
+
+    def write(self, name: str, data: Data, kind: str = OPAQUE) -> None:
+        if self.exists(name) and self.data(name) == data:
+            return
+        encoded = {key: base64.b64encode(value.encode()).decode() for key, value in sorted(data.items())}
+        found = self.read[name]
+        if found:
+            self.cluster.replace({**found, "data": encoded})
+        else:
+            metadata = {"name": name, "labels": self.labels}
+            self.cluster.create(
+                {"apiVersion": "v1", "kind": "Secret", "type": kind, "metadata": metadata, "data": encoded}
+            )
+        print(f"Secret {name}: {'changed' if found else 'made'}", flush=True)
+        del self.read[name]
+
+
+class Stack:
+    def __init__(self, plan: Mapping[str, Any], cluster: Cluster, now: datetime) -> None:
+        self.plan = plan
+        self.store = Store(cluster, plan["labels"])
+        self.now = now
+        self.values: Data = {}
+
+    def converge(self) -> None:
+        self.make_passwords()
+        for name, templates in self.plan["texts"].items():
+            self.store.write(name, {key: self.filled(text) for key, text in templates.items()})
+        for name, digests in self.plan["digests"].items():
+            self.store.write(
+                name, {key: hashlib.sha256(self.values[of].encode()).hexdigest() for key, of in digests.items()}
+            )
+        self.make_leaves()
+
+    def make_passwords(self) -> None:
+        made: Data = {}
+        own = self.plan["store"]
+        for name, secret in self.plan["names"].items():
+            value = self.store.data(secret).get(name, "").rstrip("\r\n")
+            if not value and secret == own and name not in self.store.data(secret):
+                if not is_generated(name, self.plan["users"]):
+                    raise Refused(
+                        f"secret {name}: is not in the Secret {secret}, and Stalk does not make it; add the key, "
+                        "or name a Secret of your own that has it (existingSecret)"
+                    )
+                value = made[name] = f"admin:{random_text()}" if name == self.plan["users"] else random_text()
+            if not value:
+                state = "is empty" if name in self.store.data(secret) else "is missing"
+                where = "there" if self.store.exists(secret) else "to it, after you made it"
+                raise Refused(f"secret {name}: the key {state} in the Secret {secret}; add it {where}")
+            self.values[name] = value
+        if made:
+            self.store.write(own, {**self.store.data(own), **made})
+
+    def filled(self, template: str) -> str:
+        return re.sub(r"\{(\w+)\}", lambda found: quote(self.values[found[1]], safe=""), template)
+
+    def make_leaves(self) -> None:
+        plan = self.plan["tls"]
+        try:
+            validity = Validity(read_duration(plan["lifetime"]), read_duration(plan["rotate_before"]))
+            if validity.rotate_before >= validity.lifetime:
+                raise Refused(
+                    f"tls.rotate_before: {plan['rotate_before']} is not shorter than tls.lifetime "
+                    f"({plan['lifetime']}), so that every run would renew; shorten it"
+                )
+            with tempfile.TemporaryDirectory() as folder:
+                authority = self.authority(Path(folder))
+                for asked in plan["leaves"]:
+                    self.make_leaf(asked, authority, validity)
+        except (CertificateRefusal, ValueError) as error:
+            raise Refused(str(error)) from None
+
+    def authority(self, folder: Path) -> Authority:
+        """The CA of the Secret, made when it is Stalk's own and missing. Its files are gone after this run."""
+        plan = self.plan["tls"]
+        data = self.store.data(plan["ca"])
+        if not data and not plan["own"]:
+            raise Refused(f"tls.kubernetes.ca: the Secret {plan['ca']} is missing; make it, with tls.crt and tls.key")
+        if data:
+            for key in ("tls.crt", "tls.key"):
+                if key not in data:
+                    raise Refused(f"Secret {plan['ca']}: the key {key} is missing; add it in PEM")
+                (folder / key).write_text(data[key])
+            try:
+                return load_authority(folder / "tls.crt", folder / "tls.key", refuse_passphrase, self.now)
+            except CertificateRefusal as refusal:
+                raise Refused(str(refusal).replace(f"{folder}/", f"Secret {plan['ca']}: ")) from None
+        passphrase = random_text()
+        made = own_authority(folder, plan["authority"], lambda: passphrase, self.now, make=True)
+        if made is None:
+            raise Refused(f"Secret {plan['ca']}: the CA could not be made; run again")
+        self.store.write(plan["ca"], {"tls.crt": made.trust, "tls.key": pem_of(made.signing_key())}, TLS)
+        return made
+
+    def make_leaf(self, asked: dict[str, Any], authority: Authority, validity: Validity) -> None:
+        leaf = read_leaf(asked)
+        held = self.store.data(asked["secret"])
+        key = key_of(held.get("tls.key", ""))
+        request = request_of(key, leaf.name)
+        certificate = held.get("tls.crt")
+        if reason := why_renew(leaf, certificate, request, authority, validity, self.now):
+            print(f"leaf {leaf.name}: the certificate {reason}", flush=True)
+            certificate = sign(leaf, request, authority, authority.signing_key(), validity, self.now)
+        data = {"ca.crt": authority.trust, "tls.crt": certificate or "", "tls.key": pem_of(key)}
+        self.store.write(asked["secret"], data, TLS)
+
+
+def refuse_passphrase() -> str:
+    raise Refused("the CA's key is encrypted; put it into the Secret without a passphrase")
+
+
+def key_of(pem: str) -> ec.EllipticCurvePrivateKey:
+    """The leaf's key, a new one when there is none that serves."""
+    try:
+        key = serialization.load_pem_private_key(pem.encode(), None)
+    except (ValueError, TypeError):
+        return ec.generate_private_key(ec.SECP256R1())
+    return key if isinstance(key, ec.EllipticCurvePrivateKey) else ec.generate_private_key(ec.SECP256R1())
+
+
+def request_of(key: ec.EllipticCurvePrivateKey, name: str) -> x509.CertificateSigningRequest:
+    subject = x509.Name([x509.NameAttribute(x509.oid.NameOID.COMMON_NAME, name)])
+    return x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+
+
+def pem_of(key: Any) -> str:
+    pem: bytes = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return pem.decode()
+
+
+def main() -> None:
+    plan = json.loads(Path(sys.argv[1]).read_text())
+    try:
+        Stack(plan, Cluster.of_this_pod(), datetime.now(UTC)).converge()
+    except Refused as refused:
+        sys.exit(f"stalk: {refused}")
+
+
+if __name__ == "__main__":
+    main()

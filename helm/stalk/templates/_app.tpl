@@ -1,0 +1,102 @@
+{{/* What every process of the app has: scripts, credentials, certificates and folders to write to. */}}
+
+{{- define "stalk.app.scripts" -}}
+{{- range $name := list "is-alive" "migrate" "run-beat" "run-worker" "stop-celery" "wait-for-migrations" -}}
+{{ $name }}: |
+  {{- $.Files.Get (printf "files/app/%s" $name) | nindent 2 }}
+{{ end }}
+{{- end }}
+
+{{/* The secret files of docs/contract.md. dict "root" "component" */}}
+{{- define "stalk.app.volumes" -}}
+{{- $values := .root.Values }}
+- name: credentials
+  projected:
+    defaultMode: 0440
+    sources:
+      - secret: {name: {{ $values.app.name }}-{{ .component }}}
+      {{- if ne $values.database.kind "embedded" }}
+      - secret:
+          name: {{ include "stalk.secret" (dict "root" .root "own" $values.database.kubernetes.existingSecret) }}
+          items: [{key: DATABASE_URL, path: DATABASE_URL}]
+      {{- end }}
+      {{- with $values.app.secrets }}
+      - secret:
+          name: {{ include "stalk.secret" (dict "root" $.root "own" $values.app.kubernetes.existingSecret) }}
+          items:
+            {{- range . }}
+            - {key: {{ . }}, path: {{ . }}}
+            {{- end }}
+      {{- end }}
+      {{- if eq .component "flower" }}
+      - secret:
+          name: {{ include "stalk.secret" (dict "root" .root "own" $values.flower.kubernetes.existingSecret) }}
+          items:
+            {{- range list "FLOWER_COOKIE_SECRET" $values.flower.auth.secret | uniq }}
+            - {key: {{ . }}, path: {{ . }}}
+            {{- end }}
+      {{- end }}
+{{ include "stalk.tls.volume" . }}
+- name: scripts
+  configMap: {name: {{ $values.app.name }}-scripts, defaultMode: 0555}
+- name: run
+  emptyDir: {medium: Memory, sizeLimit: 1Mi}
+- name: tmp
+  emptyDir: {}
+{{- end }}
+
+{{- define "stalk.app.mounts" -}}
+- {name: credentials, mountPath: /etc/stalk/credentials, readOnly: true}
+- {name: tls, mountPath: /etc/stalk/tls, readOnly: true}
+- {name: scripts, mountPath: /opt/stalk, readOnly: true}
+- {name: run, mountPath: /run/stalk}
+- {name: tmp, mountPath: /tmp}
+{{- end }}
+
+{{/* What rolls a process of the app beside its own fields: the scripts, and Secrets of the user's own. */}}
+{{- define "stalk.app.digests" -}}
+{{- $values := .root.Values -}}
+checksum/scripts: {{ include "stalk.app.scripts" .root | sha256sum }}
+{{- range $part := list "app" "broker" "database" "flower" }}
+{{- with (get $values $part).kubernetes.existingSecret.digest }}
+{{- if or (ne $part "flower") (eq $.component "flower") }}
+checksum/{{ $part }}-secret: {{ . | sha256sum }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Waits until the migrations of this image are done. dict "root" "environment" "options" */}}
+{{- define "stalk.app.wait" -}}
+- name: migrations
+  {{- include "stalk.app.image" .root | nindent 2 }}
+  command: [sh, /opt/stalk/wait-for-migrations]
+  env:
+    {{- include "stalk.env" . | trim | nindent 4 }}
+  {{- include "stalk.container.securityContext" . | nindent 2 }}
+  {{- include "stalk.container.resources" .options.resources | nindent 2 }}
+  volumeMounts:
+    {{- include "stalk.app.mounts" . | nindent 4 }}
+{{- end }}
+
+{{/* Probes of a process with a heartbeat. It comes from the start on, whether the broker answers or not. dict "age" "text" */}}
+{{- define "stalk.app.probes" -}}
+{{- $alive := list "sh" "/opt/stalk/is-alive" (printf "%d" (int64 .age)) -}}
+startupProbe:
+  exec: {command: {{ toJson $alive }}}
+  periodSeconds: 2
+  timeoutSeconds: 5
+  failureThreshold: 90
+livenessProbe:
+  exec: {command: {{ toJson $alive }}}
+  periodSeconds: 15
+  timeoutSeconds: 5
+  failureThreshold: 2
+  # Who is silent would not listen for long.
+  terminationGracePeriodSeconds: 15
+readinessProbe:
+  exec: {command: {{ (.text | empty | ternary $alive (append $alive .text)) | toRawJson }}}
+  periodSeconds: 5
+  timeoutSeconds: 5
+  failureThreshold: 2
+{{- end }}

@@ -1,0 +1,90 @@
+{{/* `kubernetes:` of all, of the component, of the pool: maps merge, lists replace. list root ... -> JSON */}}
+{{- define "stalk.options" -}}
+{{- $options := deepCopy (first .).Values.kubernetes }}
+{{- range rest . }}
+{{- $options = mergeOverwrite $options (deepCopy (. | default dict)) }}
+{{- end }}
+{{- toRawJson $options }}
+{{- end }}
+
+{{/* metadata of a pod, without what changes although the pod does not. dict "root" "component" ["pool"] "options" "digests" */}}
+{{- define "stalk.pod.metadata" -}}
+labels:
+  {{- include "stalk.selector" . | nindent 2 }}
+{{- with .options.labels }}
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with merge (dict) (.digests | default dict) .options.annotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* Who runs the pod, and where. dict "root" "component" ["pool"] "options" */}}
+{{- define "stalk.pod.spec" -}}
+serviceAccountName: {{ .account | default .root.Values.app.name }}
+automountServiceAccountToken: {{ .account | empty | not }}
+enableServiceLinks: false
+securityContext:
+  {{- merge (dict) .options.podSecurityContext (dict "runAsNonRoot" true "fsGroupChangePolicy" "OnRootMismatch" "seccompProfile" (dict "type" "RuntimeDefault")) | toYaml | nindent 2 }}
+{{- with .options.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .options.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .options.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .options.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .options.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- if .spread }}
+{{- $selector := dict "matchLabels" (include "stalk.selector" . | fromYaml) }}
+topologySpreadConstraints:
+{{- range .options.topologySpreadConstraints | default (list (dict "maxSkew" 1 "topologyKey" "kubernetes.io/hostname" "whenUnsatisfiable" "ScheduleAnyway")) }}
+  - {{ merge (dict) . (dict "labelSelector" $selector) | toYaml | nindent 4 | trim }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "stalk.container.securityContext" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL]}
+{{- end }}
+
+{{- define "stalk.container.resources" -}}
+{{- with . -}}
+resources:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* The claim of a StatefulSet; what it holds outlives the release. dict "context" "storage" */}}
+{{- define "stalk.claim" -}}
+- apiVersion: v1
+  kind: PersistentVolumeClaim
+  metadata:
+    name: data
+    labels:
+      {{- include "stalk.selector" .context | nindent 6 }}
+  spec:
+    {{- include "stalk.claim.spec" .storage | nindent 4 }}
+{{- end }}
+
+{{- define "stalk.claim.spec" -}}
+accessModes: [ReadWriteOnce]
+{{- with .storageClassName }}
+storageClassName: {{ . }}
+{{- end }}
+resources: {requests: {storage: {{ .size }}}}
+{{- end }}

@@ -1,0 +1,97 @@
+{{/* What follows from a pool; the servers' home of the same is plugins/module_utils/description/derive.py. */}}
+
+{{/* Every pool over pool_defaults, with its grace, as JSON. */}}
+{{- define "stalk.pools" -}}
+{{- $pools := dict }}
+{{- range $name, $pool := .Values.pools }}
+{{- if $pool }}
+{{- $merged := mergeOverwrite (deepCopy $.Values.pool_defaults) (deepCopy $pool) }}
+{{- $env := dict }}
+{{- range $key, $value := $merged.env }}
+{{- if not (kindIs "invalid" $value) }}
+{{- $_ := set $env $key (include "stalk.plain" $value) }}
+{{- end }}
+{{- end }}
+{{- $_ := set $merged "env" $env }}
+{{- $_ := set $merged "grace" (include "stalk.pool.grace" $merged | int64) }}
+{{- $_ := set $merged "scaled" (not (kindIs "invalid" $merged.scale.max)) }}
+{{- if $merged.scaled }}
+{{- $_ := set $env "CELERY_UNACKED_KEY" (printf "unacked.%s" $name) }}
+{{- end }}
+{{- $_ := set $pools $name $merged }}
+{{- end }}
+{{- end }}
+{{- toRawJson $pools }}
+{{- end }}
+
+{{/* A stop signals 15 s before the grace ends, so that much of it is no working time; the rest is slack. */}}
+{{- define "stalk.pool.grace" -}}
+{{- if kindIs "invalid" .grace }}{{ add (int64 .time_limit) 30 }}{{ else }}{{ int64 .grace }}{{ end }}
+{{- end }}
+
+{{/* SIGQUIT makes prefork give its messages back. The others acknowledge what they kill, which loses it
+     (celery 5.7.0, concurrency/gevent.py:_make_killable_target and worker/request.py:on_success). */}}
+{{- define "stalk.pool.signal" -}}
+{{ if eq .pool "prefork" }}QUIT{{ else }}KILL{{ end }}
+{{- end }}
+
+{{/* What `celery worker` is called with, apart from the application and the node's name. */}}
+{{- define "stalk.pool.arguments" -}}
+- --pool={{ .pool }}
+- --concurrency={{ if eq .pool "solo" }}1{{ else }}{{ include "stalk.plain" .concurrency }}{{ end }}
+- --queues={{ join "," .queues }}
+- --loglevel={{ .loglevel }}
+- --prefetch-multiplier=1
+- --disable-prefetch
+{{- if has .pool (list "prefork" "gevent") }}
+- --time-limit={{ int64 .time_limit }}
+{{- end }}
+{{- if eq .pool "prefork" }}
+- --soft-time-limit={{ int64 .soft_time_limit }}
+{{- if .max_tasks_per_child }}
+- --max-tasks-per-child={{ int64 .max_tasks_per_child }}
+{{- end }}
+{{- if .max_memory_per_child }}
+- --max-memory-per-child={{ int64 .max_memory_per_child }}
+{{- end }}
+{{- end }}
+- --without-gossip
+{{- if .task_events }}
+- --task-events
+{{- end }}
+{{- end }}
+
+{{/* As a shell would write the value: true, 1, text. Numbers arrive as floats. */}}
+{{- define "stalk.plain" -}}
+{{- if and (kindIs "float64" .) (eq . (floor .)) }}{{ int64 . }}{{ else }}{{ . }}{{ end }}
+{{- end }}
+
+{{/* A message must not return to its queue while the worker that took it may still work on it. */}}
+{{- define "stalk.visibility_timeout" -}}
+{{- if kindIs "invalid" .root.Values.broker.visibility_timeout }}
+{{- $limit := 0 }}
+{{- $grace := 0 }}
+{{- range .pools }}
+{{- $limit = max $limit (int64 .time_limit) }}
+{{- $grace = max $grace (int64 .grace) }}
+{{- end }}
+{{- add $limit $grace (int64 .root.Values.app.longest_eta) }}
+{{- else }}
+{{- int64 .root.Values.broker.visibility_timeout }}
+{{- end }}
+{{- end }}
+
+{{/* Up at once; down slowly, one worker a minute, and not before a lull as long as the grace (an hour is the most that
+     Kubernetes takes). */}}
+{{- define "stalk.scale.behavior" -}}
+scaleUp:
+  stabilizationWindowSeconds: 0
+  policies:
+    - {type: Percent, value: 100, periodSeconds: 15}
+    - {type: Pods, value: 4, periodSeconds: 15}
+  selectPolicy: Max
+scaleDown:
+  stabilizationWindowSeconds: {{ min 3600 (max 300 (int64 .grace)) }}
+  policies:
+    - {type: Pods, value: 1, periodSeconds: 60}
+{{- end }}

@@ -1,0 +1,132 @@
+{{/* What the Job makes, as JSON: names and shapes only. */}}
+{{- define "stalk.plan" -}}
+{{- $app := .Values.app.name }}
+{{- $store := printf "%s-secrets" $app }}
+{{- $broker := include "stalk.secret" (dict "root" . "own" .Values.broker.kubernetes.existingSecret) }}
+{{- $database := include "stalk.secret" (dict "root" . "own" .Values.database.kubernetes.existingSecret) }}
+{{- $names := dict }}
+{{- $texts := dict }}
+{{- $digests := dict }}
+{{- $leaves := list (dict "name" "redis" "usages" (list "server")) }}
+{{- $embedded := eq .Values.database.kind "embedded" }}
+{{- $_ := set $names (ternary "DATABASE_PASSWORD" "DATABASE_URL" $embedded) $database }}
+{{- if $embedded }}
+{{- $leaves = append $leaves (dict "name" "postgresql" "usages" (list "server")) }}
+{{- end }}
+{{- range .Values.app.secrets }}
+{{- $_ := set $names . (include "stalk.secret" (dict "root" $ "own" $.Values.app.kubernetes.existingSecret)) }}
+{{- end }}
+{{- range $component := include "stalk.components" . | fromJsonArray }}
+{{- $password := printf "REDIS_PASSWORD_%s" $component }}
+{{- $_ := set $names $password $broker }}
+{{- $_ := set $digests $component $password }}
+{{- $redis := printf "rediss://%s:{%s}@%s-redis:%d" $component $password $app (int64 $.Values.broker.port) }}
+{{- $text := dict "CELERY_BROKER_URL" (printf "%s/0" $redis) }}
+{{- if eq $.Values.results.kind "redis" }}
+{{- $_ := set $text "CELERY_RESULT_BACKEND" (printf "%s/1" $redis) }}
+{{- else if eq $.Values.results.kind "database" }}
+{{- $_ := set $text "CELERY_RESULT_BACKEND" "django-db" }}
+{{- end }}
+{{- if $embedded }}
+{{- $_ := set $text "DATABASE_URL" (printf "postgresql://%s:{DATABASE_PASSWORD}@%s-postgresql:5432/%s" $app $app $app) }}
+{{- end }}
+{{- if eq $component "scaler" }}
+{{- $text = dict "password" (printf "{%s}" $password) "username" $component }}
+{{- end }}
+{{- $_ := set $texts (printf "%s-%s" $app $component) $text }}
+{{- $leaves = append $leaves (dict "name" $component "usages" (has $component (list "web" "flower") | ternary (list "server" "client") (list "client"))) }}
+{{- end }}
+{{- if .Values.flower.enabled }}
+{{- range list "FLOWER_COOKIE_SECRET" .Values.flower.auth.secret }}
+{{- $_ := set $names . (include "stalk.secret" (dict "root" $ "own" $.Values.flower.kubernetes.existingSecret)) }}
+{{- end }}
+{{- end }}
+{{- $asked := list }}
+{{- range $leaves }}
+{{- $context := dict "root" $ "component" .name }}
+{{- $sans := include "stalk.tls.names" $context | fromJsonArray }}
+{{- if eq .name "web" }}{{- $sans = append $sans $.Values.web.host | uniq }}{{- end }}
+{{- $asked = append $asked (dict "secret" (include "stalk.tls.secret" $context) "name" .name "usages" .usages "sans" $sans) }}
+{{- end }}
+{{- $provided := eq .Values.tls.issuer "provided" }}
+{{- dict
+  "labels" (dict "app.kubernetes.io/name" $app "app.kubernetes.io/part-of" $app "app.kubernetes.io/managed-by" "stalk")
+  "store" $store
+  "users" .Values.flower.auth.secret
+  "names" $names
+  "texts" $texts
+  "digests" (dict (printf "%s-redis" $app) $digests)
+  "tls" (dict
+    "own" (not $provided)
+    "ca" ($provided | ternary .Values.tls.kubernetes.ca (printf "%s-ca" $app))
+    "authority" (printf "%s CA" $app)
+    "lifetime" (include "stalk.plain" .Values.tls.lifetime)
+    "rotate_before" (include "stalk.plain" .Values.tls.rotate_before)
+    "leaves" $asked)
+  | toPrettyJson }}
+{{- end }}
+
+{{/* Who speaks to the broker, as JSON. */}}
+{{- define "stalk.components" -}}
+{{- $components := list "worker" }}
+{{- range list "web" "beat" "flower" }}
+{{- if (get $.Values .).enabled }}{{- $components = append $components . }}{{- end }}
+{{- end }}
+{{- if include "stalk.keda" . }}{{- $components = append $components "scaler" }}{{- end }}
+{{- toJson $components }}
+{{- end }}
+
+{{/* Whether KEDA scales a pool. */}}
+{{- define "stalk.keda" -}}
+{{- range include "stalk.pools" . | fromJson }}
+{{- if and .scaled (eq .scale.provider "keda") }}yes{{ end }}
+{{- end }}
+{{- end }}
+
+{{/* The Secrets that the Job may read, and those that it may change. */}}
+{{- define "stalk.plan.rules" -}}
+{{- $plan := include "stalk.plan" . | fromJson }}
+{{- $made := concat (list $plan.store) (keys $plan.texts) (keys $plan.digests) }}
+{{- if $plan.tls.own }}{{- $made = append $made $plan.tls.ca }}{{- end }}
+{{- range $plan.tls.leaves }}{{- $made = append $made .secret }}{{- end }}
+{{- $read := concat $made (values $plan.names) (list $plan.tls.ca) | uniq | sortAlpha -}}
+# RBAC cannot name what does not exist yet.
+- {apiGroups: [""], resources: [secrets], verbs: [create]}
+- {apiGroups: [""], resources: [secrets], verbs: [get], resourceNames: {{ $read | toJson }}}
+- {apiGroups: [""], resources: [secrets], verbs: [update], resourceNames: {{ $made | uniq | sortAlpha | toJson }}}
+{{- end }}
+
+{{/* The pod that makes them. dict "root" "name" "annotations" */}}
+{{- define "stalk.secrets.pod" -}}
+{{- $options := include "stalk.options" (list .root) | fromJson }}
+{{- $context := dict "root" .root "component" "secrets" "options" $options "account" .name }}
+metadata:
+  labels:
+    {{- include "stalk.labels" $context | nindent 4 }}
+spec:
+  restartPolicy: Never
+  {{- include "stalk.pod.spec" $context | nindent 2 }}
+  containers:
+    - name: secrets
+      {{- include "stalk.app.image" .root | nindent 6 }}
+      command: [python, /opt/stalk/make.py, /opt/stalk/plan.json]
+      env:
+        - {name: PYTHONPATH, value: /opt/stalk}
+      {{- include "stalk.container.securityContext" . | nindent 6 }}
+      {{- include "stalk.container.resources" $options.resources | nindent 6 }}
+      volumeMounts:
+        - {name: scripts, mountPath: /opt/stalk}
+        - {name: tmp, mountPath: /tmp}
+  volumes:
+    - name: scripts
+      configMap:
+        name: {{ .name }}
+        items:
+          - {key: make.py, path: make.py}
+          - {key: plan.json, path: plan.json}
+          {{- range tuple "secrets_store.py" "authority.py" "duration.py" "leaves.py" "refusal.py" }}
+          - key: {{ . }}
+            path: ansible_collections/stalk/celery/plugins/module_utils/{{ eq . "secrets_store.py" | ternary "" "certificates/" }}{{ . }}
+          {{- end }}
+    - {name: tmp, emptyDir: {medium: Memory, sizeLimit: 16Mi}}
+{{- end }}

@@ -1,0 +1,48 @@
+{{- define "stalk.redis.config" -}}
+redis.conf: |
+  # A change restarts Redis. What it takes while it runs is in the included file.
+  include /etc/stalk/redis-live/reloadable.conf
+
+  # 0 switches the plaintext listener off.
+  port 0
+  tls-port {{ int64 .Values.broker.port }}
+  bind * -::*
+  tls-auth-clients yes
+  tls-protocols "TLSv1.3"
+  tcp-keepalive 60
+  unixsocket /run/stalk/redis.sock
+  unixsocketperm 700
+
+  aclfile /run/stalk/users.acl
+  protected-mode yes
+
+  # 0 holds the broker's messages, 1 the results.
+  databases 2
+  maxmemory-policy noeviction
+
+  dir /data
+  appendonly yes
+  save ""
+
+  daemonize no
+  logfile ""
+  always-show-logo no
+  set-proc-title no
+openssl.cnf: |
+  # Redis has no directive for the groups of the key exchange.
+  openssl_conf = openssl_init
+
+  [openssl_init]
+  ssl_conf = ssl_configuration
+
+  [ssl_configuration]
+  system_default = tls
+
+  [tls]
+  MinProtocol = TLSv1.3
+  Groups = X25519:P-256:P-384
+{{- range $name := list "start" "users" "follow" "ask" "is-ready" }}
+{{ $name }}: |
+  {{- $.Files.Get (printf "files/redis/%s" $name) | nindent 2 }}
+{{- end }}
+{{- end }}

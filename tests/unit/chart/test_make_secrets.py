@@ -1,0 +1,196 @@
+"""The Job that makes a stack's Secrets: what is missing comes, what a person gave stays, leaves are renewed."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import importlib.util
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from cryptography import x509
+
+ROOT = Path(__file__).resolve().parents[3]
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+PLAN: dict[str, Any] = {
+    "labels": {"app.kubernetes.io/part-of": "shop"},
+    "store": "shop-secrets",
+    "users": "flower-users",
+    "names": {
+        "DJANGO_SECRET_KEY": "shop-secrets",
+        "REDIS_PASSWORD_worker": "shop-secrets",
+        "DATABASE_PASSWORD": "shop-secrets",
+        "flower-users": "shop-secrets",
+    },
+    "texts": {
+        "shop-worker": {
+            "CELERY_BROKER_URL": "rediss://worker:{REDIS_PASSWORD_worker}@shop-redis:6379/0",
+            "DATABASE_URL": "postgresql://shop:{DATABASE_PASSWORD}@shop-postgresql:5432/shop",
+        }
+    },
+    "digests": {"shop-redis": {"worker": "REDIS_PASSWORD_worker"}},
+    "tls": {
+        "own": True,
+        "ca": "shop-ca",
+        "authority": "shop CA",
+        "lifetime": "365d",
+        "rotate_before": "30d",
+        "leaves": [
+            {"secret": "shop-redis-tls", "name": "redis", "sans": ["shop-redis", "127.0.0.1"], "usages": ["server"]}
+        ],
+    },
+}
+
+
+def load() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_secrets", ROOT / "helm/stalk/files/secrets/make.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+make = load()
+
+
+class Cluster:
+    """An API server in memory."""
+
+    def __init__(self, **given: dict[str, str]) -> None:
+        self.secrets = {name: secret(name, data) for name, data in given.items()}
+        self.writes: list[str] = []
+
+    def read(self, name: str) -> dict[str, Any] | None:
+        return copy.deepcopy(self.secrets.get(name))
+
+    def create(self, body: dict[str, Any]) -> None:
+        assert body["metadata"]["name"] not in self.secrets
+        self.keep(body)
+
+    def replace(self, body: dict[str, Any]) -> None:
+        assert body["metadata"]["name"] in self.secrets
+        self.keep(body)
+
+    def keep(self, body: dict[str, Any]) -> None:
+        name = body["metadata"]["name"]
+        self.writes.append(name)
+        self.secrets[name] = copy.deepcopy(body)
+
+    def text(self, name: str, key: str) -> str:
+        return base64.b64decode(self.secrets[name]["data"][key]).decode()
+
+    def certificate(self, name: str) -> x509.Certificate:
+        return x509.load_pem_x509_certificate(self.text(name, "tls.crt").encode())
+
+
+def secret(name: str, data: dict[str, str]) -> dict[str, Any]:
+    encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": encoded}
+
+
+def converge(cluster: Cluster, now: datetime = NOW, **changes: Any) -> list[str]:
+    cluster.writes.clear()
+    make.Stack({**PLAN, **changes}, cluster, now).converge()
+    return cluster.writes
+
+
+def test_everything_is_made_once() -> None:
+    cluster = Cluster()
+    assert sorted(converge(cluster)) == ["shop-ca", "shop-redis", "shop-redis-tls", "shop-secrets", "shop-worker"]
+    assert converge(cluster) == []
+    assert cluster.text("shop-secrets", "flower-users").startswith("admin:")
+    assert cluster.secrets["shop-redis-tls"]["type"] == "kubernetes.io/tls"
+    cluster.certificate("shop-redis-tls").verify_directly_issued_by(cluster.certificate("shop-ca"))
+    assert cluster.text("shop-redis-tls", "ca.crt") == cluster.text("shop-ca", "tls.crt")
+
+
+def test_what_a_person_gave_stays_and_what_follows_from_it_is_made() -> None:
+    cluster = Cluster(**{"shop-secrets": {"REDIS_PASSWORD_worker": "a/b@c"}})
+    converge(cluster)
+    assert cluster.text("shop-secrets", "REDIS_PASSWORD_worker") == "a/b@c"
+    assert cluster.text("shop-worker", "CELERY_BROKER_URL") == "rediss://worker:a%2Fb%40c@shop-redis:6379/0"
+    assert len(cluster.text("shop-redis", "worker")) == 64
+
+
+def test_a_secret_of_the_users_own_is_only_read() -> None:
+    names = {**PLAN["names"], "REDIS_PASSWORD_worker": "mine"}
+    cluster = Cluster(mine={"REDIS_PASSWORD_worker": "first"})
+    assert "mine" not in converge(cluster, names=names)
+    cluster.secrets["mine"] = secret("mine", {"REDIS_PASSWORD_worker": "second"})
+    assert sorted(converge(cluster, names=names)) == ["shop-redis", "shop-worker"]
+    assert ":second@" in cluster.text("shop-worker", "CELERY_BROKER_URL")
+
+
+def test_a_leaf_is_renewed_before_its_end_with_the_same_key() -> None:
+    cluster = Cluster()
+    converge(cluster)
+    first, key = cluster.certificate("shop-redis-tls"), cluster.text("shop-redis-tls", "tls.key")
+    assert converge(cluster, NOW + timedelta(days=334)) == []
+    assert converge(cluster, NOW + timedelta(days=336)) == ["shop-redis-tls"]
+    assert cluster.certificate("shop-redis-tls").not_valid_after_utc > first.not_valid_after_utc
+    assert cluster.text("shop-redis-tls", "tls.key") == key
+
+
+def test_a_leaf_follows_its_names() -> None:
+    cluster = Cluster()
+    converge(cluster)
+    leaves = [{**PLAN["tls"]["leaves"][0], "sans": ["other"]}]
+    assert converge(cluster, tls={**PLAN["tls"], "leaves": leaves}) == ["shop-redis-tls"]
+
+
+def test_a_provided_authority_signs() -> None:
+    maker = Cluster()
+    converge(maker)
+    authority = {key: maker.text("shop-ca", key) for key in ("tls.crt", "tls.key")}
+    cluster = Cluster(company=authority)
+    assert "company" not in converge(cluster, tls={**PLAN["tls"], "own": False, "ca": "company"})
+    cluster.certificate("shop-redis-tls").verify_directly_issued_by(maker.certificate("shop-ca"))
+
+
+REFUSED: dict[str, tuple[dict[str, dict[str, str]], dict[str, Any], str]] = {
+    "a name that Stalk does not make": (
+        {},
+        {"names": {"STRIPE_KEY": "shop-secrets"}},
+        "secret STRIPE_KEY: is not in the Secret shop-secrets, and Stalk does not make it; add the key, "
+        "or name a Secret of your own that has it (existingSecret)",
+    ),
+    "a Secret that is missing": (
+        {},
+        {"names": {"DATABASE_URL": "mine"}},
+        "secret DATABASE_URL: the key is missing in the Secret mine; add it to it, after you made it",
+    ),
+    "a wrong key": (
+        {"mine": {"URL": "x"}},
+        {"names": {"DATABASE_URL": "mine"}},
+        "secret DATABASE_URL: the key is missing in the Secret mine; add it there",
+    ),
+    "an empty value": (
+        {"mine": {"DATABASE_URL": "\n"}},
+        {"names": {"DATABASE_URL": "mine"}},
+        "secret DATABASE_URL: the key is empty in the Secret mine; add it there",
+    ),
+    "a CA that is missing": (
+        {},
+        {"tls": {**PLAN["tls"], "own": False, "ca": "company"}},
+        "tls.kubernetes.ca: the Secret company is missing; make it, with tls.crt and tls.key",
+    ),
+    "a broken CA": (
+        {"company": {"tls.crt": "x", "tls.key": "y"}},
+        {"tls": {**PLAN["tls"], "own": False, "ca": "company"}},
+        "Secret company: tls.crt: holds no PEM certificate; put the CA's certificate there",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_wrong_is_said_in_a_line(case: str) -> None:
+    given, changes, line = REFUSED[case]
+    with pytest.raises(make.Refused) as refused:
+        converge(Cluster(**given), **changes)
+    assert str(refused.value) == line
