@@ -26,7 +26,7 @@ NODE_IMAGE = "stalk-node"
 KIND_IMAGE = "kindest/node:v1.37.0"
 KIND_NAME = "stalk"
 SECONDS_UNTIL_READY = 180
-KEDA = ("keda-admission", "keda-metrics-apiserver", "keda-operator")
+ADDED = ("keda-admission", "keda-metrics-apiserver", "keda-operator")
 
 NODE_OPTIONS = (
     *("--cap-add=ALL", "--cap-drop=SYS_RESOURCE", "--device=/dev/kmsg", "--cgroupns=host"),
@@ -48,17 +48,22 @@ def say(text: str) -> None:
     print(f"\033[1m==>\033[0m {text}", flush=True)
 
 
-def run(*command: str, stdin: bytes | None = None) -> str:
+def run(*command: str, stdin: str | None = None, env: dict[str, str] | None = None) -> str:
     """The output of a command; its errors are the failure's message."""
-    done = subprocess.run(command, input=stdin, capture_output=True, check=False)
+    try:
+        done = subprocess.run(
+            command, input=stdin, env=os.environ | (env or {}), capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError as missing:
+        raise ClusterFailed(f"{command[0]} is missing; run `make cluster`, which installs it") from missing
     if done.returncode:
-        reason = (done.stderr or done.stdout).decode(errors="replace").strip()
-        raise ClusterFailed(f"`{' '.join(command[:3])} …` failed: {reason}")
-    return done.stdout.decode()
+        words = " ".join((Path(command[0]).name, *command[1:3]))
+        raise ClusterFailed(f"`{words} …` failed: {(done.stderr or done.stdout).strip()}")
+    return done.stdout
 
 
 def succeeds(*command: str) -> bool:
-    return not subprocess.run(command, capture_output=True, check=False).returncode
+    return bool(shutil.which(command[0])) and not subprocess.run(command, capture_output=True, check=False).returncode
 
 
 class Cluster(ABC):
@@ -76,9 +81,7 @@ class Cluster(ABC):
         """Makes images of this machine's Docker known to the nodes."""
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        kubectl = shutil.which("kubectl", path=f"{TOOLS}:{os.environ['PATH']}") or "kubectl"
-        text = stdin.encode() if stdin is not None else None
-        return run(kubectl, "--kubeconfig", str(self.kubeconfig), *arguments, stdin=text)
+        return run(str(TOOLS / "kubectl"), *arguments, stdin=stdin, env={"KUBECONFIG": str(self.kubeconfig)})
 
     def wait_until_ready(self) -> None:
         deadline, last = time.monotonic() + SECONDS_UNTIL_READY, [""]
@@ -201,7 +204,7 @@ def not_ready(items: list[dict[str, Any]]) -> list[str]:
         if conditions.get(wanted) != "True":
             waiting.append(name)
     absent = [] if names["Node"] else ["a node"]
-    return absent + [name for name in KEDA if name not in names["Deployment"]] + waiting
+    return absent + [name for name in ADDED if name not in names["Deployment"]] + waiting
 
 
 def choose() -> Cluster:
@@ -232,7 +235,8 @@ def down() -> None:
     say("Removing the cluster")
     if shutil.which("kind"):
         KindCluster(OWN_KUBECONFIG).down()
-    ContainerCluster(OWN_KUBECONFIG).down()
+    if shutil.which("docker"):
+        ContainerCluster(OWN_KUBECONFIG).down()
     OWN_KUBECONFIG.unlink(missing_ok=True)
 
 
