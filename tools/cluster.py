@@ -25,6 +25,7 @@ NAME = "stalk-cluster"
 NODE_IMAGE = "stalk-node"
 KIND_IMAGE = "kindest/node:v1.37.0"
 KIND_NAME = "stalk"
+LOADED = "/run/loaded-images"
 SECONDS_UNTIL_READY = 180
 ADDED = ("keda-admission", "keda-metrics-apiserver", "keda-operator")
 
@@ -182,11 +183,18 @@ class ContainerCluster(Cluster):
         self.kubeconfig.write_text(inside.replace("127.0.0.1:6443", f"127.0.0.1:{port}"))
 
     def load(self, *images: str) -> None:
-        with subprocess.Popen(("docker", "save", *images), stdout=subprocess.PIPE) as save:
+        known = dict(line.split() for line in run("docker", "exec", NAME, "cat", LOADED).splitlines())
+        ids = {image: run("docker", "image", "inspect", "--format", "{{.Id}}", image).strip() for image in images}
+        new = [image for image in ids if known.get(image) != ids[image]]
+        if not new:
+            return
+        with subprocess.Popen(("docker", "save", *new), stdout=subprocess.PIPE) as save:
             importing = ("docker", "exec", "--interactive", NAME, "ctr", "--namespace=k8s.io", "images", "import", "-")
-            done = subprocess.run(importing, stdin=save.stdout, capture_output=True, check=False)
+            done = subprocess.run(importing, stdin=save.stdout, capture_output=True, text=True, check=False)
         if save.returncode or done.returncode:
-            raise ClusterFailed(f"{', '.join(images)} did not get into {NAME}: {done.stderr.decode().strip()}")
+            raise ClusterFailed(f"{', '.join(new)} did not get into {NAME}: {done.stderr.strip()}")
+        lines = "".join(f"{image} {ids[image]}\n" for image in new)
+        run("docker", "exec", "--interactive", NAME, "tee", "--append", LOADED, stdin=lines)
 
     def down(self) -> None:
         subprocess.run(("docker", "rm", "--force", "--volumes", NAME), capture_output=True, check=False)
