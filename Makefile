@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-status demo-down test test-fast lint bench lock clean
+.PHONY: help demo demo-status demo-down cluster cluster-down test test-fast lint bench lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -12,6 +12,12 @@ demo-status: ## Print the table that `playbooks/status.yml` shows, of the demo
 
 demo-down: ## Remove the demo's server and its secrets
 	@.venv/bin/python tools/demo.py down
+
+cluster: ## Start Kubernetes with KEDA, the one that the chart's tests use
+	@tools/prepare control cluster && .venv/bin/python tools/cluster.py up
+
+cluster-down: ## Remove that Kubernetes
+	@python3 tools/cluster.py down
 
 test: ## Run every test; installs what it needs
 	@tools/prepare control tests && .venv/bin/python tools/test.py
@@ -28,5 +34,5 @@ bench: ## Measure convergence, throughput and the liveness check beside their pe
 lock: ## Compile every requirements.txt from its requirements.in, newest versions
 	@tools/prepare control && tools/lock
 
-clean: demo-down ## Remove the demo, the test servers, their images and the virtual environments
+clean: demo-down cluster-down ## Remove the demo, the cluster, the test servers, their images and the virtual environments
 	@tools/clean
