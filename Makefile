@@ -20,10 +20,10 @@ cluster-down: ## Remove that Kubernetes
 	@python3 tools/cluster.py down
 
 test: ## Run every test; installs what it needs
-	@tools/prepare control tests && .venv/bin/python tools/test.py
+	@tools/prepare control tests chart && .venv/bin/python tools/test.py
 
 test-fast: ## Run the linters and the tests that need no server
-	@tools/prepare control tests && .venv/bin/python tools/test.py lint unit app
+	@tools/prepare control tests chart && .venv/bin/python tools/test.py lint unit app chart
 
 lint: ## Run the linters
 	@tools/prepare control tests && .venv/bin/python tools/test.py lint

@@ -69,6 +69,15 @@ KINDS = (
     Kind("unit", 0, (f"{BIN}/pytest tests/unit --junitxml={{junit}}",), least=1000),
     Kind("app", 0, (f"{APP_BIN}/pytest --junitxml={{junit}}",), folder="sample_app", least=100),
     Kind("collection", 0, (f"{BIN}/pytest tests/collection --junitxml={{junit}}",)),
+    Kind(
+        "chart",
+        0,
+        (
+            ".cache/bin/helm lint --strict helm/stalk --values stack.yml",
+            ".cache/bin/helm-unittest --strict --output-type JUnit --output-file {junit} helm/stalk",
+        ),
+        least=60,
+    ),
     Kind("server-bookworm", 1, (f"{BIN}/molecule test -s default",), env={"STALK_DEBIAN": "bookworm"}, least=80),
     Kind("server-trixie", 1, (f"{BIN}/molecule test -s default",), env={"STALK_DEBIAN": "trixie"}, least=80),
     Kind("servers-by-ssh", 1, (f"{BIN}/molecule test -s spread",), least=60),
