@@ -25,7 +25,9 @@ LOGS = ROOT / "build" / "test"
 TAIL = 60
 
 PYTHON_FOLDERS = "plugins helm tools tests molecule bench"
-SHELL_SCRIPTS = "git ls-files -z ':!*.j2' | xargs -0 grep -d skip -lZE '^#!(/usr/bin/env bash|/bin/sh)' | xargs -0 shellcheck"
+SHELL_SCRIPTS = (
+    "git ls-files -z ':!*.j2' | xargs -0 grep -d skip -lZE '^#!(/usr/bin/env bash|/bin/sh)' | xargs -0 shellcheck"
+)
 
 
 @dataclass(frozen=True)

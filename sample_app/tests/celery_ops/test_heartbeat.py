@@ -66,6 +66,8 @@ def test_says_that_it_does_not_consume_when_it_was_told_to_stop_that(start_worke
 @pytest.mark.parametrize("pool", ["prefork", "gevent", "threads", "solo"])
 def test_a_blocked_main_loop_makes_it_stale(start_worker: Callable[..., Process], pool: str, gate: Gate) -> None:
     worker = start_worker(pool=pool)
+    # A pool of greenlets listens to commands a moment after it consumes.
+    until(lambda: app.control.ping(destination=["worker@localhost"], timeout=1), why="it hears commands")
     app.control.broadcast("block_main_loop", arguments={"path": str(gate.path)}, destination=["worker@localhost"])
     until(lambda: gate.arrivals, why="the loop is blocked")
     blocked_at = time.time()
