@@ -47,6 +47,6 @@ def after(memory: Memory, component: str, variables: dict[str, Any]) -> Memory:
     pools = {name: pool["queues"] for name, pool in variables.get("stack", {}).get("pools", {}).items()}
     if component == "redis" and pools:
         return memory.consumed(pools, only=False)
-    if component == "worker" and pools and set(group) <= set(converged):
-        return memory.consumed(pools, only=True)
+    if component == "worker" and pools:
+        return memory.consumed(pools, only=set(group) <= set(converged))
     return memory

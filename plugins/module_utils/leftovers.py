@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,14 @@ from ansible_collections.stalk.celery.plugins.module_utils.services import (
     Systemd,
     departed_files,
     departed_units,
+    unit_files,
 )
+
+
+def unit_of(path: Path, system: Path) -> str:
+    """The unit that a file below `system` defines or adds to."""
+    return path.relative_to(system).parts[0].removesuffix(".d")
+
 
 PROCESSES = ("web", "worker", "beat", "flower")
 DATABASES = ("postgresql",)
@@ -19,6 +26,23 @@ SHARED = "shared"
 """What belongs to whatever runs here; it goes with the last component."""
 SYSTEM = "etc/systemd/system"
 SYSTEM_CAS = "usr/local/share/ca-certificates"
+SCRIPTS = ("in-release", "stop-celery")
+
+
+def mark(app: str) -> str:
+    """What every host has that the app ever ran on."""
+    return f"etc/{app}/pki/ca.crt"
+
+
+def signs(app: str) -> tuple[str, ...]:
+    """What only files that Stalk wrote for this app say."""
+    return (
+        f"/usr/local/lib/{app}/",
+        f"/run/{app}-web/",
+        f"/etc/{app}/",
+        f"{app}: every process of the stack",
+        f"Written by Stalk for {app}.",
+    )
 
 
 @dataclass(frozen=True)
@@ -58,7 +82,9 @@ def belongings(app: str) -> dict[str, Belongings]:
             rewritten={"etc/postgresql/*/main/start.conf": "manual\n"},
         ),
         SHARED: Belongings(
-            (f"{app}.target",), (f"{etc}/pki/ca.crt", f"{scripts}/*", f"{SYSTEM_CAS}/{app}.crt", *staged(app))
+            (f"{app}.target",),
+            # The mark of a host of ours goes last, so that an interrupted end goes on.
+            (*(f"{scripts}/{name}" for name in SCRIPTS), f"{SYSTEM_CAS}/{app}.crt", *staged(app), mark(app)),
         ),
     }
 
@@ -86,6 +112,15 @@ class Leftovers:
         self.root = root
         self.belongings = belongings(kept.app)
 
+    def is_ours(self, path: Path) -> bool:
+        text = path.read_text(errors="replace")
+        return any(sign in text for sign in signs(self.kept.app))
+
+    def has_own_definition(self, unit: str) -> bool:
+        """False for a unit that somebody else gave one of our names."""
+        paths = [path for path in unit_files(unit, self.root / SYSTEM) if path.is_file()]
+        return any(self.is_ours(path) for path in paths)
+
     def waiting(self) -> list[str]:
         """Databases that end once nothing on any host needs them any more."""
         here = [name for name in DATABASES if name not in self.kept.components and self.drop_ins(name)]
@@ -93,6 +128,8 @@ class Leftovers:
 
     def departed(self) -> list[str]:
         """Processes first, and what all share last, when nothing stays."""
+        if not (self.root / mark(self.kept.app)).exists():
+            return []
         gone = [name for name in (*PROCESSES, *DATABASES) if name not in self.kept.components]
         gone = [name for name in gone if self.kept.data or name not in DATABASES]
         redis = (self.root / SYSTEM / f"{self.kept.app}-redis.service").exists()
@@ -101,31 +138,50 @@ class Leftovers:
     def units(self, components: Iterable[str]) -> list[str]:
         """Units of those components, as far as they are ours."""
         patterns = [pattern for name in components for pattern in self.belongings[name].units]
-        own = departed_units(patterns, [], self.systemd.known(patterns))
+        own = [
+            unit for unit in departed_units(patterns, [], self.systemd.known(patterns)) if self.has_own_definition(unit)
+        ]
         borrowed = [path.parent.name.removesuffix(".d") for name in components for path in self.drop_ins(name)]
         return sorted({*own, *borrowed})
 
     def drop_ins(self, component: str) -> list[Path]:
-        found = self._found(self.belongings[component].drop_ins)
-        return [path for path in found if f"/{self.kept.app}/" in path.read_text(errors="replace")]
+        """None where what it borrows has become another's."""
+        if not all(self.is_ours(path) for path in self._found(self.belongings[component].borrowed)):
+            return []
+        return [path for path in self._found(self.belongings[component].drop_ins) if self.is_ours(path)]
 
     def files(self, components: Iterable[str]) -> list[Path]:
         """Files of those components; a drop-in, the sign that a unit of others is ours, comes last."""
         found: list[Path] = []
         for name in components:
             component, drop_ins = self.belongings[name], self.drop_ins(name)
-            found += self._found(f"{SYSTEM}/{path}" for path in departed_files(component.units))
+            found += self._definitions(component.units)
             found += self._found([*component.files, *(component.borrowed if drop_ins else ())])
             found += drop_ins
         return found
 
+    def _definitions(self, patterns: Sequence[str]) -> list[Path]:
+        """Drop-ins first: the unit's own file tells whose they are."""
+        paths = self._found(f"{SYSTEM}/{path}" for path in departed_files(patterns))
+        own = [path for path in paths if self.has_own_definition(unit_of(path, self.root / SYSTEM))]
+        return sorted(own, key=lambda path: path.parent == self.root / SYSTEM)
+
     def surplus(self) -> list[Path]:
         """Credentials that components which stay no longer read, and a CA that is no longer extra."""
+        if not (self.root / mark(self.kept.app)).exists():
+            return []
         found = [] if self.kept.extra_ca else self._found([f"{SYSTEM_CAS}/{self.kept.app}.crt"])
         for name in sorted(set(self.kept.components) & set(PROCESSES)):
             folder = self.root / "etc" / self.kept.app / "credentials" / name
-            found += surplus(Folder(folder, dict.fromkeys(self.kept.credentials[name], ""), exactly=("*",)))
+            unread = surplus(Folder(folder, dict.fromkeys(self.kept.credentials[name], ""), exactly=("*",)))
+            loaded = self._text_of_units(name)
+            found += [path for path in unread if f"/{path.relative_to(self.root)}" not in loaded]
         return found
+
+    def _text_of_units(self, component: str) -> str:
+        """A unit that was left out of this run may still load what left the description."""
+        paths = self._found(f"{SYSTEM}/{unit}" for unit in self.belongings[component].units)
+        return "".join(path.read_text(errors="replace") for path in paths)
 
     def end(self, components: Iterable[str], units: list[str], files: list[Path]) -> None:
         """Stops the units in the time that their own definition gives them, then removes what they needed."""

@@ -38,6 +38,7 @@ foreign: {description: Component to what runs in its place., type: dict, returne
 own: {description: Components that Stalk deployed here before., type: list, returned: always}
 """
 
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -85,8 +86,17 @@ def postgresql(running: list[str]) -> str:
 
 
 def web(running: list[str]) -> str:
-    sites = own_sites(NGINX) if running else []
+    sites = [*apps_of(NGINX), *own_sites(NGINX)] if running else []
     return f"nginx runs and serves {sites[0]}" if sites else ""
+
+
+def apps_of(folder: Path) -> list[str]:
+    """The app that Stalk wrote the configuration for; one nginx serves one app."""
+    try:
+        written = re.search(r"^# Written by Stalk for (\S+)\. ", (folder / "nginx.conf").read_text(), re.MULTILINE)
+    except OSError:
+        return []
+    return [f"the app {written[1]}"] if written else []
 
 
 def own_sites(folder: Path) -> list[str]:

@@ -199,7 +199,11 @@ class LeasedScheduler(DatabaseScheduler):
             raise
         finally:
             if not is_settled:
-                self.give_back(entry)
+                self.could_send = False
+                # Of an OutboxTask the message is in the claim's transaction: one stands for the other.
+                if not isinstance(self.app.tasks.get(entry.task), OutboxTask):
+                    self.give_back(entry)
+                self.read_again()
 
     def claim(self, entry: Any) -> bool:
         """Whether the run is this beat's to send. Of what can never be published the claim stays: it has its turn."""
@@ -247,14 +251,12 @@ class LeasedScheduler(DatabaseScheduler):
 
     def give_back(self, entry: Any) -> None:
         """Takes back the claim, if there is one: whoever is active in a moment sends the run."""
-        self.could_send = False
         with suppress(*DATABASE_ERRORS):
             claimed = PeriodicTask.objects.filter(
                 pk=entry.model.pk, total_run_count=entry.total_run_count + 1, last_run_at=entry.model.last_run_at
             )
             if claimed.update(last_run_at=entry.last_run_at, total_run_count=entry.total_run_count):
                 PeriodicTasks.update_changed()
-        self.read_again()
 
     def sync(self) -> None:
         """Nothing: each run was written down when it was claimed."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from celery import Celery
 from celery.utils.log import get_logger
@@ -31,7 +32,7 @@ class Sweeper:
 
     def start(self) -> None:
         """Does nothing when it runs, or has been stopped."""
-        if self._thread is None and not self._stopped.is_set():
+        if not self._stopped.is_set() and not (self._thread and self._thread.is_alive()):
             self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
             self._thread.start()
 
@@ -52,7 +53,8 @@ class Sweeper:
     def _sweep(self) -> None:
         try:
             outbox.sweep(self._app)
-        except Exception as error:
-            logger.error("The sweep failed, the next is in %s s: %s", self._seconds, error)
+        except Exception:
+            logger.exception("The sweep failed, the next is in %s s", self._seconds)
         finally:
-            connection.close()
+            with suppress(Exception):
+                connection.close()

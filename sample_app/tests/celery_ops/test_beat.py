@@ -312,6 +312,24 @@ def test_a_stop_between_claim_and_send_loses_no_run(
     assert sent(services) == runs() == 1
 
 
+def test_a_stop_while_an_outbox_task_is_published_stores_no_second_message(
+    services: Services, scheduler: Scheduler
+) -> None:
+    def stop() -> None:
+        raise SystemExit
+
+    tick_until_idle(scheduler)
+    is_due(task=effect.name)
+    scheduler.between = partial(transaction.on_commit, stop)
+    with pytest.raises(SystemExit):
+        tick_until_idle(scheduler)
+    scheduler.close()
+    successor = Scheduler(app)
+    tick_until_idle(successor)
+    successor.close()
+    assert OutboxMessage.objects.count() == runs() == 1
+
+
 def test_a_claim_of_another_is_not_given_back(scheduler: Scheduler) -> None:
     tick_until_idle(scheduler)
     stale = scheduler.Entry(is_due(), app=app)

@@ -51,6 +51,20 @@ def test_it_sweeps_again_and_again_beside_the_caller_until_it_is_stopped(
     assert len(sweeps) == ended_with
 
 
+def test_a_thread_that_ended_is_started_again(monkeypatch: pytest.MonkeyPatch, start: Callable[..., Sweeper]) -> None:
+    calls: list[str] = []
+
+    def sweep(_: object) -> None:
+        calls.append("sweep")
+        raise SystemExit
+
+    monkeypatch.setattr(outbox, "sweep", sweep)
+    running = start()
+    until(lambda: not any(thread.name == "sweeper" for thread in threading.enumerate()))
+    running.start()
+    until(lambda: len(calls) == 2)
+
+
 def test_it_sweeps_only_while_it_may(sweeps: list[str], start: Callable[..., Sweeper]) -> None:
     asked: list[bool] = []
 

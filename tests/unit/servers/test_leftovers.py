@@ -13,17 +13,17 @@ ALL = ("redis", "postgresql", "web", "worker", "beat", "flower")
 SECRETS = {name: ["DATABASE_URL"] for name in ("web", "worker", "beat", "flower")}
 SYSTEM = "etc/systemd/system"
 FILES = {
-    f"{SYSTEM}/shop.target": "",
+    f"{SYSTEM}/shop.target": "Description=shop: every process of the stack on this host",
     f"{SYSTEM}/shop-redis.service": "",
-    f"{SYSTEM}/shop-web.service": "",
-    f"{SYSTEM}/shop-web.socket": "",
-    f"{SYSTEM}/shop-worker@.service": "",
+    f"{SYSTEM}/shop-web.service": "ExecStart=/usr/local/lib/shop/in-release gunicorn",
+    f"{SYSTEM}/shop-web.socket": "ListenStream=/run/shop-web/gunicorn.sock",
+    f"{SYSTEM}/shop-worker@.service": "ExecStart=/usr/local/lib/shop/in-release celery",
     f"{SYSTEM}/shop-worker@high.service.d/pool.conf": "",
     f"{SYSTEM}/reboot.target.d/shop.conf": "",
     f"{SYSTEM}/nginx.service.d/shop.conf": "ExecStartPre=+/usr/local/lib/shop/check-nginx",
     f"{SYSTEM}/postgresql@15-main.service.d/stalk.conf": "ExecReload=install /etc/shop/pki/postgresql.key",
-    "etc/nginx/nginx.conf": "",
-    "etc/postgresql/15/main/conf.d/stalk.conf": "",
+    "etc/nginx/nginx.conf": "# Written by Stalk for shop. Additions go elsewhere.",
+    "etc/postgresql/15/main/conf.d/stalk.conf": "hba_file = '/etc/shop/postgresql/pg_hba.conf'",
     "etc/postgresql/15/main/start.conf": "auto\n",
     "etc/shop/web.env": "",
     "etc/shop/worker.env": "",
@@ -145,6 +145,40 @@ def test_a_host_of_no_group_keeps_what_its_database_needs_until_that_ends(root: 
     _, gone = end(root)
     assert "etc/shop/pki/ca.crt" not in gone
     assert "etc/shop/pki/worker.key" in gone
+
+
+@pytest.mark.parametrize("stays", [(), ("worker",)])
+def test_what_others_named_alike_is_left_alone(root: Path, stays: tuple[str, ...]) -> None:
+    web = root / SYSTEM / "shop-web.service"
+    web.write_text("ExecStart=/opt/old/gunicorn")
+    library = root / "usr/local/lib/shop/libpayment.so"
+    library.touch()
+    leftovers, _ = end(root, *stays, data=True)
+    assert web.exists()
+    assert library.exists()
+    assert "shop-web.service" not in " ".join(called(leftovers)[:2])
+
+
+def test_a_host_that_the_app_never_ran_on_is_left_alone(root: Path) -> None:
+    (root / "etc/shop/pki/ca.crt").unlink()
+    leftovers, gone = end(root, data=True, extra_ca=False)
+    assert (gone, called(leftovers)) == (["etc/shop/pki/ca.crt"], [])
+
+
+def test_nginx_that_serves_another_app_by_now_is_left_alone(root: Path) -> None:
+    (root / "etc/nginx/nginx.conf").write_text("# Written by Stalk for books. Additions go elsewhere.")
+    leftovers, gone = end(root, *(set(ALL) - {"web"}))
+    assert not [name for name in gone if "nginx" in name and "check-nginx" not in name]
+    assert "nginx.service" not in called(leftovers)[0]
+
+
+def test_a_secret_that_an_installed_unit_still_loads_stays(root: Path) -> None:
+    old = root / "etc/shop/credentials/worker/OLD"
+    old.touch()
+    unit = root / SYSTEM / "shop-worker@.service"
+    unit.write_text(unit.read_text() + "\nLoadCredential=OLD:/etc/shop/credentials/worker/OLD")
+    end(root, *ALL)
+    assert old.exists()
 
 
 def test_a_secret_that_left_the_description_goes(root: Path) -> None:

@@ -15,7 +15,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.preflight import (
     names,
     queue_problems,
 )
-from ansible_collections.stalk.celery.plugins.modules.preflight import own_sites, use_of_redis
+from ansible_collections.stalk.celery.plugins.modules.preflight import apps_of, own_sites, use_of_redis
 
 STACK = {"pools": {"default": {"queues": ["celery"]}, "archive": {"queues": ["moved"]}}}
 MEMORY = Memory(pools={"default": ("celery",), "reports": ("reports", "moved")})
@@ -107,3 +107,9 @@ def test_the_page_of_the_package_is_no_site(tmp_path: Path) -> None:
     (tmp_path / "conf.d/blog.conf").touch()
     (tmp_path / "sites-enabled/shop").touch()
     assert own_sites(tmp_path) == [f"{tmp_path}/conf.d/blog.conf", f"{tmp_path}/sites-enabled/shop"]
+
+
+def test_an_nginx_that_stalk_wrote_for_another_app_is_that_app_s(tmp_path: Path) -> None:
+    assert apps_of(tmp_path) == []
+    (tmp_path / "nginx.conf").write_text("# Written by Stalk for books. Additions go to /etc/nginx/conf.d/.\n")
+    assert apps_of(tmp_path) == ["the app books"]
