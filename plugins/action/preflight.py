@@ -1,12 +1,17 @@
-"""Asks a host what the coming run would end or leave behind, as far as the control node does not remember it."""
+"""Asks a host what the coming run would end or leave behind, as far as the control node does not remember it.
+
+With C(ended: true), at the end of a run, it asks for messages that came while a pool left, and forgets queues that
+are empty.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.stalk.celery.plugins.module_utils.memory import Memory, MemoryUnreadable, recall
+from ansible_collections.stalk.celery.plugins.module_utils.memory import Memory, MemoryUnreadable, keep, recall
 from ansible_collections.stalk.celery.plugins.module_utils.preflight import (
     TAKEN_OVER,
     departing_pools,
@@ -30,6 +35,7 @@ class HostFailed(Exception):
 class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _supports_check_mode = True
+    _VALID_ARGS = frozenset(("ended",))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
@@ -37,7 +43,10 @@ class ActionModule(ActionBase):
         self.stack: Mapping[str, Any] = self.variables["stack"]
         self.host: str = self.variables["inventory_hostname"]
         try:
-            problems = list(self.problems(self.memory()))
+            memory = self.memory()
+            if self._task.args.get("ended"):
+                return {**result, **self.end(memory)}
+            problems = list(self.problems(memory))
         except (MemoryUnreadable, SecretError) as error:
             return {**result, "failed": True, "msg": str(error)}
         except HostFailed as failed:
@@ -49,6 +58,20 @@ class ActionModule(ActionBase):
     def memory(self) -> Memory:
         return recall(state_folder(self.variables, self._templar), self.stack["app"]["name"])
 
+    def end(self, memory: Memory) -> dict[str, Any]:
+        if not memory.left or self._task.check_mode:
+            return {"changed": False}
+        if problems := list(queue_problems(self.broker(), memory, self.stack, self.given("stalk_abandon"))):
+            return {"failed": True, "msg": "\n".join(problems)}
+        folder = state_folder(self.variables, self._templar)
+        keep(folder, self.stack["app"]["name"], replace(memory, left=()))
+        return {"changed": False}
+
+    def broker(self) -> dict[str, Any]:
+        asked = {"port": self.stack["broker"]["port"], "queues": []}
+        broker: dict[str, Any] = self.ask("component_status", app=self.stack["app"]["name"], broker=asked)["broker"]
+        return broker
+
     def problems(self, memory: Memory) -> Iterator[str]:
         components = expected_on(self.host, self.stack, self.variables["groups"]).components
         app = self.stack["app"]["name"]
@@ -58,9 +81,7 @@ class ActionModule(ActionBase):
 
         has_broker = "redis" in components and ("redis" not in new or "redis" in found["own"])
         if has_broker and (departing_queues(memory, self.stack) or not memory.pools):
-            asked = {"port": self.stack["broker"]["port"], "queues": []}
-            broker = self.ask("component_status", app=app, broker=asked)["broker"]
-            yield from queue_problems(broker, memory, self.stack, self.given("stalk_abandon"))
+            yield from queue_problems(self.broker(), memory, self.stack, self.given("stalk_abandon"))
         if "worker" in components:
             yield from self.leaving(memory, departing_pools(memory, self.stack))
 

@@ -17,10 +17,17 @@ class MemoryUnreadable(Exception):
 
 @dataclass(frozen=True)
 class Memory:
-    """Component to the hosts that have it, and pool to the queues that it took messages from."""
+    """Component to the hosts that have it, pool to the queues that it takes messages from, and the queues that no pool
+    takes any more and that nobody has seen empty since."""
 
     hosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     pools: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    left: tuple[str, ...] = ()
+
+    @property
+    def queues(self) -> set[str]:
+        """All that ever had a pool, as far as messages may still be in them."""
+        return {queue for queues in self.pools.values() for queue in queues} | set(self.left)
 
     def placed(self, component: str, group: Collection[str], converged: Iterable[str]) -> Memory:
         """After a run that brought `component` to some hosts of its group."""
@@ -31,7 +38,8 @@ class Memory:
         """With these pools, and no others once those have stopped."""
         described = {name: tuple(queues) for name, queues in pools.items()}
         if only:
-            return replace(self, pools=described)
+            taken = {queue for queues in described.values() for queue in queues}
+            return replace(self, pools=described, left=tuple(sorted(self.queues - taken)))
         both = {
             name: tuple(dict.fromkeys((*self.pools.get(name, ()), *described.get(name, ()))))
             for name in (*self.pools, *described)
@@ -50,7 +58,8 @@ def recall(folder: Path, app: str) -> Memory:
     path = folder / file_name(app)
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        return Memory(lists(found.get("hosts")), lists(found.get("pools")))
+        left = lists({"left": found.get("left") or ()})["left"]
+        return Memory(lists(found.get("hosts")), lists(found.get("pools")), left)
     except FileNotFoundError:
         return Memory()
     except OSError as error:
@@ -70,6 +79,7 @@ def keep(folder: Path, app: str, memory: Memory) -> None:
     content = {
         "hosts": {str(name): list(map(str, hosts)) for name, hosts in memory.hosts.items()},
         "pools": {str(name): list(map(str, queues)) for name, queues in memory.pools.items()},
+        **({"left": list(memory.left)} if memory.left else {}),
     }
     # A line for each entry, so that a person can remove one.
     text = HEADING + yaml.safe_dump(content, default_flow_style=None, width=1_000_000, sort_keys=True)

@@ -18,7 +18,7 @@ def described_queues(stack: Mapping[str, Any]) -> set[str]:
 
 def departing_queues(memory: Memory, stack: Mapping[str, Any]) -> set[str]:
     """Queues that pools took messages from and none would any more."""
-    return {queue for queues in memory.pools.values() for queue in queues} - described_queues(stack)
+    return memory.queues - described_queues(stack)
 
 
 def departing_pools(memory: Memory, stack: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -10,8 +10,8 @@ description:
     deployed them on, unless the variable C(stalk_take_over) names the host; an unused service of a fresh package does
     not count.
   - Fails when a queue that no pool would consume any more has messages, unless the variable C(stalk_abandon) names it.
-  - Asks a host only for what the control node does not remember of the last run. As a task it takes no arguments and
-    needs the fact C(stack).
+  - Asks a host only for what the control node does not remember of the last run. As a task it needs the fact C(stack)
+    and takes no argument but C(ended).
 options:
   app:
     description: Name of the app.
@@ -23,6 +23,10 @@ options:
     elements: str
     choices: [redis, postgresql, web]
     required: true
+  ended:
+    description: At the end of a run, on the broker's host; fails when messages came to a queue while its pool left.
+    type: bool
+    default: false
 author: [Stalk developers]
 attributes:
   check_mode: {support: full}
@@ -117,6 +121,7 @@ def main() -> None:
         {
             "app": {"type": "str", "required": True},
             "components": {"type": "list", "elements": "str", "choices": sorted(LOOKS), "required": True},
+            "ended": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )

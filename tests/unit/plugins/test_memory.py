@@ -64,7 +64,16 @@ def test_pools_are_added_before_they_start_and_forgotten_once_they_stopped() -> 
     assert memory.pools == {"default": ("celery", "new"), "reports": ("reports",)}
     both = memory.consumed({"default": ["other"]}, only=False)
     assert both.pools == {"default": ("celery", "new", "other"), "reports": ("reports",)}
-    assert both.consumed({"default": ["other"]}, only=True).pools == {"default": ("other",)}
+    only = both.consumed({"default": ["other"]}, only=True)
+    assert only.pools == {"default": ("other",)}
+    assert only.left == ("celery", "new", "reports")
+    assert only.consumed({"default": ["other", "new"]}, only=True).left == ("celery", "reports")
+
+
+def test_a_queue_whose_pool_left_is_remembered(tmp_path: Path) -> None:
+    memory = HELD.consumed({"default": ["other"]}, only=True)
+    keep(tmp_path, "shop", memory)
+    assert recall(tmp_path, "shop") == memory
 
 
 def test_pools_are_forgotten_only_after_a_run_on_every_worker() -> None:

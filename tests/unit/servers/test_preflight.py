@@ -109,6 +109,13 @@ def test_the_page_of_the_package_is_no_site(tmp_path: Path) -> None:
     assert own_sites(tmp_path) == [f"{tmp_path}/conf.d/blog.conf", f"{tmp_path}/sites-enabled/shop"]
 
 
+def test_what_came_to_a_queue_while_its_pool_left_is_found_afterwards() -> None:
+    memory = MEMORY.consumed({"default": ["celery"], "archive": ["moved"]}, only=True)
+    assert departing_queues(memory, STACK) == {"reports"}
+    assert lines({"reports": 2}, memory)[0].startswith("queue reports: 2 messages wait and no pool would consume it; ")
+    assert lines({"reports": 0, "celery": 5}, memory) == []
+
+
 def test_an_nginx_that_stalk_wrote_for_another_app_is_that_app_s(tmp_path: Path) -> None:
     assert apps_of(tmp_path) == []
     (tmp_path / "nginx.conf").write_text("# Written by Stalk for books. Additions go to /etc/nginx/conf.d/.\n")
