@@ -24,5 +24,6 @@ def placement_problems(values: Mapping[str, Any], surroundings: Surroundings) ->
             yield Problem(
                 (part,),
                 f"its data is on {listed(sorted(held))} and the group {group} names {listed(sorted(named))}",
-                f"move the data, then remove the line `{group}` from {surroundings.state / file_name(app)}",
+                f"move the data, then remove the line `{group}` from {surroundings.state / file_name(app)}, "
+                "or give another inventory a stalk_state of its own",
             )

@@ -103,7 +103,8 @@ def test_the_broker_does_not_begin_anew_on_another_host(tmp_path: Path) -> None:
     keep(tmp_path, "shop", HELD)
     assert refused(tmp_path, {}, redis=["worker1"]) == [
         "broker: its data is on data1 and the group redis names worker1; move the data, "
-        f"then remove the line `redis` from {tmp_path}/deployed-shop.yml"
+        f"then remove the line `redis` from {tmp_path}/deployed-shop.yml, "
+        "or give another inventory a stalk_state of its own"
     ]
 
 
