@@ -22,7 +22,7 @@ done | paste -sd+ | sed 's/^/echo $((/;s/$/))/' | sh
 """
 BEAT = """
 from celery_ops.heartbeat import HeartbeatFile
-file = HeartbeatFile("/tmp/bench-heartbeat", 0)
+file = HeartbeatFile("/tmp/bench-heartbeat")
 content = {"hostname": "default@stalk-bench", "concurrency": 2, "active": 0, "reserved": 0, "consuming": True}
 for _ in range(%d):
     file.write(content)
