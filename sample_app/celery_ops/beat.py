@@ -26,10 +26,10 @@ from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
 from redis.exceptions import OutOfMemoryError
 
 from celery_ops import environment
-from celery_ops.database import DATABASE_ERRORS, from_now
+from celery_ops.database import DATABASE_ERRORS, DATABASE_IS_AWAY, from_now
 from celery_ops.heartbeat import configured_file
 from celery_ops.models import BeatLease
-from celery_ops.outbox import BROKER_IS_AWAY, DATABASE_IS_AWAY, OutboxTask
+from celery_ops.outbox import BROKER_IS_AWAY, OutboxTask
 from celery_ops.sweeper import Sweeper
 
 DEFAULT_LEASE_SECONDS = 30

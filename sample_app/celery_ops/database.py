@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.db.models import DateTimeField, ExpressionWrapper
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
 
 # Django raises the second for a connection that broke before (django/db/utils.py).
 DATABASE_ERRORS = (DatabaseError, InterfaceError)
+# Of these, what a later try may mend.
+DATABASE_IS_AWAY = (OperationalError, InterfaceError)
 
 
 def from_now(seconds: float) -> ExpressionWrapper[CombinedExpression]:

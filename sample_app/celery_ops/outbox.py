@@ -15,13 +15,13 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
 from uuid import uuid4
 
-from celery import Celery, current_app, signals, states
+from celery import Celery, signals, states
 from celery.contrib.django.task import DjangoTask
 from celery.exceptions import Ignore, Reject, Retry
 from celery.result import EagerResult
@@ -29,16 +29,14 @@ from celery.utils import uuid
 from celery.utils.log import get_logger
 from celery.utils.time import maybe_iso8601, maybe_make_aware
 from celery.worker import state as worker_state
-from django import db
 from django.db import transaction
-from django.db.models import F, Max, Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Greatest, Now
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 from kombu.utils import json as kombu_json
 
-from celery_ops import environment
-from celery_ops.database import DATABASE_ERRORS, drop_broken_connection, from_now
+from celery_ops.database import DATABASE_ERRORS, DATABASE_IS_AWAY, drop_broken_connection, from_now
 from celery_ops.leases import LEASE_SECONDS, keeper
 from celery_ops.models import OutboxMessage
 
@@ -47,14 +45,8 @@ FIRST_RESEND_SECONDS = 60
 RUNS_WITHOUT_OUTCOME = 10
 SECONDS_WITHOUT_BROKER = 10
 PAUSE_SECONDS = 5
-SWEEP_BATCH = 100
-SWEEP_LIMIT = 10_000
-CLEAN_UP_BATCH = 1000
 FOLLOWERS = ("link", "chain", "chord")
-KEEP_SUCCEEDED = timedelta(seconds=environment.seconds("CELERY_OUTBOX_KEEP_SUCCEEDED", 86400))
-KEEP_OTHERS = timedelta(seconds=environment.seconds("CELERY_OUTBOX_KEEP_OTHERS", 30 * 86400))
 BROKER_IS_AWAY = (OperationalError, OSError)
-DATABASE_IS_AWAY = (db.OperationalError, db.InterfaceError)
 
 logger = get_logger(__name__)
 
@@ -95,8 +87,6 @@ class OutboxTask(DjangoTask):
                 "publish the next task by delay_on_commit inside this one"
             )
         options = with_absolute_times(options)
-        due = moment(options.get("eta"))
-        sent_at = Greatest(Now(), due) if due else Now()
         message = OutboxMessage(
             id=str(options.pop("task_id", None) or uuid()),
             task=self.name,
@@ -104,8 +94,7 @@ class OutboxTask(DjangoTask):
             kwargs=as_json(kwargs or {}),
             options=as_json(options),
             queue=queue_of(self.app, self.name, options, args, kwargs),
-            sent_at=sent_at,
-            next_send_at=sent_at + timedelta(seconds=FIRST_RESEND_SECONDS),
+            **times_of(options),
         )
         message.save(force_insert=True)
         transaction.on_commit(lambda: send_or_leave_to_sweep(self.app, message))
@@ -200,8 +189,6 @@ class OutboxTask(DjangoTask):
         request = self.request
         args, kwargs, options = request.outbox_retry
         options = with_absolute_times(options)
-        due = moment(options.get("eta"))
-        sent_at = Greatest(Now(), due) if due else Now()
         # What fails here is sent again by the sweep, when the lease is over.
         with may_fail(request.id):
             is_mine = row.update(
@@ -211,8 +198,7 @@ class OutboxTask(DjangoTask):
                 runs=0,
                 started_at=None,
                 leased_until=None,
-                sent_at=sent_at,
-                next_send_at=sent_at + timedelta(seconds=FIRST_RESEND_SECONDS),
+                **times_of(options),
             )
             if not is_mine:
                 logger.warning("%s[%s] lost its lease and sends no retry", self.name, request.id)
@@ -261,6 +247,13 @@ def with_absolute_times(options: dict[str, Any]) -> dict[str, Any]:
         if (when := moment(options.get(name))) is not None:
             options[name] = when.isoformat()
     return options
+
+
+def times_of(options: dict[str, Any]) -> dict[str, Any]:
+    """When the message is sent, or due for its ETA, and when the sweep looks for it first."""
+    due = moment(options.get("eta"))
+    sent_at = Greatest(Now(), due) if due else Now()
+    return {"sent_at": sent_at, "next_send_at": sent_at + timedelta(seconds=FIRST_RESEND_SECONDS)}
 
 
 def queue_of(app: Celery, name: str, options: dict[str, Any], args: Any, kwargs: Any) -> str:
@@ -396,6 +389,7 @@ def suspect(task_ids: list[str]) -> None:
 
 def return_to_queue(task_id: str, reason: str) -> NoReturn:
     logger.warning("Task %s goes back to its queue, for %s", task_id, reason)
+    # Without a pause the message would come back at once, again and again.
     time.sleep(PAUSE_SECONDS)
     raise Reject(reason, requeue=True)
 
@@ -481,132 +475,3 @@ def free_killed(sender: Any, request: Any = None, **_: Any) -> None:
 def stop_renewing(sender: Any, **_: Any) -> None:
     if isinstance(sender, OutboxTask) and (holder := sender.request.get("outbox_holder")):
         keeper.drop(holder)
-
-
-# --- the sweep --------------------------------------------------------------------------------------------------
-
-
-def sweep(app: Celery | None = None) -> dict[str, int]:
-    """Sends again what is open, due and missing; forgets what ended long ago. Safe to run twice at once."""
-    app = app or current_app._get_current_object()
-    suspect_expired_leases()
-    return {"sent": send_missing(app), "forgotten": forget_ended()}
-
-
-def due_rows() -> QuerySet[OutboxMessage]:
-    return OutboxMessage.objects.filter(acknowledged_at=None, next_send_at__lte=Now())
-
-
-@transaction.atomic
-def suspect_expired_leases() -> None:
-    expired = due_rows().filter(leased_until__lt=Now(), suspected_at=None).select_for_update(skip_locked=True)
-    suspect(list(expired.values_list("pk", flat=True)[:SWEEP_LIMIT]))
-
-
-def send_missing(app: Celery) -> int:
-    try:
-        missing = is_missing(app)
-    except BROKER_IS_AWAY as error:
-        logger.warning("The sweep sends nothing: %s", error)
-        return 0
-    sent = 0
-    after: datetime | None = None
-    for _ in range(SWEEP_LIMIT // SWEEP_BATCH):
-        sent_now, after = sweep_batch(app, missing, after)
-        sent += sent_now
-        if after is None:
-            break
-    return sent
-
-
-def visibility_timeout(app: Celery) -> float:
-    return float(app.conf.broker_transport_options.get("visibility_timeout", 3600))
-
-
-def is_missing(app: Celery) -> Q:
-    """Whether the broker lost the message, as opposed to: it still waits in a long queue.
-
-    Lost is what was never sent, what a killed run left behind, what newer messages of its queue have overtaken,
-    what should be in a queue that is empty, and what has waited longer than Redis hides a message.
-    """
-    hidden_at_most = timedelta(seconds=visibility_timeout(app))
-    missing = Q(sent_at=None) | Q(started_at__isnull=False) | Q(sent_at__lt=Now() - hidden_at_most)
-    for queue, length in lengths(app, due_rows().values_list("queue", flat=True).distinct()).items():
-        started = OutboxMessage.objects.filter(queue=queue, started_at__isnull=False)
-        front = started.aggregate(front=Max("sent_at"))["front"]
-        if length == 0:
-            missing |= Q(queue=queue)
-        elif front:
-            missing |= Q(queue=queue, sent_at__lt=front)
-    return missing
-
-
-def lengths(app: Celery, queues: Iterable[str]) -> dict[str, int | None]:
-    """How many messages wait in each queue; None for a queue that cannot be asked."""
-    counted: dict[str, int | None] = {}
-    with app.connection_for_write() as broker:
-        for queue in queues:
-            broker.ensure_connection(max_retries=1)
-            try:
-                with broker.channel() as channel:
-                    counted[queue] = app.amqp.queues[queue](channel).queue_declare().message_count
-            except broker.connection_errors as error:
-                raise OperationalError(str(error)) from error
-            except Exception:
-                logger.exception("The sweep cannot tell the length of the queue %s", queue)
-                counted[queue] = None
-    return counted
-
-
-@transaction.atomic
-def sweep_batch(app: Celery, missing: Q, after: datetime | None) -> tuple[int, datetime | None]:
-    """How many were sent, and where the next batch starts, if any. Raises nothing for a broker that is away."""
-    rows = due_rows().filter(is_free(), missing).select_for_update(skip_locked=True).annotate(now=Now())
-    if after:
-        # What was looked at is due later; to read past it again and again takes long in a long table.
-        rows = rows.filter(next_send_at__gte=after)
-    due = list(rows.order_by("next_send_at")[:SWEEP_BATCH])
-    cap = visibility_timeout(app)
-    sent = 0
-    for message in due:
-        row = open_row(message.pk)
-        expires = moment(message.options.get("expires"))
-        if expires and expires < message.now:
-            acknowledge(row, "EXPIRED")
-            continue
-        changes: dict[str, Any] = {}
-        try:
-            send(app, message)
-            changes["queue"] = queue_of(app, message.task, message.options, message.args, message.kwargs)
-        except BROKER_IS_AWAY as error:
-            logger.warning("The sweep stops at %s: %s", message, error)
-            # Behind the others, in case that it is this message which the broker does not take.
-            row.update(next_send_at=Now())
-            return sent, None
-        except Exception:
-            # The row stays open and is tried again, as far apart as any other; it must not keep the rest back.
-            logger.exception("The sweep cannot send %s", message)
-        sent += 1
-        row.update(
-            sent_at=Now(),
-            started_at=None,
-            leased_until=None,
-            sends=F("sends") + 1,
-            next_send_at=from_now(min(FIRST_RESEND_SECONDS * 2**message.sends, cap)),
-            **changes,
-        )
-    return sent, due[-1].next_send_at if len(due) == SWEEP_BATCH else None
-
-
-def forget_ended() -> int:
-    """Deletes what ended longer ago than a copy of its message, or somebody who wants to run it again, turns up."""
-    forgettable = Q(state=states.SUCCESS, acknowledged_at__lt=Now() - KEEP_SUCCEEDED) | Q(
-        ~Q(state=states.SUCCESS), acknowledged_at__lt=Now() - KEEP_OTHERS
-    )
-    forgotten = 0
-    while True:
-        old = OutboxMessage.objects.filter(forgettable).values_list("pk", flat=True)[:CLEAN_UP_BATCH]
-        deleted, _ = OutboxMessage.objects.filter(pk__in=list(old)).delete()
-        forgotten += deleted
-        if deleted < CLEAN_UP_BATCH:
-            return forgotten

@@ -14,7 +14,7 @@ from celery import Celery
 from celery.utils.log import get_logger
 from django.db import connection
 
-from celery_ops import outbox
+from celery_ops import sweep
 
 SECONDS_BETWEEN_SWEEPS = 60
 SECONDS_TO_END = 2
@@ -52,7 +52,7 @@ class Sweeper:
 
     def _sweep(self) -> None:
         try:
-            outbox.sweep(self._app)
+            sweep.sweep(self._app)
         except Exception:
             logger.exception("The sweep failed, the next is in %s s", self._seconds)
         finally:

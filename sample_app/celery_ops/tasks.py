@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from celery_ops import outbox
+from celery_ops.sweep import sweep as sweep_outbox
 
 
 @shared_task(name="celery_ops.outbox.sweep", ignore_result=True)
 def sweep() -> None:
-    outbox.sweep()
+    sweep_outbox()

@@ -19,7 +19,7 @@ heartbeat.SECONDS_BETWEEN_BEATS = 1
 
 @control_command(args=[("path", str)])
 def block_main_loop(state: Any, path: str) -> None:
-    """Only the gate lets the loop go on: a greenlet that sleeps would let it."""
+    """Only the gate ends it. It must not sleep: under gevent that would let the main loop go on."""
     Gate(Path(path)).note_arrival()
     while not os.path.exists(path):  # noqa: PTH110
         pass

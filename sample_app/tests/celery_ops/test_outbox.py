@@ -21,7 +21,7 @@ from kombu.entity import Queue
 from kombu.exceptions import OperationalError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from celery_ops import leases, outbox
+from celery_ops import leases, outbox, sweep
 from celery_ops.leases import Keeper
 from celery_ops.models import OutboxMessage
 from config.celery import app
@@ -103,8 +103,8 @@ def test_a_broker_that_is_down_does_not_fail_the_request_and_the_sweep_sends(
     with services.redis.away():
         with transaction.atomic():
             ids = [effect.delay_on_commit(str(gate.open()), str(number)) for number in range(20)]
-        assert outbox.sweep()["sent"] == 0
-    assert outbox.sweep()["sent"] == 20
+        assert sweep.sweep()["sent"] == 0
+    assert sweep.sweep()["sent"] == 20
     assert messages_in(services) == 20
     start_worker()
     until(lambda: all(state_of(task_id) == "SUCCESS" for task_id in ids))
@@ -129,7 +129,7 @@ def test_a_message_that_cannot_be_sent_does_not_keep_the_others_back(services: S
     lose_messages(services)
     make_due(bad, args=[], sent_at=None)
     make_due(good)
-    outbox.sweep()
+    sweep.sweep()
     assert messages_in(services) == 1
     assert row(bad).next_send_at > timezone.now()
 
@@ -139,7 +139,7 @@ def test_the_queue_of_a_task_is_known(services: Services) -> None:
     assert row(task_id).queue == "reports"
     assert messages_in(services, "reports") == 1
     make_due(task_id)
-    assert outbox.sweep()["sent"] == 0, "it waits"
+    assert sweep.sweep()["sent"] == 0, "it waits"
 
 
 def test_an_atomic_task_has_nothing_that_a_kill_after_its_commit_loses() -> None:
@@ -313,7 +313,7 @@ def test_a_run_that_lost_its_lease_is_rolled_back(gate: Gate, worker: Process) -
     until(lambda: "lost its lease" in worker.log)
     assert not Group.objects.exists()
     make_due(task_id)
-    assert outbox.sweep()["sent"] == 1
+    assert sweep.sweep()["sent"] == 1
     until(lambda: state_of(task_id) == "SUCCESS")
     assert Group.objects.count() == 1
 
@@ -339,10 +339,10 @@ def test_a_message_that_the_broker_lost_is_sent_again(services: Services, gate: 
     worker.stop()
     task_id = effect.delay_on_commit(str(gate.open()))
     lose_messages(services)
-    assert outbox.sweep()["sent"] == 0, "its pause is not over"
+    assert sweep.sweep()["sent"] == 0, "its pause is not over"
     make_due(task_id)
-    assert outbox.sweep()["sent"] == 1
-    assert outbox.sweep()["sent"] == 0
+    assert sweep.sweep()["sent"] == 1
+    assert sweep.sweep()["sent"] == 0
     assert row(task_id).sends == 1
     assert messages_in(services) == 1
 
@@ -351,10 +351,10 @@ def test_a_message_that_waits_in_a_long_queue_is_left_alone(services: Services, 
     ids = [effect.delay_on_commit(str(gate.path)) for _ in range(3)]
     for task_id in ids:
         make_due(task_id)
-    assert outbox.sweep()["sent"] == 0
+    assert sweep.sweep()["sent"] == 0
     assert messages_in(services) == 3
     make_due(ids[2], started_at=timezone.now(), leased_until=timezone.now() + timedelta(minutes=1))
-    assert outbox.sweep()["sent"] == 2, "a newer one has overtaken them"
+    assert sweep.sweep()["sent"] == 2, "a newer one has overtaken them"
 
 
 def test_a_broker_that_forgot_everything_gets_everything_again(services: Services, gate: Gate) -> None:
@@ -363,7 +363,7 @@ def test_a_broker_that_forgot_everything_gets_everything_again(services: Service
             effect.delay_on_commit(str(gate.path))
     lose_messages(services)
     OutboxMessage.objects.update(next_send_at=timezone.now() + LONG_AGO)
-    assert outbox.sweep()["sent"] == 250
+    assert sweep.sweep()["sent"] == 250
     assert messages_in(services) == 250
 
 
@@ -374,16 +374,16 @@ def test_two_sweeps_at_once_send_each_message_once(services: Services, gate: Gat
     lose_messages(services)
     OutboxMessage.objects.update(next_send_at=timezone.now() + LONG_AGO, sent_at=None)
 
-    def sweep() -> None:
-        outbox.sweep()
+    def sweep_in_thread() -> None:
+        sweep.sweep()
         connection.close()
 
-    sweeps = [threading.Thread(target=sweep) for _ in range(2)]
+    sweeps = [threading.Thread(target=sweep_in_thread) for _ in range(2)]
     for thread in sweeps:
         thread.start()
     for thread in sweeps:
         thread.join()
-    outbox.sweep()
+    sweep.sweep()
     assert messages_in(services) == 150
 
 
@@ -392,7 +392,7 @@ def test_an_expired_message_is_not_sent_again(services: Services, gate: Gate) ->
     lose_messages(services)
     options = row(task_id).options | {"expires": (timezone.now() + LONG_AGO).isoformat()}
     make_due(task_id, options=options)
-    assert outbox.sweep()["sent"] == 0
+    assert sweep.sweep()["sent"] == 0
     assert state_of(task_id) == "EXPIRED"
 
 
@@ -406,7 +406,7 @@ def test_successes_are_forgotten_after_a_day_and_what_may_be_run_again_after_a_m
     for (state, days), task_id in ended.items():
         acknowledged_at = timezone.now() - timedelta(days=days)
         OutboxMessage.objects.filter(pk=task_id).update(acknowledged_at=acknowledged_at, state=state)
-    assert outbox.sweep()["forgotten"] == 4
+    assert sweep.sweep()["forgotten"] == 4
     kept = {ended[key] for key in (("SUCCESS", 0), ("FAILURE", 0), ("FAILURE", 3), ("REVOKED", 0), ("REVOKED", 3))}
     assert set(OutboxMessage.objects.values_list("pk", flat=True)) == kept | {waiting}
 
@@ -416,14 +416,14 @@ def test_a_run_that_could_not_renew_its_lease_for_long_keeps_it(gate: Gate) -> N
     task_id = effect.delay_on_commit(str(gate.path))
     outbox.take(task_id, "run")
     make_due(task_id, leased_until=timezone.now() + LONG_AGO)
-    assert outbox.sweep()["sent"] == 0
+    assert sweep.sweep()["sent"] == 0
     make_due(task_id)
-    assert outbox.sweep()["sent"] == 0
+    assert sweep.sweep()["sent"] == 0
     Keeper()._renew(["run"])
     make_due(task_id, leased_until=timezone.now() + LONG_AGO)
-    assert outbox.sweep()["sent"] == 0, "it was renewed meanwhile"
+    assert sweep.sweep()["sent"] == 0, "it was renewed meanwhile"
     make_due(task_id, **EXPIRED)
-    assert outbox.sweep()["sent"] == 1
+    assert sweep.sweep()["sent"] == 1
 
 
 def test_a_copy_waits_for_the_run_that_could_not_renew_its_lease(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -451,7 +451,7 @@ def test_a_sweep_looks_at_no_message_that_waits(
     OutboxMessage.objects.update(next_send_at=timezone.now() + LONG_AGO)
     make_due(ids[-1], sent_at=None)
     with django_assert_max_num_queries(20):
-        assert outbox.sweep()["sent"] == 1
+        assert sweep.sweep()["sent"] == 1
     assert messages_in(services) == 151
 
 
@@ -468,18 +468,18 @@ def test_a_sweep_that_cannot_ask_for_the_length_of_a_queue_goes_on(
         raise error
 
     monkeypatch.setattr(Queue, "queue_declare", fail)
-    assert outbox.sweep() == {"sent": 0, "forgotten": 1}
+    assert sweep.sweep() == {"sent": 0, "forgotten": 1}
 
 
 def test_a_sweep_ends_after_its_limit(services: Services, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "SWEEP_LIMIT", 4)
-    monkeypatch.setattr(outbox, "SWEEP_BATCH", 2)
+    monkeypatch.setattr(sweep, "SWEEP_LIMIT", 4)
+    monkeypatch.setattr(sweep, "SWEEP_BATCH", 2)
     too_late = {"expires": (timezone.now() + LONG_AGO).isoformat()}
     for _ in range(6):
         make_due(effect.delay_on_commit(str(gate.path)), sent_at=None, options=too_late)
-    outbox.sweep()
+    sweep.sweep()
     assert OutboxMessage.objects.filter(state="EXPIRED").count() == 4
-    outbox.sweep()
+    sweep.sweep()
     assert OutboxMessage.objects.filter(state="EXPIRED").count() == 6
 
 
@@ -489,9 +489,9 @@ def test_a_full_broker_makes_no_message_wait_longer(services: Services, gate: Ga
         make_due(task_id, sent_at=None)
     with services.redis.client() as client:
         client.config_set("maxmemory", "1mb")
-        assert outbox.sweep()["sent"] == 0
+        assert sweep.sweep()["sent"] == 0
         client.config_set("maxmemory", "0")
-    assert outbox.sweep()["sent"] == 2
+    assert sweep.sweep()["sent"] == 2
 
 
 def test_a_message_that_the_broker_refuses_does_not_keep_the_others_back(
@@ -508,7 +508,7 @@ def test_a_message_that_the_broker_refuses_does_not_keep_the_others_back(
         send(app, message)
 
     monkeypatch.setattr(outbox, "send", send_or_refuse)
-    assert outbox.sweep()["sent"] + outbox.sweep()["sent"] == 1
+    assert sweep.sweep()["sent"] + sweep.sweep()["sent"] == 1
     assert row(good).sends == 1
     assert row(refused).sent_at is None
 
@@ -523,9 +523,9 @@ def test_a_killed_host_costs_no_task(gate: Gate, start_worker: Callable[..., Pro
     first.kill()
     second = start_worker("second")
     make_due(task_id)
-    assert outbox.sweep()["sent"] == 0, "the lease is not over"
+    assert sweep.sweep()["sent"] == 0, "the lease is not over"
     make_due(task_id, **EXPIRED)
-    assert outbox.sweep()["sent"] == 1
+    assert sweep.sweep()["sent"] == 1
     gate.open()
     until(lambda: state_of(task_id) == "SUCCESS")
     assert len(gate.arrivals) == 2
@@ -580,7 +580,7 @@ def test_a_cold_stop_hands_the_task_to_another_worker(
         with services.redis.client() as client:
             assert not client.exists(f"{PREFIX}celery", f"{PREFIX}unacked")
         make_due(task_id)
-        assert outbox.sweep()["sent"] == 1
+        assert sweep.sweep()["sent"] == 1
     start_worker("second", pool=pool)
     gate.open()
     until(lambda: state_of(task_id) == "SUCCESS")

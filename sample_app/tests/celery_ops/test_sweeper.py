@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from celery_ops import outbox, sweeper
+from celery_ops import sweep, sweeper
 from celery_ops.sweeper import Sweeper
 from config.celery import app
 from tests.waiting import until
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def sweeps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the threads that swept."""
     names: list[str] = []
-    monkeypatch.setattr(outbox, "sweep", lambda app: names.append(threading.current_thread().name))
+    monkeypatch.setattr(sweep, "sweep", lambda app: names.append(threading.current_thread().name))
     return names
 
 
@@ -54,11 +54,11 @@ def test_it_sweeps_again_and_again_beside_the_caller_until_it_is_stopped(
 def test_a_thread_that_ended_is_started_again(monkeypatch: pytest.MonkeyPatch, start: Callable[..., Sweeper]) -> None:
     calls: list[str] = []
 
-    def sweep(_: object) -> None:
+    def end(_: object) -> None:
         calls.append("sweep")
         raise SystemExit
 
-    monkeypatch.setattr(outbox, "sweep", sweep)
+    monkeypatch.setattr(sweep, "sweep", end)
     running = start()
     until(lambda: not any(thread.name == "sweeper" for thread in threading.enumerate()))
     running.start()
@@ -86,7 +86,7 @@ def test_a_sweep_that_fails_is_not_the_last(
         tries.append(len(tries))
         raise OSError("the broker is away")
 
-    monkeypatch.setattr(outbox, "sweep", fail)
+    monkeypatch.setattr(sweep, "sweep", fail)
     start()
     until(lambda: len(tries) >= 2)
 
@@ -99,7 +99,7 @@ def test_a_stop_does_not_wait_for_a_long_sweep(monkeypatch: pytest.MonkeyPatch, 
         began.set()
         may_end.wait(30)
 
-    monkeypatch.setattr(outbox, "sweep", long)
+    monkeypatch.setattr(sweep, "sweep", long)
     monkeypatch.setattr(sweeper, "SECONDS_TO_END", 0.1)
     running = start()
     assert began.wait(10)

@@ -1,0 +1,152 @@
+"""The sweep of the outbox: sends again what the broker lost, and forgets what ended long ago."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from celery import Celery, current_app, states
+from celery.utils.log import get_logger
+from django.db import transaction
+from django.db.models import F, Max, Q, QuerySet
+from django.db.models.functions import Now
+from kombu.exceptions import OperationalError
+
+from celery_ops import environment, outbox
+from celery_ops.database import from_now
+from celery_ops.models import OutboxMessage
+
+SWEEP_BATCH = 100
+SWEEP_LIMIT = 10_000
+CLEAN_UP_BATCH = 1000
+KEEP_SUCCEEDED = timedelta(seconds=environment.seconds("CELERY_OUTBOX_KEEP_SUCCEEDED", 86400))
+KEEP_OTHERS = timedelta(seconds=environment.seconds("CELERY_OUTBOX_KEEP_OTHERS", 30 * 86400))
+
+logger = get_logger(__name__)
+
+
+def sweep(app: Celery | None = None) -> dict[str, int]:
+    """Sends again what is open, due and missing; forgets what ended long ago. Safe to run twice at once."""
+    app = app or current_app._get_current_object()
+    suspect_expired_leases()
+    return {"sent": send_missing(app), "forgotten": forget_ended()}
+
+
+def due_rows() -> QuerySet[OutboxMessage]:
+    return OutboxMessage.objects.filter(acknowledged_at=None, next_send_at__lte=Now())
+
+
+@transaction.atomic
+def suspect_expired_leases() -> None:
+    expired = due_rows().filter(leased_until__lt=Now(), suspected_at=None).select_for_update(skip_locked=True)
+    outbox.suspect(list(expired.values_list("pk", flat=True)[:SWEEP_LIMIT]))
+
+
+def send_missing(app: Celery) -> int:
+    try:
+        missing = is_missing(app)
+    except outbox.BROKER_IS_AWAY as error:
+        logger.warning("The sweep sends nothing: %s", error)
+        return 0
+    sent = 0
+    after: datetime | None = None
+    for _ in range(SWEEP_LIMIT // SWEEP_BATCH):
+        sent_now, after = sweep_batch(app, missing, after)
+        sent += sent_now
+        if after is None:
+            break
+    return sent
+
+
+def visibility_timeout(app: Celery) -> float:
+    return float(app.conf.broker_transport_options.get("visibility_timeout", 3600))
+
+
+def is_missing(app: Celery) -> Q:
+    """Whether the broker lost the message, as opposed to: it still waits in a long queue.
+
+    Lost is what was never sent, what a killed run left behind, what newer messages of its queue have overtaken,
+    what should be in a queue that is empty, and what has waited longer than Redis hides a message.
+    """
+    hidden_at_most = timedelta(seconds=visibility_timeout(app))
+    missing = Q(sent_at=None) | Q(started_at__isnull=False) | Q(sent_at__lt=Now() - hidden_at_most)
+    for queue, length in lengths(app, due_rows().values_list("queue", flat=True).distinct()).items():
+        started = OutboxMessage.objects.filter(queue=queue, started_at__isnull=False)
+        front = started.aggregate(front=Max("sent_at"))["front"]
+        if length == 0:
+            missing |= Q(queue=queue)
+        elif front:
+            missing |= Q(queue=queue, sent_at__lt=front)
+    return missing
+
+
+def lengths(app: Celery, queues: Iterable[str]) -> dict[str, int | None]:
+    """How many messages wait in each queue; None for a queue that cannot be asked."""
+    counted: dict[str, int | None] = {}
+    with app.connection_for_write() as broker:
+        for queue in queues:
+            broker.ensure_connection(max_retries=1)
+            try:
+                with broker.channel() as channel:
+                    counted[queue] = app.amqp.queues[queue](channel).queue_declare().message_count
+            except broker.connection_errors as error:
+                raise OperationalError(str(error)) from error
+            except Exception:
+                logger.exception("The sweep cannot tell the length of the queue %s", queue)
+                counted[queue] = None
+    return counted
+
+
+@transaction.atomic
+def sweep_batch(app: Celery, missing: Q, after: datetime | None) -> tuple[int, datetime | None]:
+    """How many were sent, and where the next batch starts, if any. Raises nothing for a broker that is away."""
+    rows = due_rows().filter(outbox.is_free(), missing).select_for_update(skip_locked=True).annotate(now=Now())
+    if after:
+        # What was looked at is due later; to read past it again and again takes long in a long table.
+        rows = rows.filter(next_send_at__gte=after)
+    due = list(rows.order_by("next_send_at")[:SWEEP_BATCH])
+    cap = visibility_timeout(app)
+    sent = 0
+    for message in due:
+        row = outbox.open_row(message.pk)
+        expires = outbox.moment(message.options.get("expires"))
+        if expires and expires < message.now:
+            outbox.acknowledge(row, "EXPIRED")
+            continue
+        changes: dict[str, Any] = {}
+        try:
+            outbox.send(app, message)
+            changes["queue"] = outbox.queue_of(app, message.task, message.options, message.args, message.kwargs)
+        except outbox.BROKER_IS_AWAY as error:
+            logger.warning("The sweep stops at %s: %s", message, error)
+            # Behind the others, in case that it is this message which the broker does not take.
+            row.update(next_send_at=Now())
+            return sent, None
+        except Exception:
+            # The row stays open and is tried again, as far apart as any other; it must not keep the rest back.
+            logger.exception("The sweep cannot send %s", message)
+        sent += 1
+        row.update(
+            sent_at=Now(),
+            started_at=None,
+            leased_until=None,
+            sends=F("sends") + 1,
+            next_send_at=from_now(min(outbox.FIRST_RESEND_SECONDS * 2**message.sends, cap)),
+            **changes,
+        )
+    return sent, due[-1].next_send_at if len(due) == SWEEP_BATCH else None
+
+
+def forget_ended() -> int:
+    """Deletes what ended longer ago than a copy of its message, or somebody who wants to run it again, turns up."""
+    forgettable = Q(state=states.SUCCESS, acknowledged_at__lt=Now() - KEEP_SUCCEEDED) | Q(
+        ~Q(state=states.SUCCESS), acknowledged_at__lt=Now() - KEEP_OTHERS
+    )
+    forgotten = 0
+    while True:
+        old = OutboxMessage.objects.filter(forgettable).values_list("pk", flat=True)[:CLEAN_UP_BATCH]
+        deleted, _ = OutboxMessage.objects.filter(pk__in=list(old)).delete()
+        forgotten += deleted
+        if deleted < CLEAN_UP_BATCH:
+            return forgotten
