@@ -59,6 +59,10 @@ def test_a_container_is_the_last_resort_when_kind_cannot_pull_its_image(commands
     assert isinstance(cluster.choose(), cluster.ContainerCluster)
 
 
+def test_kind_gets_the_keda_that_the_container_has() -> None:
+    assert cluster.keda_version().startswith("2.")
+
+
 def test_an_empty_path_means_no_kind_and_no_docker() -> None:
     assert isinstance(cluster.choose(), cluster.ContainerCluster)
 
