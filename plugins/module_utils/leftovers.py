@@ -14,12 +14,6 @@ from ansible_collections.stalk.celery.plugins.module_utils.services import (
     unit_files,
 )
 
-
-def unit_of(path: Path, system: Path) -> str:
-    """The unit that a file below `system` defines or adds to."""
-    return path.relative_to(system).parts[0].removesuffix(".d")
-
-
 PROCESSES = ("web", "worker", "beat", "flower")
 DATABASES = ("postgresql",)
 SHARED = "shared"
@@ -112,6 +106,14 @@ class Leftovers:
         self.root = root
         self.belongings = belongings(kept.app)
 
+    @property
+    def has_run_here(self) -> bool:
+        return (self.root / mark(self.kept.app)).exists()
+
+    def unit_of(self, path: Path) -> str:
+        """The unit that a file of systemd defines or adds to."""
+        return path.relative_to(self.root / SYSTEM).parts[0].removesuffix(".d")
+
     def is_ours(self, path: Path) -> bool:
         text = path.read_text(errors="replace")
         return any(sign in text for sign in signs(self.kept.app))
@@ -128,7 +130,7 @@ class Leftovers:
 
     def departed(self) -> list[str]:
         """Processes first, and what all share last, when nothing stays."""
-        if not (self.root / mark(self.kept.app)).exists():
+        if not self.has_run_here:
             return []
         gone = [name for name in (*PROCESSES, *DATABASES) if name not in self.kept.components]
         gone = [name for name in gone if self.kept.data or name not in DATABASES]
@@ -141,7 +143,7 @@ class Leftovers:
         own = [
             unit for unit in departed_units(patterns, [], self.systemd.known(patterns)) if self.has_own_definition(unit)
         ]
-        borrowed = [path.parent.name.removesuffix(".d") for name in components for path in self.drop_ins(name)]
+        borrowed = [self.unit_of(path) for name in components for path in self.drop_ins(name)]
         return sorted({*own, *borrowed})
 
     def drop_ins(self, component: str) -> list[Path]:
@@ -163,12 +165,12 @@ class Leftovers:
     def _definitions(self, patterns: Sequence[str]) -> list[Path]:
         """Drop-ins first: the unit's own file tells whose they are."""
         paths = self._found(f"{SYSTEM}/{path}" for path in departed_files(patterns))
-        own = [path for path in paths if self.has_own_definition(unit_of(path, self.root / SYSTEM))]
+        own = [path for path in paths if self.has_own_definition(self.unit_of(path))]
         return sorted(own, key=lambda path: path.parent == self.root / SYSTEM)
 
     def surplus(self) -> list[Path]:
         """Credentials that components which stay no longer read, and a CA that is no longer extra."""
-        if not (self.root / mark(self.kept.app)).exists():
+        if not self.has_run_here:
             return []
         found = [] if self.kept.extra_ca else self._found([f"{SYSTEM_CAS}/{self.kept.app}.crt"])
         for name in sorted(set(self.kept.components) & set(PROCESSES)):

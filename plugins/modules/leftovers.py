@@ -61,11 +61,11 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.stalk.celery.plugins.module_utils.leftovers import Kept, Leftovers
 from ansible_collections.stalk.celery.plugins.module_utils.services import ServiceFailed, Systemd
+from ansible_collections.stalk.celery.plugins.module_utils.status.questions import COMPONENTS
 
-COMPONENTS = ["redis", "postgresql", "web", "worker", "beat", "flower"]
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "app": {"type": "str", "required": True},
-    "components": {"type": "list", "elements": "str", "choices": COMPONENTS, "required": True},
+    "components": {"type": "list", "elements": "str", "choices": list(COMPONENTS), "required": True},
     "credentials": {"type": "dict", "required": True, "no_log": False},
     "extra_ca": {"type": "bool", "required": True},
     "data": {"type": "bool", "default": False},

@@ -143,6 +143,7 @@ def fetch_lists() -> None:
         except PackagesFailed:
             if not tries_left:
                 raise
+            # Nothing tells when the mirror has recovered.
             time.sleep(SECONDS_BETWEEN_TRIES)
 
 
