@@ -1,8 +1,8 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-status demo-down cluster cluster-down test test-fast lint bench lock clean
+.PHONY: help demo demo-status demo-down cluster cluster-down test test-fast lint bench chart-readme lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## Deploy stack.yml to a server in a container, place 100 orders and watch them ship
 	@tools/prepare control servers && .venv/bin/python tools/demo.py up
@@ -30,6 +30,9 @@ lint: ## Run the linters
 
 bench: ## Measure convergence, throughput and the liveness check beside their peers
 	@tools/prepare control tests && .venv/bin/python -m bench
+
+chart-readme: ## Write the table of values in the chart's README
+	@tools/prepare control && .venv/bin/python tools/chart_readme.py
 
 lock: ## Compile every requirements.txt from its requirements.in, newest versions
 	@tools/prepare control && tools/lock

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.append(str(Path(__file__).resolve().parent.parent / "tools"))
-
 from resources.deployment import Deployment
 from resources.reporting import pytest_collection_finish, pytest_configure, pytest_unconfigure
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, Page, Response, sync_playwright
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path += [str(ROOT / "molecule"), str(ROOT / "tools")]
-
-from resources.deployment import Deployment  # noqa: E402
-from resources.reporting import pytest_collection_finish, pytest_configure, pytest_unconfigure  # noqa: E402
+from resources.deployment import Deployment
+from resources.reporting import pytest_collection_finish, pytest_configure, pytest_unconfigure
 
 __all__ = ["pytest_collection_finish", "pytest_configure", "pytest_unconfigure"]
 
+ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = "/usr/bin/chromium"
 SECONDS_TO_WAIT = 120
 WIDTHS = {"desktop": 1280, "phone": 375}

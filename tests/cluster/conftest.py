@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import cluster as clusters
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT / "tools"))
-
-import cluster as clusters  # noqa: E402
 
 BOX = "stalk-server:bookworm"
 

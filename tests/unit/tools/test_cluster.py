@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
+import cluster
 import pytest
-
-ROOT = Path(__file__).resolve().parents[3]
-sys.path.append(str(ROOT / "tools"))
-
-import cluster  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
