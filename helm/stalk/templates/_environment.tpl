@@ -2,10 +2,6 @@
      dict "root" "pools" */}}
 {{- define "stalk.environment" -}}
 {{- $values := .root.Values }}
-{{- $routes := dict }}
-{{- range $task, $queue := $values.app.routes }}
-{{- if $queue }}{{- $_ := set $routes $task $queue }}{{- end }}
-{{- end }}
 {{- $variables := dict
   "DJANGO_SETTINGS_MODULE" $values.app.settings
   "DJANGO_ALLOWED_HOSTS" $values.web.host
@@ -13,7 +9,7 @@
   "CELERY_VISIBILITY_TIMEOUT" (include "stalk.visibility_timeout" .)
   "CELERY_RESULT_EXPIRES" (include "stalk.plain" $values.results.expires)
   "CELERY_TASK_DEFAULT_QUEUE" $values.app.default_queue
-  "CELERY_TASK_ROUTES" (toRawJson $routes)
+  "CELERY_TASK_ROUTES" (include "stalk.routes" .root)
   "CELERY_BEAT_LEASE_TTL" (include "stalk.plain" $values.beat.lease.ttl)
 }}
 {{- range $name, $value := $values.app.env }}
@@ -22,6 +18,24 @@
 {{- end }}
 {{- end }}
 {{- toRawJson $variables }}
+{{- end }}
+
+{{/* Names first, then globs from the longest literal text to the shortest: Celery takes the first that matches. JSON that
+     is written by hand keeps that order. */}}
+{{- define "stalk.routes" -}}
+{{- $ranked := list }}
+{{- range $task, $queue := .Values.app.routes }}
+{{- if $queue }}
+{{- $literal := replace "*" "" $task | len }}
+{{- $ranked = append $ranked (printf "%03d %s" (contains "*" $task | ternary (sub 999 $literal) 0) $task) }}
+{{- end }}
+{{- end }}
+{{- $routes := list }}
+{{- range sortAlpha $ranked }}
+{{- $task := splitList " " . | last }}
+{{- $routes = append $routes (printf "%s: %s" (toJson $task) (get $.Values.app.routes $task | toJson)) }}
+{{- end -}}
+{ {{- join ", " $routes -}} }
 {{- end }}
 
 {{/* The variables of a process of the app, as a container's `env`. A changed variable is a changed pod, so that a

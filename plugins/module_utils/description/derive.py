@@ -74,6 +74,15 @@ def plain(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def routes(values: Mapping[str, Any]) -> dict[str, str]:
+    """Celery takes a name before any glob, and of globs the first that matches (celery/app/routes.py:MapRoute): the one
+    with the longest literal text. No order of the description counts, as Helm's maps have none."""
+    stated: Mapping[str, str] = values["app"]["routes"]
+    names = sorted(task for task in stated if "*" not in task)
+    globs = sorted((task for task in stated if "*" in task), key=lambda glob: (-len(glob.replace("*", "")), glob))
+    return {task: stated[task] for task in names + globs}
+
+
 def environment(values: Mapping[str, Any]) -> dict[str, str]:
     """The plain variables of docs/contract.md that are the same on every target, and the app's own."""
     app = values["app"]
@@ -84,7 +93,7 @@ def environment(values: Mapping[str, Any]) -> dict[str, str]:
         "CELERY_VISIBILITY_TIMEOUT": str(visibility_timeout(values)),
         "CELERY_RESULT_EXPIRES": str(values["results"]["expires"]),
         "CELERY_TASK_DEFAULT_QUEUE": app["default_queue"],
-        "CELERY_TASK_ROUTES": json.dumps(app["routes"]),
+        "CELERY_TASK_ROUTES": json.dumps(routes(values)),
         "CELERY_BEAT_LEASE_TTL": str(values["beat"]["lease"]["ttl"]),
         **{name: plain(value) for name, value in app["env"].items()},
     }

@@ -11,6 +11,7 @@ from runpy import run_path
 from typing import Any
 
 import pytest
+from celery import Celery
 from django.core.exceptions import ImproperlyConfigured
 
 from celery_ops import environment
@@ -127,6 +128,16 @@ def test_deployment_check_is_clean(services: Services) -> None:
 def test_models_and_migrations_agree(services: Services) -> None:
     done = manage(services, "makemigrations", "--check", "--dry-run")
     assert done.returncode == 0, done.stdout
+
+
+def test_a_name_wins_over_globs_and_of_globs_the_first_that_matches(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CELERY_TASK_ROUTES", '{"shop.*": "glob", "*.pay": "another", "shop.pay": "name"}')
+    app = Celery(set_as_current=False)
+    app.conf.task_routes = run_path(str(APP_FOLDER / "celery_ops/settings.py"))["CELERY_TASK_ROUTES"]
+    queues = {task: app.amqp.router.route({}, task)["queue"].name for task in ("shop.pay", "shop.send", "a.pay", "a")}
+    assert queues == {"shop.pay": "name", "shop.send": "glob", "a.pay": "another", "a": "celery"}
 
 
 def test_a_scaled_pool_keeps_the_messages_that_it_holds_apart(

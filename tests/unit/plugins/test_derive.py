@@ -115,7 +115,7 @@ def test_environment_is_text_alone() -> None:
     described = stack(
         app={
             "name": "books",
-            "routes": {"shop.*": "celery", "*": "celery", "a": "celery"},
+            "routes": {"shop.tasks.pay": "celery"},
             "env": {"DEBUG": False, "SIZE": 3, "RATIO": 0.5, "EMPTY": ""},
         },
         web={"host": "books.example.org"},
@@ -127,13 +127,20 @@ def test_environment_is_text_alone() -> None:
         "CELERY_VISIBILITY_TIMEOUT": "3630",
         "CELERY_RESULT_EXPIRES": "86400",
         "CELERY_TASK_DEFAULT_QUEUE": "celery",
-        "CELERY_TASK_ROUTES": '{"shop.*": "celery", "*": "celery", "a": "celery"}',
+        "CELERY_TASK_ROUTES": '{"shop.tasks.pay": "celery"}',
         "CELERY_BEAT_LEASE_TTL": "30",
         "DEBUG": "false",
         "SIZE": "3",
         "RATIO": "0.5",
         "EMPTY": "",
     }
+
+
+def test_names_go_before_globs_and_a_longer_glob_before_a_shorter_one() -> None:
+    ordered = ["a", "shop.tasks.pay", "shop.tasks.send_*", "shop.tasks.*", "*.send_mail", "*a", "*b", "b*", "*"]
+    for written in (ordered, ordered[::-1], sorted(ordered)):
+        environment = stack(app={"routes": dict.fromkeys(written, "celery")})["environment"]
+        assert list(json.loads(environment["CELERY_TASK_ROUTES"])) == ordered
 
 
 def described(folder: Path, text: str = "app: {}\n") -> dict[str, Any]:
