@@ -1,7 +1,7 @@
 {{/* What every process of the app has: scripts, credentials, certificates and folders to write to. */}}
 
 {{- define "stalk.app.scripts" -}}
-{{- range $name := list "is-alive" "migrate" "run-beat" "run-worker" "stop-celery" "wait-for-migrations" -}}
+{{- range $name := list "is-alive" "migrations.py" "run-beat" "run-worker" "stop-celery" -}}
 {{ $name }}: |
   {{- $.Files.Get (printf "files/app/%s" $name) | nindent 2 }}
 {{ end }}
@@ -70,7 +70,7 @@ checksum/{{ $part }}-secret: {{ . | sha256sum }}
 {{- define "stalk.app.wait" -}}
 - name: migrations
   {{- include "stalk.app.image" .root | nindent 2 }}
-  command: [sh, /opt/stalk/wait-for-migrations]
+  command: [python, /opt/stalk/migrations.py, await]
   env:
     {{- include "stalk.env" . | trim | nindent 4 }}
   {{- include "stalk.container.securityContext" . | nindent 2 }}

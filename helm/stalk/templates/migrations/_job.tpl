@@ -13,7 +13,7 @@ template:
     containers:
       - name: migrations
         {{- include "stalk.app.image" .root | nindent 8 }}
-        command: [sh, /opt/stalk/migrate]
+        command: [python, /opt/stalk/migrations.py, apply]
         env:
           {{- include "stalk.env" . | trim | nindent 10 }}
         {{- include "stalk.container.securityContext" . | nindent 8 }}

@@ -1,0 +1,68 @@
+"""migrations.py apply|await: migrates the database of the settings, or waits until it has all migrations of this image.
+
+A database that does not answer yet is waited for; after two minutes it gives up, so that the pod's status tells. The
+project is imported once, which costs a second of CPU in each pod, and not again for each look.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+
+import django
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+from django.db import Error, connection
+
+SECONDS = 120
+SECONDS_BETWEEN_LOOKS = 0.5
+
+
+def silence() -> str:
+    """Why the database does not answer; empty when it does."""
+    try:
+        connection.ensure_connection()
+    except Error as error:
+        return f"The database does not answer: {error}"
+    return ""
+
+
+def lack() -> str:
+    """What the database lacks; empty when nothing."""
+    try:
+        call_command("migrate", check_unapplied=True, verbosity=0)
+    except SystemExit:
+        return "The database lacks migrations"
+    except Error as error:
+        return f"The database does not answer: {error}"
+    finally:
+        connection.close()
+    return ""
+
+
+def wait_for_an_end(problem: Callable[[], str]) -> None:
+    end = time.monotonic() + SECONDS
+    while said := problem():
+        if time.monotonic() >= end:
+            sys.exit(said)
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def main() -> None:
+    # The project is the working directory, as for `celery` and `gunicorn`.
+    sys.path.insert(0, os.getcwd())  # noqa: PTH109
+    try:
+        django.setup()
+    except ImproperlyConfigured as error:
+        sys.exit(str(error))
+    if sys.argv[1] == "await":
+        wait_for_an_end(lack)
+        return
+    wait_for_an_end(silence)
+    call_command("migrate", interactive=False, skip_checks=False)
+
+
+if __name__ == "__main__":
+    main()
