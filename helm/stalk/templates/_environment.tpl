@@ -9,7 +9,6 @@
   "CELERY_VISIBILITY_TIMEOUT" (include "stalk.visibility_timeout" .)
   "CELERY_RESULT_EXPIRES" (include "stalk.plain" $values.results.expires)
   "CELERY_TASK_DEFAULT_QUEUE" $values.app.default_queue
-  "CELERY_TASK_ROUTES" (include "stalk.routes" .root)
   "CELERY_BEAT_LEASE_TTL" (include "stalk.plain" $values.beat.lease.ttl)
 }}
 {{- range $name, $value := $values.app.env }}
@@ -39,7 +38,8 @@
 {{- end }}
 
 {{/* The variables of a process of the app, as a container's `env`. A changed variable is a changed pod, so that a
-     container that restarts keeps what its release was given.
+     container that restarts keeps what its release was given; but the routes, which each pool makes longer, are said
+     once: in every pod they would make a release of many pools too large for the Secret that Helm keeps it in.
      dict "root" "environment" "options" ["heartbeat" "here"] */}}
 {{- define "stalk.env" -}}
 {{- $values := .root.Values }}
@@ -64,6 +64,8 @@
 - name: {{ $name }}
   value: {{ $value | replace "$(" "$$(" | quote }}
 {{- end }}
+- name: CELERY_TASK_ROUTES
+  valueFrom: {configMapKeyRef: {name: {{ $values.app.name }}-routes, key: CELERY_TASK_ROUTES}}
 {{- with .options.extraEnv }}
 {{ toYaml . }}
 {{- end }}
