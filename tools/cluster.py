@@ -84,6 +84,9 @@ class Cluster(ABC):
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         return run(str(TOOLS / "kubectl"), *arguments, stdin=stdin, env={"KUBECONFIG": str(self.kubeconfig)})
 
+    def helm(self, *arguments: str, stdin: str | None = None) -> str:
+        return run(str(TOOLS / "helm"), *arguments, stdin=stdin, env={"KUBECONFIG": str(self.kubeconfig)})
+
     def wait_until_ready(self) -> None:
         deadline, last = time.monotonic() + SECONDS_UNTIL_READY, [""]
         while time.monotonic() < deadline:

@@ -8,32 +8,18 @@ import re
 import shlex
 import subprocess
 import textwrap
-import time
-import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import testinfra
 import yaml
-from demo import Shop
 from resources.certificates import Authority
+from resources.effects import Effects
+from storefront import Shop
 from testinfra.host import Host
-
-SECONDS_TO_WAIT = 90
-Answer = TypeVar("Answer")
-
-
-def wait_for(promise: str, look: Callable[[], Answer | None], seconds: float = SECONDS_TO_WAIT) -> Answer:
-    """The first true answer of `look`; fails with `promise` and the last answer when none comes in time."""
-    deadline = time.monotonic() + seconds
-    while not (answer := look()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds:.0f} s: {promise}; last seen: {answer!r}")
-        time.sleep(0.3)
-    return answer
 
 
 @dataclass(frozen=True)
@@ -118,7 +104,7 @@ class Server:
         subprocess.run(["docker", "restart", "--time=30", self.container], capture_output=True, check=True)
 
 
-class Deployment:
+class Deployment(Effects):
     """Everything that the scenario deployed."""
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
@@ -255,48 +241,8 @@ class Deployment:
             stdin=script,
         )
 
-    def send_effects(self, name: str, count: int, seconds: float, queue: str = "celery") -> list[str]:
-        """Sends tasks whose effects the ledger counts, through the outbox; returns their keys."""
-        run = uuid.uuid4().hex[:8]
-        keys = [f"{name}-{run}-{number}" for number in range(count)]
-        self.django(
-            "import config.celery\n"
-            "from django.db import transaction\n"
-            "from shop.tasks import record_effect\n"
-            "with transaction.atomic():\n"
-            f"    for key in {keys!r}:\n"
-            f"        record_effect.apply_async_on_commit((key, {seconds}), queue={queue!r})\n"
-        )
-        return keys
-
     def sql(self, query: str) -> list[list[str]]:
         """Rows of the app's database, as its server's superuser reads them."""
         server = self.first("postgresql")
         rows = server.run("runuser", "-u", "postgres", "--", "psql", "-qAtX", "-F", "\t", "-d", self.app, "-c", query)
         return [line.split("\t") for line in rows.splitlines()]
-
-    def ledger(self, keys: Iterable[str]) -> dict[str, LedgerLine]:
-        """What the tasks with these keys did so far."""
-        wanted = ", ".join(f"'{key}'" for key in keys)
-        rows = self.sql(f"SELECT key, starts, effects, worker FROM shop_ledgerentry WHERE key IN ({wanted})")
-        return {key: LedgerLine(int(starts), int(effects), worker) for key, starts, effects, worker in rows}
-
-    def all_effects(self, keys: Iterable[str], seconds: float = SECONDS_TO_WAIT) -> dict[str, LedgerLine]:
-        """The ledger once every task took effect."""
-        wanted = list(keys)
-
-        def complete() -> dict[str, LedgerLine]:
-            ledger = self.ledger(wanted)
-            return ledger if sum(line.effects > 0 for line in ledger.values()) == len(wanted) else {}
-
-        try:
-            return wait_for(f"{len(wanted)} tasks take effect", complete, seconds)
-        except AssertionError as error:
-            raise AssertionError(f"{error}; ledger: {self.ledger(wanted)}") from None
-
-
-@dataclass(frozen=True)
-class LedgerLine:
-    starts: int
-    effects: int
-    worker: str

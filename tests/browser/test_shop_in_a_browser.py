@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Response
-from resources.deployment import Deployment, wait_for
+from resources.deployment import Deployment
+from resources.waiting import wait_for
 
 Shoot = Callable[[Page, str], None]
 WATCH = """(bar) => {

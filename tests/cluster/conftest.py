@@ -1,4 +1,4 @@
-"""The cluster of tools/cluster.py, and a namespace of it for each file of tests."""
+"""The cluster of tools/cluster.py, and for each file of tests a namespace of it, and the stack in there."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import cluster as clusters
+import images
 import pytest
 
+from tests.cluster.release import Release
+
 BOX = "stalk-server:bookworm"
+RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +36,18 @@ def namespace(cluster: clusters.Cluster, request: pytest.FixtureRequest) -> Iter
     cluster.kubectl("create", "namespace", name)
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def empty_release(cluster: clusters.Cluster, namespace: str) -> Release:
+    """One that is not installed yet, in a namespace that enforces Pod Security `restricted`."""
+    cluster.load(*images.names())
+    cluster.kubectl("label", "namespace", namespace, RESTRICTED)
+    return Release(cluster, namespace)
+
+
+@pytest.fixture(scope="module")
+def release(empty_release: Release) -> Release:
+    """The stack as installed from nothing."""
+    empty_release.install()
+    return empty_release

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from resources.deployment import Deployment, wait_for
+from resources.deployment import Deployment
+from resources.waiting import wait_for
 
 
 def test_check_mode_on_a_converged_server_finds_nothing_to_change(deployment: Deployment) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from resources.deployment import Deployment, Server, wait_for
+from resources.deployment import Deployment, Server
+from resources.waiting import wait_for
 
 PORT = 5433
 PASSWORD = "of-the-other-database"

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from resources.deployment import Deployment, LedgerLine, wait_for
+from resources.deployment import Deployment
+from resources.effects import LedgerLine
+from resources.waiting import wait_for
 
 # The visibility timeout of the impatient description, Redis' restore interval and a sweep of the outbox.
 SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK = 300

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from resources.deployment import Deployment, wait_for
+from resources.deployment import Deployment
+from resources.waiting import wait_for
 
 MOMENT = "ActiveEnterTimestampMonotonic"
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from resources.deployment import Deployment, Server, wait_for
+from resources.deployment import Deployment, Server
+from resources.waiting import wait_for
 
 
 def heartbeat_of_beat(deployment: Deployment, server: Server) -> dict[str, Any]:

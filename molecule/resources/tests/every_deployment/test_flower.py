@@ -6,8 +6,9 @@ import json
 import re
 
 import pytest
-from demo import Shop
-from resources.deployment import Deployment, wait_for
+from resources.deployment import Deployment
+from resources.waiting import wait_for
+from storefront import Shop
 
 # Files of the package, and the pages of a login by OAuth.
 SHOW_NOTHING = ("/static", "/login", "/logout")

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from resources.deployment import Deployment, wait_for
+from resources.deployment import Deployment
+from resources.waiting import wait_for
 
 HANDSHAKE = Path(__file__).parents[2] / "handshake.py"
 FORBIDDEN = ["KEYS *", "CONFIG GET *", "FLUSHALL", "FLUSHDB", "ACL LIST", "CLIENT LIST", "MONITOR", "SAVE"]

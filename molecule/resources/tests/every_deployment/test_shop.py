@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 import requests
-from demo import Shop
-from resources.deployment import Deployment, wait_for
+from resources.deployment import Deployment
+from resources.waiting import wait_for
+from storefront import Shop
 
 POOL_OF = {"charge": "high", "ship": "default", "notify": "io"}
 

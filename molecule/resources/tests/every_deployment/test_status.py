@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from resources.deployment import Deployment, Run, Server, wait_for
+from resources.deployment import Deployment, Run, Server
+from resources.waiting import wait_for
 
 WIDEST = 100
 

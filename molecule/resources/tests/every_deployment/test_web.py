@@ -12,8 +12,9 @@ from contextlib import contextmanager
 
 import pytest
 import requests
-from demo import Shop
-from resources.deployment import Deployment, Server, wait_for
+from resources.deployment import Deployment, Server
+from resources.waiting import wait_for
+from storefront import Shop
 
 VISITORS = 4
 

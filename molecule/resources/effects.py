@@ -1,0 +1,60 @@
+"""Tasks whose starts and effects the shop's ledger counts, on whatever runs the shop."""
+
+from __future__ import annotations
+
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from resources.waiting import SECONDS_TO_WAIT, wait_for
+
+
+@dataclass(frozen=True)
+class LedgerLine:
+    starts: int
+    effects: int
+    worker: str
+
+
+class Effects(ABC):
+    @abstractmethod
+    def django(self, code: str) -> str:
+        """The output of Python code that runs with the web process's environment and secrets."""
+
+    @abstractmethod
+    def sql(self, query: str) -> list[list[str]]:
+        """Rows of the app's database, as its server's superuser reads them."""
+
+    def send_effects(self, name: str, count: int, seconds: float, queue: str = "celery") -> list[str]:
+        """Sends tasks whose effects the ledger counts, through the outbox; returns their keys."""
+        run = uuid.uuid4().hex[:8]
+        keys = [f"{name}-{run}-{number}" for number in range(count)]
+        self.django(
+            "import config.celery\n"
+            "from django.db import transaction\n"
+            "from shop.tasks import record_effect\n"
+            "with transaction.atomic():\n"
+            f"    for key in {keys!r}:\n"
+            f"        record_effect.apply_async_on_commit((key, {seconds}), queue={queue!r})\n"
+        )
+        return keys
+
+    def ledger(self, keys: Iterable[str]) -> dict[str, LedgerLine]:
+        """What the tasks with these keys did so far."""
+        wanted = ", ".join(f"'{key}'" for key in keys)
+        rows = self.sql(f"SELECT key, starts, effects, worker FROM shop_ledgerentry WHERE key IN ({wanted})")
+        return {key: LedgerLine(int(starts), int(effects), worker) for key, starts, effects, worker in rows}
+
+    def all_effects(self, keys: Iterable[str], seconds: float = SECONDS_TO_WAIT) -> dict[str, LedgerLine]:
+        """The ledger once every task took effect."""
+        wanted = list(keys)
+
+        def complete() -> dict[str, LedgerLine]:
+            ledger = self.ledger(wanted)
+            return ledger if sum(line.effects > 0 for line in ledger.values()) == len(wanted) else {}
+
+        try:
+            return wait_for(f"{len(wanted)} tasks take effect", complete, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; ledger: {self.ledger(wanted)}") from None
