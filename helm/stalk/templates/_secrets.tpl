@@ -7,12 +7,8 @@
 {{- $names := dict }}
 {{- $texts := dict }}
 {{- $digests := dict }}
-{{- $leaves := list (dict "name" "redis" "usages" (list "server")) }}
 {{- $embedded := eq .Values.database.kind "embedded" }}
 {{- $_ := set $names (ternary "DATABASE_PASSWORD" "DATABASE_URL" $embedded) $database }}
-{{- if $embedded }}
-{{- $leaves = append $leaves (dict "name" "postgresql" "usages" (list "server")) }}
-{{- end }}
 {{- range .Values.app.secrets }}
 {{- $_ := set $names . (include "stalk.secret" (dict "root" $ "own" $.Values.app.kubernetes.existingSecret)) }}
 {{- end }}
@@ -34,21 +30,12 @@
 {{- $text = dict "password" (printf "{%s}" $password) "username" $component }}
 {{- end }}
 {{- $_ := set $texts (printf "%s-%s" $app $component) $text }}
-{{- $leaves = append $leaves (dict "name" $component "usages" (has $component (list "web" "flower") | ternary (list "server" "client") (list "client"))) }}
 {{- end }}
 {{- if .Values.flower.enabled }}
 {{- range list "FLOWER_COOKIE_SECRET" .Values.flower.auth.secret }}
 {{- $_ := set $names . (include "stalk.secret" (dict "root" $ "own" $.Values.flower.kubernetes.existingSecret)) }}
 {{- end }}
 {{- end }}
-{{- $asked := list }}
-{{- range $leaves }}
-{{- $context := dict "root" $ "component" .name }}
-{{- $sans := include "stalk.tls.names" $context | fromJsonArray }}
-{{- if eq .name "web" }}{{- $sans = append $sans $.Values.web.host | uniq }}{{- end }}
-{{- $asked = append $asked (dict "secret" (include "stalk.tls.secret" $context) "name" .name "usages" .usages "sans" $sans) }}
-{{- end }}
-{{- $provided := eq .Values.tls.issuer "provided" }}
 {{- dict
   "labels" (dict "app.kubernetes.io/name" $app "app.kubernetes.io/part-of" $app "app.kubernetes.io/managed-by" "stalk")
   "store" $store
@@ -56,13 +43,7 @@
   "names" $names
   "texts" $texts
   "digests" (dict (printf "%s-redis" $app) $digests)
-  "tls" (dict
-    "own" (not $provided)
-    "ca" ($provided | ternary .Values.tls.kubernetes.ca (printf "%s-ca" $app))
-    "authority" (printf "%s CA" $app)
-    "lifetime" (include "stalk.plain" .Values.tls.lifetime)
-    "rotate_before" (include "stalk.plain" .Values.tls.rotate_before)
-    "leaves" $asked)
+  "tls" (include "stalk.tls.plan" . | fromJson)
   | toPrettyJson }}
 {{- end }}
 
@@ -87,9 +68,13 @@
 {{- define "stalk.plan.rules" -}}
 {{- $plan := include "stalk.plan" . | fromJson }}
 {{- $made := concat (list $plan.store) (keys $plan.texts) (keys $plan.digests) }}
-{{- if $plan.tls.own }}{{- $made = append $made $plan.tls.ca }}{{- end }}
-{{- range $plan.tls.leaves }}{{- $made = append $made .secret }}{{- end }}
-{{- $read := concat $made (values $plan.names) (list $plan.tls.ca) | uniq | sortAlpha -}}
+{{- $read := values $plan.names }}
+{{- with $plan.tls.signed }}
+{{- range .leaves }}{{- $made = append $made .secret }}{{- end }}
+{{- if .own }}{{- $made = append $made .ca }}{{- else }}{{- $read = append $read .ca }}{{- end }}
+{{- end }}
+{{- range $plan.tls.given }}{{- $read = append $read .secret }}{{- end }}
+{{- $read = concat $made $read | uniq | sortAlpha -}}
 # RBAC cannot name what does not exist yet.
 - {apiGroups: [""], resources: [secrets], verbs: [create]}
 - {apiGroups: [""], resources: [secrets], verbs: [get], resourceNames: {{ $read | toJson }}}

@@ -8,9 +8,65 @@
   secret: {secretName: {{ include "stalk.tls.secret" . }}, defaultMode: 0440}
 {{- end }}
 
-{{/* Names under which pods and the KEDA operator reach a Service. dict "root" "component" -> JSON */}}
-{{- define "stalk.tls.names" -}}
-{{- $name := include "stalk.fullname" . -}}
-{{- $namespace := .root.Release.Namespace -}}
-{{ list $name (printf "%s.%s" $name $namespace) (printf "%s.%s.svc" $name $namespace) (printf "%s.%s.svc.cluster.local" $name $namespace) "localhost" "127.0.0.1" | toJson }}
+{{/* Every leaf of the stack, as JSON: the Secret, its name, its usages, and the names under which pods and the KEDA
+     operator reach its Service. */}}
+{{- define "stalk.tls.leaves" -}}
+{{- $servers := list "redis" "web" "flower" }}
+{{- $clients := include "stalk.components" . | fromJsonArray }}
+{{- $components := concat (list "redis") $clients }}
+{{- if eq .Values.database.kind "embedded" }}
+{{- $servers = append $servers "postgresql" }}
+{{- $components = append $components "postgresql" }}
+{{- end }}
+{{- $leaves := list }}
+{{- range $component := $components | sortAlpha }}
+{{- $context := dict "root" $ "component" $component }}
+{{- $name := include "stalk.fullname" $context }}
+{{- $service := printf "%s.%s" $name $.Release.Namespace }}
+{{- $sans := list $name $service (printf "%s.svc" $service) (printf "%s.svc.cluster.local" $service) "localhost" "127.0.0.1" }}
+{{- if eq $component "web" }}{{- $sans = append $sans $.Values.web.host | uniq }}{{- end }}
+{{- $usages := list }}
+{{- if has $component $servers }}{{- $usages = append $usages "server" }}{{- end }}
+{{- if has $component $clients }}{{- $usages = append $usages "client" }}{{- end }}
+{{- $leaves = append $leaves (dict "secret" (include "stalk.tls.secret" $context) "name" $component "usages" $usages "sans" $sans) }}
+{{- end }}
+{{- toJson $leaves }}
+{{- end }}
+
+{{/* What the Job does about them, as JSON: signs them, with its own CA or a given one, or looks at those that were
+     given. cert-manager's are none of its business. */}}
+{{- define "stalk.tls.plan" -}}
+{{- $leaves := include "stalk.tls.leaves" . | fromJsonArray }}
+{{- $issuer := .Values.tls.issuer }}
+{{- $plan := dict }}
+{{- if and (eq $issuer "provided") (not .Values.tls.kubernetes.ca) }}
+{{- $_ := set $plan "given" $leaves }}
+{{- else if ne $issuer "cert-manager" }}
+{{- $own := eq $issuer "stalk" }}
+{{- $_ := set $plan "signed" (dict
+  "own" $own
+  "ca" ($own | ternary (include "stalk.tls.ca" .) .Values.tls.kubernetes.ca)
+  "authority" (include "stalk.tls.authority" .)
+  "lifetime" (include "stalk.plain" .Values.tls.lifetime)
+  "rotate_before" (include "stalk.plain" .Values.tls.rotate_before)
+  "leaves" $leaves) }}
+{{- end }}
+{{- toJson $plan }}
+{{- end }}
+
+{{/* Secret of the stack's own CA, and the CA's name. */}}
+{{- define "stalk.tls.ca" -}}
+{{ .Values.app.name }}-ca
+{{- end }}
+
+{{- define "stalk.tls.authority" -}}
+{{ .Values.app.name }} CA
+{{- end }}
+
+{{/* `30d` as Go writes a duration, `720h0m0s`: another spelling would differ from what cert-manager keeps. */}}
+{{- define "stalk.tls.duration" -}}
+{{- $written := include "stalk.plain" . }}
+{{- $units := dict "s" 1 "m" 60 "h" 3600 "d" 86400 "w" 604800 }}
+{{- $seconds := mul (regexFind "^[0-9]+" $written | int64) (get $units (regexFind "[smhdw]$" $written) | default 1) }}
+{{- printf "%dh%dm%ds" (div $seconds 3600) (div (mod $seconds 3600) 60) (mod $seconds 60) }}
 {{- end }}

@@ -8,6 +8,7 @@ from typing import Any
 
 from ansible_collections.stalk.celery.plugins.module_utils.description.clear_text import clear_text_problems
 from ansible_collections.stalk.celery.plugins.module_utils.description.inventory import inventory_problems
+from ansible_collections.stalk.celery.plugins.module_utils.description.kubernetes_only import kubernetes_only_problems
 from ansible_collections.stalk.celery.plugins.module_utils.description.limits import limit_problems
 from ansible_collections.stalk.celery.plugins.module_utils.description.named_files import file_problems
 from ansible_collections.stalk.celery.plugins.module_utils.description.placement import placement_problems
@@ -24,6 +25,7 @@ def refusals(values: Mapping[str, Any], broken: Sequence[Path], surroundings: Su
         queue_problems(values),
         clear_text_problems(values),
         variable_problems(values, surroundings),
+        kubernetes_only_problems(values),
         inventory_problems(values, surroundings),
         placement_problems(values, surroundings),
         file_problems(values, surroundings),

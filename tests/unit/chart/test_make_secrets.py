@@ -33,17 +33,23 @@ PLAN: dict[str, Any] = {
         }
     },
     "digests": {"shop-redis": {"worker": "REDIS_PASSWORD_worker"}},
-    "tls": {
-        "own": True,
-        "ca": "shop-ca",
-        "authority": "shop CA",
-        "lifetime": "365d",
-        "rotate_before": "30d",
-        "leaves": [
-            {"secret": "shop-redis-tls", "name": "redis", "sans": ["shop-redis", "127.0.0.1"], "usages": ["server"]}
-        ],
-    },
 }
+LEAF: dict[str, Any] = {
+    "secret": "shop-redis-tls",
+    "name": "redis",
+    "sans": ["shop-redis", "127.0.0.1"],
+    "usages": ["server"],
+}
+SIGNED: dict[str, Any] = {
+    "own": True,
+    "ca": "shop-ca",
+    "authority": "shop CA",
+    "lifetime": "365d",
+    "rotate_before": "30d",
+    "leaves": [LEAF],
+}
+PLAN["tls"] = {"signed": SIGNED}
+BY_COMPANY = {**SIGNED, "own": False, "ca": "company"}
 
 
 def load() -> ModuleType:
@@ -140,8 +146,8 @@ def test_a_leaf_is_renewed_before_its_end_with_the_same_key() -> None:
 def test_a_leaf_follows_its_names() -> None:
     cluster = Cluster()
     converge(cluster)
-    leaves = [{**PLAN["tls"]["leaves"][0], "sans": ["other"]}]
-    assert converge(cluster, tls={**PLAN["tls"], "leaves": leaves}) == ["shop-redis-tls"]
+    leaves = [{**LEAF, "sans": ["other"]}]
+    assert converge(cluster, tls={"signed": {**SIGNED, "leaves": leaves}}) == ["shop-redis-tls"]
 
 
 def test_a_provided_authority_signs() -> None:
@@ -149,8 +155,68 @@ def test_a_provided_authority_signs() -> None:
     converge(maker)
     authority = {key: maker.text("shop-ca", key) for key in ("tls.crt", "tls.key")}
     cluster = Cluster(company=authority)
-    assert "company" not in converge(cluster, tls={**PLAN["tls"], "own": False, "ca": "company"})
+    assert "company" not in converge(cluster, tls={"signed": BY_COMPANY})
     cluster.certificate("shop-redis-tls").verify_directly_issued_by(maker.certificate("shop-ca"))
+
+
+def given_leaf(**changes: Any) -> dict[str, str]:
+    """A leaf as a person would bring it, issued at NOW with these changes of its description."""
+    maker = Cluster()
+    converge(maker, tls={"signed": {**SIGNED, "leaves": [{**LEAF, **changes}]}})
+    return {key: maker.text("shop-redis-tls", key) for key in ("ca.crt", "tls.crt", "tls.key")}
+
+
+def test_given_leaves_are_looked_at_and_not_touched() -> None:
+    cluster = Cluster(**{"shop-redis-tls": given_leaf()})
+    assert sorted(converge(cluster, tls={"given": [LEAF]})) == ["shop-redis", "shop-secrets", "shop-worker"]
+
+
+@pytest.mark.parametrize(
+    ("leaf", "line"),
+    [
+        (
+            {},
+            "tls.issuer: is provided without a CA in tls.kubernetes.ca, and the Secret shop-redis-tls lacks ca.crt; "
+            "add it in PEM, or name the CA",
+        ),
+        (
+            {**given_leaf(), "tls.key": ""},
+            "tls.issuer: is provided without a CA in tls.kubernetes.ca, and the Secret shop-redis-tls lacks tls.key; "
+            "add it in PEM, or name the CA",
+        ),
+        (
+            {**given_leaf(), "tls.crt": "x"},
+            "Secret shop-redis-tls: the certificate is no PEM certificate; issue it again",
+        ),
+        (
+            {**given_leaf(), "tls.key": given_leaf()["tls.key"]},
+            "Secret shop-redis-tls: the certificate is not of the key beside it; issue it again",
+        ),
+        (
+            given_leaf(sans=["shop-redis"]),
+            "Secret shop-redis-tls: the certificate lacks the names 127.0.0.1; issue it again",
+        ),
+        (
+            given_leaf(usages=["client"]),
+            "Secret shop-redis-tls: the certificate lacks the usage server auth; issue it again",
+        ),
+    ],
+    ids=["nothing", "half", "no certificate", "another key", "other names", "another usage"],
+)
+def test_a_given_leaf_that_cannot_serve_is_refused(leaf: dict[str, str], line: str) -> None:
+    with pytest.raises(make.Refused) as refused:
+        converge(Cluster(**{"shop-redis-tls": leaf}), tls={"given": [LEAF]})
+    assert str(refused.value) == line
+
+
+def test_a_given_leaf_that_has_ended_is_refused() -> None:
+    cluster = Cluster(**{"shop-redis-tls": given_leaf()})
+    with pytest.raises(make.Refused, match=r"is valid from 2029-12-31 to 2031-01-01 only; issue it again"):
+        converge(cluster, NOW + timedelta(days=366), tls={"given": [LEAF]})
+
+
+def test_leaves_of_cert_manager_are_none_of_its_business() -> None:
+    assert sorted(converge(Cluster(), tls={})) == ["shop-redis", "shop-secrets", "shop-worker"]
 
 
 REFUSED: dict[str, tuple[dict[str, dict[str, str]], dict[str, Any], str]] = {
@@ -177,12 +243,12 @@ REFUSED: dict[str, tuple[dict[str, dict[str, str]], dict[str, Any], str]] = {
     ),
     "a CA that is missing": (
         {},
-        {"tls": {**PLAN["tls"], "own": False, "ca": "company"}},
+        {"tls": {"signed": BY_COMPANY}},
         "tls.kubernetes.ca: the Secret company is missing; make it, with tls.crt and tls.key",
     ),
     "a broken CA": (
         {"company": {"tls.crt": "x", "tls.key": "y"}},
-        {"tls": {**PLAN["tls"], "own": False, "ca": "company"}},
+        {"tls": {"signed": BY_COMPANY}},
         "Secret company: tls.crt: holds no PEM certificate; put the CA's certificate there",
     ),
 }

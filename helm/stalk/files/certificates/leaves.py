@@ -17,6 +17,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.certificates.refusal 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 USAGES = {"server": ExtendedKeyUsageOID.SERVER_AUTH, "client": ExtendedKeyUsageOID.CLIENT_AUTH}
@@ -94,6 +95,23 @@ def why_renew(
     end = certificate.not_valid_after_utc
     if end - now < validity.rotate_before and _end(authority, validity, now) > end:
         return f"expires on {end:%Y-%m-%d}"
+    return None
+
+
+def why_unfit(leaf: Leaf, pem: str, key: PublicKeyTypes | None, now: datetime) -> str | None:
+    """Why a certificate that somebody else issued cannot be this leaf, or None."""
+    certificate = read_certificate(pem)
+    if certificate is None:
+        return "is no PEM certificate"
+    if certificate.public_key() != key:
+        return "is not of the key beside it"
+    start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if not start <= now < end:
+        return f"is valid from {start:%Y-%m-%d} to {end:%Y-%m-%d} only"
+    if absent := leaf.usages - _usages_of(certificate):
+        return f"lacks the usage {sorted(absent)[0]} auth"
+    if "server" in leaf.usages and (names := leaf.sans - _sans_of(certificate)):
+        return f"lacks the names {', '.join(sorted(names))}"
     return None
 
 

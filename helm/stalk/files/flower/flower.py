@@ -95,6 +95,7 @@ def follow_certificates():
     while not pause.wait(60):
         try:
             context.load_cert_chain(*certificates)
+            context.load_verify_locations(cafile=os.environ["CELERY_TLS_CA"])
         except (OSError, ssl.SSLError) as error:
             print(f"flower: the certificate cannot be read again: {error}", file=sys.stderr)
 

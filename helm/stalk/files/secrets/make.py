@@ -1,7 +1,7 @@
 """Makes the Secrets of a stack that are missing, and renews its leaf certificates: `make.py PLAN`.
 
-What a person gave is never changed. What is made once (passwords, the CA) stays; what follows from it (URLs, digests,
-leaves) is written again when it no longer fits.
+What a person gave is looked at and never changed. What is made once (passwords, the CA) stays; what follows from it
+(URLs, digests, leaves) is written again when it no longer fits.
 """
 
 from __future__ import annotations
@@ -33,12 +33,14 @@ from ansible_collections.stalk.celery.plugins.module_utils.certificates.leaves i
     read_leaf,
     sign,
     why_renew,
+    why_unfit,
 )
 from ansible_collections.stalk.celery.plugins.module_utils.certificates.refusal import CertificateRefusal
 from ansible_collections.stalk.celery.plugins.module_utils.secrets_store import is_generated, random_text
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 OPAQUE, TLS = "Opaque", "kubernetes.io/tls"
@@ -188,22 +190,40 @@ class Stack:
     def make_leaves(self) -> None:
         plan = self.plan["tls"]
         try:
-            validity = Validity(read_duration(plan["lifetime"]), read_duration(plan["rotate_before"]))
-            if validity.rotate_before >= validity.lifetime:
-                raise Refused(
-                    f"tls.rotate_before: {plan['rotate_before']} is not shorter than tls.lifetime "
-                    f"({plan['lifetime']}), so that every run would renew; shorten it"
-                )
-            with tempfile.TemporaryDirectory() as folder:
-                authority = self.authority(Path(folder))
-                for asked in plan["leaves"]:
-                    self.make_leaf(asked, authority, validity)
+            for asked in plan.get("given", ()):
+                self.check_leaf(asked)
+            if "signed" in plan:
+                self.sign_leaves(plan["signed"])
         except (CertificateRefusal, ValueError) as error:
             raise Refused(str(error)) from None
 
-    def authority(self, folder: Path) -> Authority:
+    def check_leaf(self, asked: dict[str, Any]) -> None:
+        """A leaf that a person made, before a pod waits for it or nobody takes it."""
+        name, leaf = asked["secret"], read_leaf(asked)
+        held = self.store.data(name)
+        for key in ("ca.crt", "tls.crt", "tls.key"):
+            if not held.get(key):
+                raise Refused(
+                    f"tls.issuer: is provided without a CA in tls.kubernetes.ca, and the Secret {name} lacks {key}; "
+                    "add it in PEM, or name the CA"
+                )
+        if reason := why_unfit(leaf, held["tls.crt"], public_key_of(held["tls.key"]), self.now):
+            raise Refused(f"Secret {name}: the certificate {reason}; issue it again")
+
+    def sign_leaves(self, plan: Mapping[str, Any]) -> None:
+        validity = Validity(read_duration(plan["lifetime"]), read_duration(plan["rotate_before"]))
+        if validity.rotate_before >= validity.lifetime:
+            raise Refused(
+                f"tls.rotate_before: {plan['rotate_before']} is not shorter than tls.lifetime "
+                f"({plan['lifetime']}), so that every run would renew; shorten it"
+            )
+        with tempfile.TemporaryDirectory() as folder:
+            authority = self.authority(plan, Path(folder))
+            for asked in plan["leaves"]:
+                self.make_leaf(asked, authority, validity)
+
+    def authority(self, plan: Mapping[str, Any], folder: Path) -> Authority:
         """The CA of the Secret, made when it is Stalk's own and missing. Its files are gone after this run."""
-        plan = self.plan["tls"]
         data = self.store.data(plan["ca"])
         if not data and not plan["own"]:
             raise Refused(f"tls.kubernetes.ca: the Secret {plan['ca']} is missing; make it, with tls.crt and tls.key")
@@ -247,6 +267,14 @@ def key_of(pem: str) -> ec.EllipticCurvePrivateKey:
     except (ValueError, TypeError):
         return ec.generate_private_key(ec.SECP256R1())
     return key if isinstance(key, ec.EllipticCurvePrivateKey) else ec.generate_private_key(ec.SECP256R1())
+
+
+def public_key_of(pem: str) -> PublicKeyTypes | None:
+    """None when there is no key in it."""
+    try:
+        return serialization.load_pem_private_key(pem.encode(), None).public_key()
+    except (ValueError, TypeError):
+        return None
 
 
 def request_of(key: ec.EllipticCurvePrivateKey, name: str) -> x509.CertificateSigningRequest:
