@@ -1,0 +1,49 @@
+"""Every case renders without a cluster, the same each time, and with no secret in it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import pytest
+from renders import CASES, NAMESPACE, RELEASE, helm, objects, render, title
+
+LABELS = {"name", "instance", "component", "part-of", "managed-by"}
+USER_AND_PASSWORD = re.compile(r"\w+://[^\s/:@]*:([^\s/@]+)@")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_it_passes_helm_lint(case: str) -> None:
+    linted = helm("lint", case, "--strict")
+    assert not linted.returncode, linted.stdout
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_upgrade_renders_the_same_bytes_as_the_installation(case: str) -> None:
+    assert helm("template", case, "--is-upgrade").stdout == render(case)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case != "01-defaults"])
+def test_it_differs_from_the_defaults(case: str) -> None:
+    assert render(case) != render("01-defaults")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_object_is_there_twice(case: str) -> None:
+    assert [name for name, count in Counter(map(title, objects(case))).items() if count > 1] == []
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_object_is_in_the_namespace_and_has_the_recommended_labels(case: str) -> None:
+    for made in objects(case):
+        assert made["metadata"]["namespace"] == NAMESPACE, title(made)
+        labels = made["metadata"]["labels"]
+        assert {f"app.kubernetes.io/{name}" for name in LABELS} | {"helm.sh/chart"} <= labels.keys(), title(made)
+        assert labels["app.kubernetes.io/instance"] == RELEASE, title(made)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_it_renders_no_secret(case: str) -> None:
+    assert "Secret" not in {made["kind"] for made in objects(case)}
+    passwords = USER_AND_PASSWORD.findall(render(case))
+    assert [password for password in passwords if not re.fullmatch(r"\{\w+\}", password)] == []
