@@ -23,7 +23,7 @@ test: ## Run every test; installs what it needs
 	@tools/prepare control tests chart && .venv/bin/python tools/test.py
 
 test-fast: ## Run the linters and the tests that need no server
-	@tools/prepare control tests chart && .venv/bin/python tools/test.py lint unit app chart renders
+	@tools/prepare control tests chart && .venv/bin/python tools/test.py lint unit app chart parity renders
 
 lint: ## Run the linters
 	@tools/prepare control tests && .venv/bin/python tools/test.py lint

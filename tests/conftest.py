@@ -1,4 +1,4 @@
-"""Makes the checkout importable as the collection stalk.celery, as Ansible imports it."""
+"""Makes the checkout importable as the collection stalk.celery, as Ansible does, and the list of bad descriptions."""
 
 from __future__ import annotations
 
@@ -13,3 +13,4 @@ if not LINK.exists():
     LINK.parent.mkdir(parents=True, exist_ok=True)
     LINK.symlink_to("../../../..")
 sys.path.insert(0, str(COLLECTIONS))
+sys.path.insert(0, str(ROOT / "tests" / "bad"))

@@ -18,12 +18,13 @@ import yaml
 CHART = Path(__file__).resolve().parent.parent / "helm" / "stalk"
 README = CHART / "README.md"
 VALUES = CHART / "values.yaml"
-SCHEMA = CHART / "values.schema.json"
+SCHEMA = CHART / "files" / "description" / "schema.json"
 
 HEADING = "## Values\n"
 ABOUT = (
     "Maps merge deeply, lists replace, `null` removes a default. Left out is what servers alone read"
-    " (`servers:`, at the top or inside a component). Types and ranges: [values.schema.json](values.schema.json)."
+    " (`servers:`, at the top or inside a component). Types and ranges:"
+    " [files/description/schema.json](files/description/schema.json)."
 )
 HEAD = ("| key | default | meaning |", "|---|---|---|")
 OTHER_TARGET = "servers"

@@ -5,7 +5,7 @@ module: stack
 short_description: Read, merge and check a description
 description:
   - Merges the chart's defaults (C(helm/stalk/values.yaml)) and the files as C(helm -f a -f b) does, validates
-    against C(helm/stalk/values.schema.json), and refuses what would lose work, each reason in one line.
+    against C(helm/stalk/files/description/schema.json), and refuses what would lose work, each reason in one line.
   - Runs on the control node and connects to no host. Use it with C(run_once), so that every host has the fact.
 options:
   files:

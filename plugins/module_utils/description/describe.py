@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path as File
 
-import yaml
+from ansible_collections.stalk.celery.plugins.module_utils.description.chart import chart_defaults, chart_schema
 from ansible_collections.stalk.celery.plugins.module_utils.description.derive import derive
 from ansible_collections.stalk.celery.plugins.module_utils.description.documents import Document, read_document
 from ansible_collections.stalk.celery.plugins.module_utils.description.merge import Values, coalesce, merge_files
@@ -14,11 +13,10 @@ from ansible_collections.stalk.celery.plugins.module_utils.description.problems 
 from ansible_collections.stalk.celery.plugins.module_utils.description.refusals import refusals
 from ansible_collections.stalk.celery.plugins.module_utils.description.repair import repaired
 from ansible_collections.stalk.celery.plugins.module_utils.description.schema_errors import schema_problems
-from ansible_collections.stalk.celery.plugins.module_utils.description.sources import COLLECTION, with_absolute_paths
+from ansible_collections.stalk.celery.plugins.module_utils.description.sources import with_absolute_paths
 from ansible_collections.stalk.celery.plugins.module_utils.description.surroundings import Surroundings
 from ansible_collections.stalk.celery.plugins.module_utils.project_source import digest
 
-CHART = COLLECTION / "helm" / "stalk"
 DIGEST_LENGTH = 12
 
 
@@ -26,10 +24,9 @@ def describe(names: Sequence[str], folder: File, surroundings: Surroundings) -> 
     """The fact `stack` of these files. Raises Refused with all reasons at once."""
     documents = read_documents(names, folder)
     defaults = chart_defaults()
-    schema = json.loads((CHART / "values.schema.json").read_text())
 
     given = merge_files(document.values for document in documents)
-    problems = schema_problems(coalesce(given, defaults), schema)
+    problems = schema_problems(coalesce(given, defaults), chart_schema())
     values, broken = repaired(given, defaults, problems)
     values = with_absolute_paths(values, documents, folder)
     problems += refusals(values, broken, surroundings)
@@ -49,11 +46,6 @@ def release_version(source: File) -> str:
         raise Refused(
             [f"app.servers.source: {error.filename} cannot be read ({error.strerror}); correct its owner and mode"]
         ) from None
-
-
-def chart_defaults() -> Values:
-    defaults: Values = yaml.safe_load((CHART / "values.yaml").read_text())
-    return defaults
 
 
 def read_documents(names: Sequence[str], folder: File) -> list[Document]:

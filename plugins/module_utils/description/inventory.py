@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
+from ansible_collections.stalk.celery.plugins.module_utils.description.near import near
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Path, Problem, listed, quoted
-from ansible_collections.stalk.celery.plugins.module_utils.description.schema_errors import near
 from ansible_collections.stalk.celery.plugins.module_utils.description.surroundings import Surroundings
 
 LEASED_SCHEDULERS = ("celery_ops.beat:LeasedScheduler", "celery_ops.beat.LeasedScheduler")

@@ -21,6 +21,8 @@ class Problem:
     reason: str
     remedy: str
     uses: tuple[Path, ...] = ()
+    # Its name in the chart's files/description/sayings.yaml, when both targets say it.
+    saying: str = ""
 
     @property
     def text(self) -> str:

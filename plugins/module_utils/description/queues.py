@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ansible_collections.stalk.celery.plugins.module_utils.description.near import near
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import (
     ANY,
     Path,
     Problem,
     quoted,
 )
-from ansible_collections.stalk.celery.plugins.module_utils.description.schema_errors import near
 
 QUEUES: Path = ("pools", ANY, "queues")
 SENDERS: tuple[Path, ...] = (("app", "default_queue"), ("app", "routes"), ("app", "queues"))

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.stalk.celery.plugins.module_utils.description.clear_text import holds_secret
+from ansible_collections.stalk.celery.plugins.module_utils.description.clear_text import PRIVATE, holds_secret
+from ansible_collections.stalk.celery.plugins.module_utils.description.homes import homes_of, resolved
+from ansible_collections.stalk.celery.plugins.module_utils.description.near import near
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import (
     Path,
     Problem,
-    dotted,
     listed,
     quoted,
 )
+from ansible_collections.stalk.celery.plugins.module_utils.description.sayings import SAYINGS, refusal, remedy_said
 from jsonschema import Draft202012Validator, ValidationError, validators
 
 Schema = Mapping[str, Any]
 
-KIND_NAMES = {
-    "object": "a map",
-    "array": "a list",
-    "string": "text",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "null": "null",
-}
+KIND_NAMES: Mapping[str, str] = SAYINGS["kinds"]
 UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -69,23 +62,15 @@ def errors(values: Mapping[str, Any], schema: Schema) -> Iterator[Broken]:
 
 
 def schema_problems(values: Mapping[str, Any], schema: Schema) -> list[Problem]:
-    problems = [
-        problem for error in errors(values, schema) for problem in SAYINGS.get(error.keyword, say_other)(error, schema)
-    ]
-    return without_echoes(problems)
+    return without_echoes(
+        [problem for error in errors(values, schema) for problem in SAY[error.keyword](error, schema)]
+    )
 
 
 def without_echoes(problems: list[Problem]) -> list[Problem]:
     """A misspelt key is one mistake: the right one is not said to be missing too."""
     suggested = {use for problem in problems for use in problem.uses}
-    return [problem for problem in problems if not (problem.reason == MISSING and problem.path in suggested)]
-
-
-MISSING = "is missing"
-
-
-# Below these keys a value may be a secret in the wrong place.
-PRIVATE = ("env", "secrets", "secret")
+    return [problem for problem in problems if not (problem.saying == "missing" and problem.path in suggested)]
 
 
 def shown(value: Any, path: Path = ()) -> str:
@@ -106,115 +91,74 @@ def kinds(schema: Schema) -> list[str]:
 
 def remedy(schema: Schema) -> str:
     """What may be written, from the schema's own words."""
+    accepted = kinds(schema)
     if "$comment" in schema:
         return str(schema["$comment"])
     if "enum" in schema:
-        return f"write one of {', '.join(map(str, schema['enum']))}" if len(schema["enum"]) > 1 else only(schema)
-    accepted = kinds(schema)
+        choices = [str(choice) for choice in schema["enum"]]
+        return remedy_said("choices" if choices[1:] else "only", choices=", ".join(choices), choice=choices[0])
     if "integer" in accepted:
-        low, high = schema.get("minimum"), schema.get("maximum")
-        text = f"write a whole number from {low} to {high}"
-        return f"{text}, or null" if "null" in accepted else text
+        name = "range_or_null" if "null" in accepted else "range"
+        return remedy_said(name, low=schema["minimum"], high=schema["maximum"])
     if accepted == ["boolean"]:
-        return "write true or false"
+        return remedy_said("boolean")
     if accepted == ["object"]:
-        return f"write keys such as `{next(iter(schema['properties']))}` under it"
-    return f"write {' or '.join(KIND_NAMES[kind] for kind in accepted)}" if accepted else "correct it"
+        return remedy_said("map", key=known_keys(schema)[0])
+    return remedy_said("kind", kind=wanted_kind(schema))
 
 
-def only(schema: Schema) -> str:
-    return f"write {schema['enum'][0]}, which is all that is offered"
-
-
-def near(word: str, words: list[str]) -> str | None:
-    lowered = {w.lower().replace("_", "").replace("-", ""): w for w in words}
-    found = difflib.get_close_matches(word.lower().replace("_", "").replace("-", ""), lowered, n=1, cutoff=0.6)
-    return lowered[found[0]] if found else None
-
-
-def say_unknown(error: Broken, schema: Schema) -> Iterator[Problem]:
-    known = list(error.schema["properties"])
-    for key in error.value:
-        if key in known:
-            continue
-        path = (*error.path, key)
-        guess = near(key, known)
-        if guess:
-            yield Problem(path, "unknown key", f"did you mean {guess}?", uses=((*error.path, guess),))
-            continue
-        homes = sorted(homes_of(key, schema), key=lambda home: -shared(home, path))
-        if homes:
-            yield Problem(path, "unknown key here", f"did you mean {' or '.join(dotted(h) for h in homes[:2])}?")
-        else:
-            yield Problem(path, "unknown key", f"remove it; known here are {listed(known)}")
-
-
-def homes_of(key: str, schema: Schema) -> list[Path]:
-    """Where in a description the key is at home."""
-    return [path for path in all_keys(schema, schema, ()) if path[-1] == key]
-
-
-def shared(one: Path, other: Path) -> int:
-    """How many keys two paths share from the top."""
-    return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
-
-
-def all_keys(part: Schema, root: Schema, path: Path) -> Iterator[Path]:
-    part = resolved(part, root)
-    for key, below in part.get("properties", {}).items():
-        yield (*path, key)
-        yield from all_keys(below, root, (*path, key))
-    below = part.get("additionalProperties")
-    if isinstance(below, dict):
-        yield from all_keys(below, root, (*path, "NAME"))
-
-
-def resolved(part: Schema, root: Schema) -> Schema:
-    reference = part.get("$ref")
-    return {**root["$defs"][reference.rsplit("/", 1)[1]], **part} if reference else part
-
-
-def say_missing(error: Broken, schema: Schema) -> Iterator[Problem]:
-    for key in error.limit:
-        if key in error.value:
-            continue
-        path, below = (*error.path, key), resolved(error.schema["properties"][key], schema)
-        if path[0] == "pools":
-            yield Problem(path, MISSING, remedy(below))
-        else:
-            # All else has a default: it is missing only where a null took that away.
-            yield Problem(path, "is null, and a value is needed", f"{remedy(below)}, or remove the line")
-
-
-def say_type(error: Broken, _schema: Schema) -> Iterator[Problem]:
-    path, value, what = error.path, error.value, wanted_kind(error.schema)
-    accepted = kinds(error.schema)
-    if value is None:
-        yield Problem(path, f"is empty, not {what}", f"{remedy(error.schema)}, or remove the line")
-        return
-    found = shown(value, path).replace("this text", "text")
-    if "integer" in accepted and isinstance(value, str) and number_meant(value) is not None:
-        yield Problem(path, f"is the text {shown(value)}, not {what}", f"write {number_meant(value)}")
-    elif accepted == ["boolean"] and isinstance(value, str) and value.lower() in ("true", "false", "yes", "no"):
-        meant = "true" if value.lower() in ("true", "yes") else "false"
-        yield Problem(path, f"is the text {found}, not {what}", f"write {meant} without quotes")
-    elif accepted[0] == "string" and isinstance(value, int | float):
-        yield Problem(path, f"is {found}, not {what}", f"{remedy(error.schema).removesuffix(IN_QUOTES)}{IN_QUOTES}")
-    elif accepted == ["array"] and isinstance(value, str) and found == quoted(value):
-        items = ", ".join(value.replace(",", " ").split())
-        yield Problem(path, f"is {found}, not {what}", f"write [{items}]")
-    else:
-        yield Problem(path, f"is {found}, not {what}", remedy(error.schema))
-
-
-IN_QUOTES = ", in quotes"
+def known_keys(schema: Schema) -> list[str]:
+    """Keys of a map: those that it needs in the schema's order, then the others by alphabet."""
+    return list(dict.fromkeys([*schema.get("required", ()), *sorted(schema["properties"])]))
 
 
 def wanted_kind(schema: Schema) -> str:
     accepted = [kind for kind in kinds(schema) if kind != "null"]
-    if "integer" in accepted:
-        return KIND_NAMES["integer"]
-    return " or ".join(KIND_NAMES[kind] for kind in accepted)
+    return KIND_NAMES["integer"] if "integer" in accepted else " or ".join(KIND_NAMES[kind] for kind in accepted)
+
+
+def say_unknown(error: Broken, schema: Schema) -> Iterator[Problem]:
+    known = known_keys(error.schema)
+    for key in error.value:
+        if key in known:
+            continue
+        path = (*error.path, key)
+        if guess := near(key, known):
+            yield refusal("misspelt_key", path, (*error.path, guess), guess=guess)
+        elif homes := homes_of(path, schema):
+            yield refusal("misplaced_key", path, homes=" or ".join(homes[:2]))
+        else:
+            yield refusal("unknown_key", path, known=listed(known))
+
+
+def say_missing(error: Broken, schema: Schema) -> Iterator[Problem]:
+    for key in error.limit:
+        if key not in error.value:
+            path, below = (*error.path, key), resolved(error.schema["properties"][key], schema)
+            # All but the queues of a pool has a default: it is missing only where a null took that away.
+            yield refusal("missing" if path[0] == "pools" else "nulled", path, remedy=remedy(below))
+
+
+def say_kind(error: Broken, _schema: Schema) -> Iterator[Problem]:
+    path, value, accepted = error.path, error.value, kinds(error.schema)
+    facts = {
+        "wanted": wanted_kind(error.schema),
+        "remedy": remedy(error.schema),
+        "shown": shown(value, path).replace("this text", "text"),
+    }
+    if value is None:
+        yield refusal("empty", path, **facts)
+    elif "integer" in accepted and isinstance(value, str) and number_meant(value) is not None:
+        yield refusal("number_in_text", path, **facts, number=number_meant(value))
+    elif accepted == ["boolean"] and isinstance(value, str) and value.lower() in ("true", "false", "yes", "no"):
+        meant = "true" if value.lower() in ("true", "yes") else "false"
+        yield refusal("boolean_in_text", path, **facts, boolean=meant)
+    elif accepted[0] == "string" and isinstance(value, int | float):
+        yield refusal("text_without_quotes", path, **facts)
+    elif accepted == ["array"] and isinstance(value, str) and facts["shown"] == quoted(value):
+        yield refusal("list_in_text", path, **facts, items=", ".join(value.replace(",", " ").split()))
+    else:
+        yield refusal("wrong_kind", path, **facts)
 
 
 def number_meant(text: str) -> int | None:
@@ -223,80 +167,68 @@ def number_meant(text: str) -> int | None:
     return int(match[1]) * UNIT_SECONDS.get(match[2], 1) if match else None
 
 
-def say_enum(error: Broken, _schema: Schema) -> Iterator[Problem]:
-    choices = [str(choice) for choice in error.limit]
+def say_choices(error: Broken, _schema: Schema) -> Iterator[Problem]:
     path, value = error.path, error.value
     if not isinstance(value, str):
         return
+    guess = near(value, map(str, error.limit))
     if path == ("tls", "issuer") and value in ("none", "plaintext", "plain"):
-        yield Problem(
-            path, "plain text is not offered: broker, database and web are always encrypted", remedy(error.schema)
-        )
-        return
-    guess = near(value, choices)
-    yield Problem(path, f"{shown(value)} is not offered", f"did you mean {guess}?" if guess else remedy(error.schema))
+        yield refusal("plain_text", path, remedy=remedy(error.schema))
+    else:
+        way_out = remedy_said("guess", guess=guess) if guess else remedy(error.schema)
+        yield refusal("not_offered", path, shown=shown(value), remedy=way_out)
 
 
 def say_range(error: Broken, _schema: Schema) -> Iterator[Problem]:
-    yield Problem(
-        error.path,
-        f"{shown(error.value)} is {'less' if error.keyword == 'minimum' else 'more'} than {error.limit}",
-        remedy(error.schema),
-    )
+    saying = "less" if error.keyword == "minimum" else "more"
+    yield refusal(saying, error.path, shown=shown(error.value), limit=error.limit, remedy=remedy(error.schema))
 
 
 def say_pattern(error: Broken, _schema: Schema) -> Iterator[Problem]:
     path, value = error.path, error.value
+    facts = {"remedy": remedy(error.schema), "shown": shown(value, path)}
     if error.of_name:
-        yield Problem((*path, value), "this name cannot be used", remedy(error.schema))
+        yield refusal("unusable_name", (*path, value), **facts)
     elif value == "":
-        yield Problem(path, "is empty", remedy(error.schema))
+        yield refusal("unusable_empty", path, **facts)
     elif "integer" in kinds(error.schema) and re.fullmatch(r"\s*[0-9]{1,9}\s*", value):
-        yield Problem(path, f"is the text {shown(value, path)}, not a whole number", f"write {number_meant(value)}")
+        yield refusal("number_in_text", path, **facts, wanted=wanted_kind(error.schema), number=number_meant(value))
     else:
-        yield Problem(path, f"{shown(value, path)} cannot be used", remedy(error.schema))
+        yield refusal("unusable", path, **facts)
 
 
-def say_length(error: Broken, _schema: Schema) -> Iterator[Problem]:
-    path = error.path
-    if error.of_name:
-        path = (*path, error.value)
-    size, limit = len(error.value), error.limit
-    most = error.keyword.startswith("max")
-    things = "characters" if isinstance(error.value, str) else "entries"
-    yield Problem(path, f"has {size} {things}", f"write at {'most' if most else 'least'} {limit}")
+def say_size(error: Broken, _schema: Schema) -> Iterator[Problem]:
+    path = (*error.path, error.value) if error.of_name else error.path
+    saying = {"maxLength": "too_long"}.get(error.keyword, "too_many" if error.keyword.startswith("max") else "too_few")
+    yield refusal(saying, path, size=len(error.value), limit=error.limit)
 
 
 def say_twice(error: Broken, _schema: Schema) -> Iterator[Problem]:
     seen: list[Any] = []
     for index, item in enumerate(error.value):
         if item in seen:
-            yield Problem((*error.path, index), f"{shown(item, error.path)} is in the list already", "remove it")
+            yield refusal("twice", (*error.path, index), shown=shown(item, error.path))
         seen.append(item)
 
 
 def say_taken(error: Broken, _schema: Schema) -> Iterator[Problem]:
-    yield Problem(error.path, f"{shown(error.value)} {error.limit['$comment']}", "choose another")
+    yield refusal("taken", error.path, shown=shown(error.value), why=error.limit["$comment"])
 
 
-def say_other(error: Broken, _schema: Schema) -> Iterator[Problem]:
-    yield Problem(error.path, f"{shown(error.value, error.path)} cannot be used", remedy(error.schema))
-
-
-SAYINGS: dict[str, Callable[[Broken, Schema], Iterator[Problem]]] = {
+# Each keyword that the schema may use; the chart's templates/description/schema/ know the same.
+SAY: dict[str, Callable[[Broken, Schema], Iterator[Problem]]] = {
     "additionalProperties": say_unknown,
     "required": say_missing,
-    "type": say_type,
-    "enum": say_enum,
+    "type": say_kind,
+    "enum": say_choices,
     "not": say_taken,
     "minimum": say_range,
     "maximum": say_range,
     "pattern": say_pattern,
-    "minLength": say_length,
-    "maxLength": say_length,
-    "minItems": say_length,
-    "maxItems": say_length,
-    "minProperties": say_length,
-    "maxProperties": say_length,
+    "maxLength": say_size,
+    "minItems": say_size,
+    "maxItems": say_size,
+    "minProperties": say_size,
+    "maxProperties": say_size,
     "uniqueItems": say_twice,
 }

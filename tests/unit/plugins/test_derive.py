@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.stalk.celery.plugins.module_utils.description.chart import chart_defaults
 from ansible_collections.stalk.celery.plugins.module_utils.description.derive import derive, worker_arguments
-from ansible_collections.stalk.celery.plugins.module_utils.description.describe import chart_defaults, describe
+from ansible_collections.stalk.celery.plugins.module_utils.description.describe import describe
 from ansible_collections.stalk.celery.plugins.module_utils.description.merge import coalesce
 from ansible_collections.stalk.celery.plugins.module_utils.description.surroundings import Surroundings
 from ansible_collections.stalk.celery.plugins.module_utils.project_source import digest

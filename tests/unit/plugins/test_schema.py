@@ -1,17 +1,17 @@
-"""values.schema.json covers values.yaml, and both belong together."""
+"""files/description/schema.json covers values.yaml, and both belong together."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from ansible_collections.stalk.celery.plugins.module_utils.description.describe import CHART, chart_defaults
-from ansible_collections.stalk.celery.plugins.module_utils.description.schema_errors import resolved, schema_problems
+from ansible_collections.stalk.celery.plugins.module_utils.description.chart import chart_defaults, chart_schema
+from ansible_collections.stalk.celery.plugins.module_utils.description.homes import resolved
+from ansible_collections.stalk.celery.plugins.module_utils.description.schema_errors import SAY, schema_problems
 from jsonschema import Draft202012Validator
 
-SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
+SCHEMA = chart_schema()
 # Keys whose entries a user names.
 FREE = ("app.env", "app.routes", "pools", "pool_defaults.env")
 # Keys whose values have the shape that Kubernetes gives them.
@@ -29,7 +29,7 @@ def parts(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield schema
     for below in (*schema.get("properties", {}).values(), *schema.get("$defs", {}).values()):
         yield from parts(below)
-    for key in ("additionalProperties", "items"):
+    for key in ("additionalProperties", "items", "propertyNames"):
         if isinstance(schema.get(key), dict):
             yield from parts(schema[key])
 
@@ -39,6 +39,14 @@ PARTS = [resolved(part, SCHEMA) for part in parts(SCHEMA)]
 
 def test_it_is_a_schema() -> None:
     Draft202012Validator.check_schema(SCHEMA)
+
+
+# Keywords that refuse nothing themselves.
+SILENT = {"$schema", "$defs", "$ref", "$comment", "title", "description", "properties", "items", "propertyNames"}
+
+
+def test_both_targets_know_every_keyword() -> None:
+    assert {keyword for part in PARTS for keyword in part} <= set(SAY) | SILENT
 
 
 def test_the_defaults_are_valid() -> None:

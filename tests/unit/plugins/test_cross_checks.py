@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.stalk.celery.plugins.module_utils.description.describe import chart_defaults, describe
+from ansible_collections.stalk.celery.plugins.module_utils.description.chart import chart_defaults
+from ansible_collections.stalk.celery.plugins.module_utils.description.describe import describe
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Refused
 from ansible_collections.stalk.celery.plugins.module_utils.description.surroundings import Surroundings
 from bad_descriptions import ROOT
@@ -53,6 +54,16 @@ def test_null_takes_away_the_pool_that_values_yaml_has(tmp_path: Path) -> None:
     assert refusals(tmp_path, {**values, "web": {"threads": 0}}) == [
         "web.threads: 0 is less than 1; write a whole number from 1 to 256"
     ]
+
+
+def test_pools_may_be_many(tmp_path: Path) -> None:
+    def of(count: int) -> list[str]:
+        names = [f"pool-{number}" for number in range(count)]
+        pools = {"default": None, **{name: {"queues": [name]} for name in names}}
+        return refusals(tmp_path, {"app": {"default_queue": names[0], "queues": names}, "pools": pools})
+
+    assert of(500) == []
+    assert of(501) == ["pools: has 501 entries; write at most 500"]
 
 
 # --- inventory --------------------------------------------------------------------------------------------
