@@ -1,0 +1,65 @@
+"""The shape that both targets are read into, and the languages that both write."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+Derived = dict[str, Any]
+
+
+def options(words: Sequence[str]) -> dict[str, Any]:
+    """A command line without the order of its options."""
+    flags = [word for word in words if word.startswith("-")]
+    return {
+        "words": [word for word in words if not word.startswith("-")],
+        **{name: value for name, _, value in (flag.partition("=") for flag in flags)},
+    }
+
+
+def settings(text: str) -> dict[str, str]:
+    """Lines of `name value` or `name = value`, as Redis, PostgreSQL and OpenSSL read them."""
+    lines = [line for line in map(str.strip, text.splitlines()) if line and not line.startswith(("#", "["))]
+    found = (re.split(r"\s*=\s*|\s+", line, maxsplit=1) for line in lines)
+    return {name: " ".join(shlex.split(value)) for name, value in found}
+
+
+def acl(text: str, digests: Mapping[str, str]) -> dict[str, list[str]]:
+    """Each user's rules; a digest is shown as the password that it belongs to. A selector is one rule."""
+    found = {}
+    for line in text.splitlines():
+        if line.startswith("user "):
+            _, name, rules = line.split(" ", 2)
+            parts = re.findall(r"\([^)]*\)|\S+", rules)
+            found[name] = [f"#{digests.get(part[1:], part[1:])}" if part[0] == "#" else part for part in parts]
+    return found
+
+
+def address(text: str) -> dict[str, Any] | str:
+    """The parts of a URL; of any other secret, that there is one."""
+    parts = urlsplit(text)
+    if not parts.hostname:
+        return text if text == "django-db" else "given"
+    return {
+        "scheme": parts.scheme,
+        "user": parts.username,
+        "password": unquote(parts.password or ""),
+        "host": parts.hostname,
+        "port": parts.port,
+        "path": parts.path,
+        "query": parts.query,
+    }
+
+
+def flat(value: Any, path: str = "") -> dict[str, Any]:
+    """`worker high/environment/SIZE` to its value."""
+    if not isinstance(value, dict):
+        return {path: value}
+    return {
+        below: found
+        for key, each in value.items()
+        for below, found in flat(each, f"{path}/{key}" if path else key).items()
+    }

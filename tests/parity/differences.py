@@ -1,0 +1,127 @@
+"""What the targets derive differently on purpose, and why. Whatever else differs is a fault."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+ABSENT = "(absent)"
+ANYTHING = "(anything)"
+
+PLACES = "a host has one folder for each app and component, a container has one app and one component"
+ADDRESSES = "the parts are on one host here, and pods reach each other by Services"
+UNITS = "systemd starts and stops it"
+LIBPQ = "libpq reads no key without a certificate"
+IMAGE = "the image says it"
+SWITCHED_OFF = "the role knows no switches; whoever is off gets neither its password nor a certificate"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Paths as in `worker high/environment/SIZE`, with `*`. In the values stand {app}, {component} and {pool}, and
+    {process}: `beat` or `worker-high`."""
+
+    paths: str
+    servers: Any
+    kubernetes: Any
+    why: str
+
+    def explains(self, path: str, servers: Any, kubernetes: Any, app: str) -> bool:
+        component, _, pool = path.partition("/")[0].partition(" ")
+        words = {"app": app, "component": component, "pool": pool, "process": f"{component}-{pool}".strip("-")}
+
+        def agrees(expected: Any, found: Any) -> bool:
+            wanted = expected.format(**words) if isinstance(expected, str) else expected
+            return wanted in (ANYTHING, found)
+
+        return fnmatchcase(path, self.paths) and agrees(self.servers, servers) and agrees(self.kubernetes, kubernetes)
+
+
+def on_purpose(stack: Mapping[str, Any]) -> Iterator[Difference]:
+    timeout = stack["web"]["timeout"]
+    port = stack["web"]["servers"]["https_port"]
+    origin = f"https://{stack['web']['host']}"
+
+    yield Difference("*/environment/CELERY_TLS_CA", "/etc/{app}/pki/ca.crt", "/etc/stalk/tls/ca.crt", PLACES)
+    yield Difference(
+        "*/environment/CELERY_TLS_CERT", "/etc/{app}/pki/{component}.crt", "/etc/stalk/tls/tls.crt", PLACES
+    )
+    yield Difference(
+        "*/environment/CELERY_TLS_KEY", "/run/credentials/CELERY_TLS_KEY", "/etc/stalk/tls/tls.key", PLACES
+    )
+    yield Difference(
+        "*/environment/CELERY_HEARTBEAT_FILE", "/run/{app}-{process}/heartbeat", "/run/stalk/heartbeat", PLACES
+    )
+    yield Difference("*/environment/CREDENTIALS_DIRECTORY", ABSENT, "/etc/stalk/credentials", "systemd sets it")
+    yield Difference("*/environment/DJANGO_STATIC_ROOT", "/srv/{app}/current/static", ABSENT, IMAGE)
+    yield Difference("beat/environment/CELERY_BEAT_HOLDER", "server", "metadata.name", "the host's name, and the pod's")
+    yield Difference(
+        "worker */command/--hostname", "{pool}@%H", "{pool}@%h", "systemd's sign for the host, and Celery's"
+    )
+    if stack["database"]["kind"] == "embedded":
+        yield Difference("*/environment/PGSSLROOTCERT", "/etc/{app}/pki/ca.crt", "/etc/stalk/tls/ca.crt", PLACES)
+        yield Difference("*/environment/PGSSLCERT", "/etc/{app}/pki/{component}.crt", "/etc/stalk/tls/tls.crt", PLACES)
+        yield Difference("*/environment/PGSSLKEY", "/run/credentials/CELERY_TLS_KEY", "/etc/stalk/tls/tls.key", PLACES)
+    else:
+        yield Difference("*/environment/PGSSLKEY", "/run/credentials/CELERY_TLS_KEY", ABSENT, LIBPQ)
+    if port != 443:
+        alone = "the port that browsers see is the Ingress's"
+        yield Difference("*/environment/DJANGO_CSRF_TRUSTED_ORIGINS", f"{origin}:{port}", origin, alone)
+    for name, pool in stack["pools"].items():
+        if pool["scale"].get("max") is not None:
+            counted = "servers do not scale, so nobody counts a pool's work in progress"
+            yield Difference(f"worker {name}/environment/CELERY_UNACKED_KEY", ABSENT, "unacked.{pool}", counted)
+
+    for variable in stack["kubernetes"]["extraEnv"]:
+        yield Difference(
+            f"*/environment/{variable['name']}", ABSENT, ANYTHING, "servers read nothing below `kubernetes:`"
+        )
+
+    yield Difference("*/secrets/CELERY_BROKER_URL/host", "localhost", "{app}-redis", ADDRESSES)
+    yield Difference("*/secrets/CELERY_RESULT_BACKEND/host", "localhost", "{app}-redis", ADDRESSES)
+    yield Difference("*/secrets/DATABASE_URL/host", "localhost", "{app}-postgresql", ADDRESSES)
+    yield Difference("flower/environment/FLOWER_OPTIONS", ABSENT, "/opt/flower/options.json", PLACES)
+    yield Difference("flower/command/--conf", "/etc/{app}/flower.py", "/opt/flower/flower.py", PLACES)
+    yield Difference("web/command/--bind", ABSENT, "unix:/run/stalk/gunicorn.sock", "systemd hands over the socket")
+    leaving = "nginx serves on while Services forget the pod"
+    yield Difference("web/ends_within", timeout + 10, timeout + 20, leaving)
+
+    yield Difference("redis/settings/supervised", "systemd", ABSENT, UNITS)
+    yield Difference("redis/settings/bind", "127.0.0.1 -::1", "* -::*", ADDRESSES)
+    yield Difference("redis/settings/dir", "/var/lib/{app}-redis", "/data", PLACES)
+    yield Difference("redis/settings/aclfile", "/run/{app}-redis/users.acl", "/run/stalk/users.acl", PLACES)
+    yield Difference("redis/settings/unixsocket", "/run/{app}-redis/redis.sock", "/run/stalk/redis.sock", PLACES)
+    live = "/etc/stalk/redis-live/reloadable.conf"
+    yield Difference("redis/settings/include", "/etc/{app}/redis/reloadable.conf", live, PLACES)
+    yield Difference("redis/settings/tls-ca-cert-file", "/etc/{app}/pki/ca.crt", "/etc/stalk/tls/ca.crt", PLACES)
+    yield Difference("redis/settings/tls-cert-file", "/etc/{app}/pki/redis.crt", "/etc/stalk/tls/tls.crt", PLACES)
+    yield Difference("redis/settings/tls-key-file", "/run/{app}-redis/redis.key", "/etc/stalk/tls/tls.key", PLACES)
+    for part in ("redis/users", "certificates/usages"):
+        yield Difference(f"{part}/status", ANYTHING, ABSENT, "Kubernetes has probes instead of a playbook")
+        yield Difference(f"{part}/scaler", ABSENT, ANYTHING, "KEDA reads the queues' lengths; servers do not scale")
+    for name in ("web", "beat", "flower"):
+        if not stack[name]["enabled"]:
+            yield Difference(f"redis/users/{name}", ANYTHING, ABSENT, SWITCHED_OFF)
+
+    cluster = "Debian's cluster says it"
+    yield Difference("postgresql/settings/unix_socket_directories", ABSENT, "/run/stalk", cluster)
+    yield Difference("postgresql/settings/timezone", ABSENT, "UTC", cluster)
+    yield Difference("postgresql/settings/log_timezone", ABSENT, "UTC", cluster)
+    yield Difference(
+        "postgresql/settings/dynamic_shared_memory_type", ABSENT, "mmap", "a pod has 64 MiB of shared memory"
+    )
+    yield Difference("postgresql/settings/jit", "off", ABSENT, "the unit forbids the memory that it needs")
+    yield Difference("postgresql/settings/listen_addresses", "localhost", "*", ADDRESSES)
+    yield Difference("postgresql/settings/hba_file", "/etc/{app}/postgresql/pg_hba.conf", ABSENT, PLACES)
+    yield Difference("postgresql/settings/ident_file", "/etc/{app}/postgresql/pg_ident.conf", ABSENT, PLACES)
+    yield Difference("postgresql/settings/ssl_ca_file", "/etc/{app}/pki/ca.crt", "/etc/stalk/tls/ca.crt", PLACES)
+    yield Difference(
+        "postgresql/settings/ssl_cert_file", "/etc/{app}/pki/postgresql.crt", "/etc/stalk/tls/tls.crt", PLACES
+    )
+    key = "/run/{app}-postgresql/server.key"
+    yield Difference("postgresql/settings/ssl_key_file", key, "/etc/stalk/tls/tls.key", PLACES)
+    yield Difference(
+        "postgresql/settings/max_connections", ANYTHING, ANYTHING, "as many hosts, or as many pods at most"
+    )

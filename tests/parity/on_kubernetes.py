@@ -1,0 +1,142 @@
+"""What the chart renders for a description, read back as the kubelet, the app and Redis read it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from derived import Derived, acl, address, options, settings
+from descriptions import ROOT
+
+HELM = ROOT / ".cache" / "bin" / "helm"
+CHART = ROOT / "helm" / "stalk"
+
+Objects = dict[tuple[str, str], Any]
+
+
+class Loader(yaml.SafeLoader):
+    """YAML as Helm and kubectl read it (sigs.k8s.io/yaml): `y`, `n` and `1e3` are no texts."""
+
+    bool_values = yaml.SafeLoader.bool_values | {"y": True, "n": False}
+
+
+Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("[yYnN]$"), list("yYnN"))
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def rendered(files: Sequence[Path]) -> Objects:
+    values = [argument for file in files for argument in ("--values", str(file))]
+    done = subprocess.run(
+        [HELM, "template", "stalk", CHART, "--namespace", "teas", *values], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    documents = yaml.load_all(done.stdout, Loader=Loader)
+    return {(each["kind"], each["metadata"]["name"]): each for each in documents if each}
+
+
+class Release:
+    """The objects of one release."""
+
+    def __init__(self, app: str, objects: Objects) -> None:
+        self.app = app
+        self.objects = objects
+        self.plan: dict[str, Any] = json.loads(self.config(f"{app}-secrets")["plan.json"])
+
+    def config(self, name: str) -> dict[str, str]:
+        data: dict[str, str] = self.objects["ConfigMap", name]["data"]
+        return data
+
+    def secrets(self, pod: Mapping[str, Any]) -> dict[str, Any]:
+        """The files in $CREDENTIALS_DIRECTORY, with what the plan makes of them."""
+        volume = next(each["projected"] for each in pod["volumes"] if each["name"] == "credentials")
+        found: dict[str, Any] = {}
+        for source in (each["secret"] for each in volume["sources"]):
+            made = self.plan["texts"].get(source["name"], {})
+            names = [item["path"] for item in source["items"]] if "items" in source else list(made)
+            found |= {name: address(re.sub(r"[{}]", "", made[name])) if name in made else "given" for name in names}
+        return found
+
+    def environment(self, entries: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+        """Variables as the kubelet gives them to a process."""
+        found: dict[str, str] = {}
+        for entry in entries:
+            if "value" in entry:
+                found[entry["name"]] = expanded(entry["value"], found)
+            elif key := entry["valueFrom"].get("configMapKeyRef"):
+                found[entry["name"]] = self.config(key["name"])[key["key"]]
+            else:
+                found[entry["name"]] = entry["valueFrom"]["fieldRef"]["fieldPath"]
+        return found
+
+    def process(self, kind: str, name: str, container: str) -> Derived:
+        pod = self.objects[kind, f"{self.app}-{name}"]["spec"]["template"]["spec"]
+        main = next(each for each in pod["containers"] if each["name"] == container)
+        found: Derived = {
+            "command": main["command"],
+            "environment": self.environment(main["env"]),
+            "secrets": self.secrets(pod),
+            "ends_within": pod["terminationGracePeriodSeconds"],
+        }
+        probe = main.get("livenessProbe", {}).get("exec", {}).get("command", [])
+        if "/opt/stalk/is-alive" in probe:
+            found["heartbeat_max_age"] = int(probe[2])
+        if container == "worker":
+            _, script, *stop, age = main["command"][:5]
+            assert script == "/opt/stalk/run-worker"
+            assert int(age) == found["heartbeat_max_age"]
+            found |= {"stop": stop, "command": main["command"][5:]}
+        elif container == "beat":
+            assert main["command"][1] == "/opt/stalk/run-beat"
+            found["command"] = main["command"][2:]
+        found["command"] = options(found["command"])
+        return found
+
+    def derived(self) -> Derived:
+        found: Derived = {}
+        for kind, name in self.objects:
+            component, _, pool = name.removeprefix(f"{self.app}-").partition("-")
+            if kind == "Deployment":
+                found[f"worker {pool}" if pool else component] = self.process(
+                    kind, name.removeprefix(f"{self.app}-"), component
+                )
+        configuration, live = self.config(f"{self.app}-redis"), self.config(f"{self.app}-redis-live")
+        digests = {f"@{name}@": password for name, password in self.plan["digests"][f"{self.app}-redis"].items()}
+        found["redis"] = {
+            "settings": settings(configuration["redis.conf"]) | settings(live["reloadable.conf"]),
+            "openssl": settings(configuration["openssl.cnf"]),
+            "users": acl(live["users.acl"], digests),
+            "ends_within": self.objects["StatefulSet", f"{self.app}-redis"]["spec"]["template"]["spec"][
+                "terminationGracePeriodSeconds"
+            ],
+        }
+        if ("ConfigMap", f"{self.app}-postgresql") in self.objects:
+            database = self.config(f"{self.app}-postgresql")
+            found["postgresql"] = {
+                "settings": settings(database["postgresql.conf"]),
+                "access": [line.split() for line in database["pg_hba.conf"].splitlines() if line[:1] != "#"],
+            }
+        tls = self.plan["tls"]["signed"]
+        found["certificates"] = {
+            "lifetime": tls["lifetime"],
+            "rotate_before": tls["rotate_before"],
+            "usages": {leaf["name"]: leaf["usages"] for leaf in tls["leaves"]},
+        }
+        return found
+
+
+def expanded(text: str, known: Mapping[str, str]) -> str:
+    """`$(NAME)` of a known variable is its value, `$$` is `$` (kubernetes, third_party/forked/golang/expansion)."""
+
+    def value(match: re.Match[str]) -> str:
+        if match[0] == "$$":
+            return "$"
+        return known.get(match[1], match[0])
+
+    return re.sub(r"\$\$|\$\(([^)]*)\)", value, text)
