@@ -27,6 +27,7 @@ KIND_IMAGE = "kindest/node:v1.37.0"
 KIND_NAME = "stalk"
 LOADED = "/run/loaded-images"
 SECONDS_UNTIL_READY = 180
+OF_THE_CLUSTER = ("", "keda", "kube-system")
 ADDED = ("keda-admission", "keda-metrics-apiserver", "keda-operator")
 
 NODE_OPTIONS = (
@@ -210,11 +211,13 @@ def keda_version() -> str:
 
 
 def not_ready(items: list[dict[str, Any]]) -> list[str]:
-    """What is still missing, of nodes, Deployments and API services."""
+    """What is still missing, of nodes, Deployments and API services. Stacks that somebody installed do not count."""
     names: dict[str, list[str]] = {"Node": [], "Deployment": [], "APIService": []}
     waiting = []
     for item in items:
         kind, name = item["kind"], item["metadata"]["name"]
+        if item["metadata"].get("namespace", "") not in OF_THE_CLUSTER:
+            continue
         names[kind].append(name)
         wanted = "Ready" if kind == "Node" else "Available"
         conditions = {one["type"]: one["status"] for one in item.get("status", {}).get("conditions", [])}

@@ -91,3 +91,9 @@ def test_what_is_not_ready_yet_is_missing(late: dict[str, Any]) -> None:
 
 def test_what_has_no_status_yet_is_missing() -> None:
     assert cluster.not_ready([*WHOLE, {"kind": "Deployment", "metadata": {"name": "new"}}]) == ["new"]
+
+
+def test_a_stack_that_is_not_ready_is_none_of_the_clusters_parts() -> None:
+    late = item("Deployment", "shop-web", "Available", "False")
+    late["metadata"]["namespace"] = "shop"
+    assert cluster.not_ready([*WHOLE, late]) == []
