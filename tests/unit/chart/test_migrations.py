@@ -107,3 +107,14 @@ def test_it_says_that_migrations_are_missing(project: Path) -> None:
 def test_settings_that_are_refused_end_it_at_once_in_their_words(project: Path) -> None:
     (project / "settings.py").write_text(textwrap.dedent(REFUSED))
     assert ends(start(project, "await")) == (1, "DATABASE_URL: missing\n")
+
+
+def test_who_migrates_early_leaves_it_to_others_while_no_database_answers(project: Path) -> None:
+    status, said = ends(start(project, "early"))
+    assert (status, "left to the release" in said) == (0, True)
+
+
+def test_who_migrates_early_does_so_where_a_database_answers(project: Path) -> None:
+    (project / "data").mkdir()
+    assert ends(start(project, "early"))[0] == 0
+    assert ends(start(project, "await")) == (0, "")

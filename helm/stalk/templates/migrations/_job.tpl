@@ -1,10 +1,10 @@
-{{- define "stalk.migrations.spec" -}}
-backoffLimit: 20
+{{/* The pod that runs the command of files/app/migrations.py. dict … "command" "restart" */}}
+{{- define "stalk.migrations.pod" -}}
 template:
   metadata:
     {{- include "stalk.pod.metadata" . | nindent 4 }}
   spec:
-    restartPolicy: OnFailure
+    restartPolicy: {{ .restart }}
     {{- include "stalk.pod.spec" . | nindent 4 }}
     {{- with .options.initContainers }}
     initContainers:
@@ -13,7 +13,7 @@ template:
     containers:
       - name: migrations
         {{- include "stalk.app.image" .root | nindent 8 }}
-        command: [python, /opt/stalk/migrations.py, apply]
+        command: {{ toRawJson .command }}
         env:
           {{- include "stalk.env" . | trim | nindent 10 }}
         {{- include "stalk.container.securityContext" . | nindent 8 }}
@@ -31,4 +31,11 @@ template:
       {{- with .options.extraVolumes }}
       {{- toYaml . | nindent 6 }}
       {{- end }}
+{{- end }}
+
+{{- define "stalk.migrations.context" -}}
+{{- $options := include "stalk.options" (list . .Values.app.kubernetes.migrations) | fromJson }}
+{{- $environment := include "stalk.environment" (dict "root" . "pools" (include "stalk.pools" . | fromJson)) | fromJson }}
+{{- $digests := include "stalk.app.digests" (dict "root" . "component" "worker") | fromYaml }}
+{{- dict "component" "migrations" "options" $options "digests" $digests "environment" $environment | toRawJson }}
 {{- end }}
