@@ -10,6 +10,7 @@ import cluster as clusters
 import images
 import pytest
 
+from tests.cluster.desk import Desk
 from tests.cluster.release import Release
 
 BOX = "stalk-server:bookworm"
@@ -51,3 +52,12 @@ def release(empty_release: Release) -> Release:
     """The stack as installed from nothing."""
     empty_release.install()
     return empty_release
+
+
+@pytest.fixture(scope="module")
+def desk(release: Release) -> Iterator[Desk]:
+    """From where a test sends tasks whatever happens to the release."""
+    opened = Desk(release)
+    opened.open()
+    yield opened
+    opened.close()

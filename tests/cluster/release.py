@@ -23,6 +23,7 @@ from storefront import Shop
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm" / "stalk"
 VALUES = (ROOT / "stack.yml", Path(__file__).with_name("small.yml"), images.VALUES)
+BRIEF = Path(__file__).with_name("brief.yml")
 TIMEOUT = "300s"
 
 
@@ -34,6 +35,7 @@ class Release(Effects):
     def __init__(self, cluster: clusters.Cluster, namespace: str) -> None:
         self.cluster = cluster
         self.namespace = namespace
+        self.files: tuple[Path, ...] = VALUES
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         return self.cluster.kubectl("--namespace", self.namespace, *arguments, stdin=stdin)
@@ -52,15 +54,23 @@ class Release(Effects):
     def helm(self, command: str, *arguments: str, stdin: str | None = None) -> str:
         return self.cluster.helm(command, self.name, *arguments, "--namespace", self.namespace, stdin=stdin)
 
-    def upgrade(self, values: Mapping[str, Any] | None = None, *, wait: bool = True, chart: Path = CHART) -> None:
-        """Installs, or upgrades to, the description with `values` over it."""
+    def values_files(self) -> tuple[str, ...]:
+        """The last of them is the standard input."""
+        return (*(f"--values={path}" for path in self.files), "--values=-")
+
+    def upgrade(
+        self, values: Mapping[str, Any] | None = None, *options: str, wait: bool = True, chart: Path = CHART
+    ) -> None:
+        """Installs, or upgrades to, the description with `values` over it. The last option of a name counts."""
         waiting = ("--wait", "--timeout", TIMEOUT) if wait else ()
-        self.helm("upgrade", "--install", str(chart), *files(), *waiting, stdin=yaml.safe_dump(dict(values or {})))
+        described = yaml.safe_dump(dict(values or {}))
+        self.helm("upgrade", "--install", str(chart), *self.values_files(), *waiting, *options, stdin=described)
 
     install = upgrade
 
     def template(self, values: Mapping[str, Any] | None = None, *arguments: str) -> str:
-        return self.helm("template", str(CHART), *files(), *arguments, stdin=yaml.safe_dump(dict(values or {})))
+        described = yaml.safe_dump(dict(values or {}))
+        return self.helm("template", str(CHART), *self.values_files(), *arguments, stdin=described)
 
     def rollback(self, revision: int = 0) -> None:
         """To a revision; 0 is the one before."""
@@ -78,6 +88,12 @@ class Release(Effects):
         selector = f"app.kubernetes.io/component={component}" + (f",stalk.celery/pool={pool}" if pool else "")
         found = self.get("pods", "--selector", selector)
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+    def evict(self, pod: str) -> None:
+        """As a drain of its node does it: refused where a budget forbids it."""
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
+        path = f"/api/v1/namespaces/{self.namespace}/pods/{pod}/eviction"
+        self.kubectl("create", "--raw", path, "--filename=-", stdin=json.dumps(eviction))
 
     def execute(self, pod: str, *command: str, container: str = "", stdin: str | None = None) -> str:
         """Runs a command in a pod, or in one of `deployment/shop-web`."""
@@ -116,5 +132,10 @@ class Release(Effects):
                 forward.terminate()
 
 
-def files() -> tuple[str, ...]:
-    return (*(f"--values={path}" for path in VALUES), "--values=-")
+def name_of(pod: dict[str, Any]) -> str:
+    return str(pod["metadata"]["name"])
+
+
+def is_ready(pod: dict[str, Any]) -> bool:
+    conditions = {one["type"]: one["status"] for one in pod["status"].get("conditions", [])}
+    return conditions.get("Ready") == "True"

@@ -1,0 +1,115 @@
+"""Upgrades, rollbacks and failing releases while tasks run: none is lost, none takes effect twice."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cluster import ClusterFailed
+from resources.waiting import wait_for
+
+from tests.cluster.desk import Desk
+from tests.cluster.ledger import once_in_one_run, workers_of
+from tests.cluster.release import BRIEF, CHART, Release, name_of
+
+CHANGED = {"app": {"env": {"SHOP_KEEP_DAYS": 30}}, "pools": {"default": {"max_tasks_per_child": 500}}}
+
+
+@pytest.fixture(scope="module")
+def older_chart(empty_release: Release, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This chart under an older version, as a package, with other scripts and a pod that has another form."""
+    folder = tmp_path_factory.mktemp("older")
+    copy = shutil.copytree(CHART, folder / "stalk")
+    about = copy / "Chart.yaml"
+    about.write_text(about.read_text().replace("\nversion: ", "\nversion: 0.0.0-before-"))
+    for path, text, other in (
+        ("files/app/run-worker", "set -u\n", "set -u\necho The older chart runs me\n"),
+        ("templates/worker/deployment.yaml", "revisionHistoryLimit: 5", "revisionHistoryLimit: 3"),
+    ):
+        file = copy / path
+        assert text in file.read_text()
+        file.write_text(file.read_text().replace(text, other))
+    empty_release.cluster.helm("package", str(copy), "--destination", str(folder))
+    return next(folder.glob("*.tgz"))
+
+
+@pytest.fixture(scope="module")
+def release(empty_release: Release, older_chart: Path) -> Release:
+    empty_release.files += (BRIEF,)
+    empty_release.install(chart=older_chart)
+    return empty_release
+
+
+def pods(release: Release) -> set[str]:
+    return {name_of(pod) for name in ("worker", "web", "beat") for pod in release.pods(name)} - {"desk"}
+
+
+def long_tasks(release: Release, desk: Desk, seconds: int) -> list[str]:
+    """Tasks that run in both pools."""
+    keys = [*desk.send("long", 2, seconds), *desk.send("long-io", 3, seconds, "webhooks")]
+    wait_for("all run", lambda: len(release.ledger(keys)) == len(keys))
+    return keys
+
+
+def test_an_upgrade_from_an_older_chart_lets_tasks_end_where_they_began(release: Release, desk: Desk) -> None:
+    before = pods(release)
+    with desk.flow("celery", "webhooks") as short:
+        long = long_tasks(release, desk, 25)
+        release.upgrade(CHANGED)
+    ledger = release.all_effects([*long, *short])
+    assert once_in_one_run(ledger)
+    assert workers_of(ledger, long) <= before
+    assert not pods(release) & before
+
+
+def test_a_rollback_lets_tasks_end_where_they_began(release: Release, desk: Desk) -> None:
+    before = pods(release)
+    with desk.flow("celery", "webhooks") as short:
+        long = long_tasks(release, desk, 25)
+        release.rollback()
+    ledger = release.all_effects([*long, *short])
+    assert once_in_one_run(ledger)
+    assert workers_of(ledger, long) <= before
+    assert not pods(release) & before
+
+
+def test_a_release_whose_image_is_missing_ends_nothing_and_is_taken_back(release: Release, desk: Desk) -> None:
+    before = pods(release)
+    with desk.flow("celery", "webhooks") as short:
+        long = long_tasks(release, desk, 5)
+        with pytest.raises(ClusterFailed, match="failed"):
+            release.upgrade({"app": {"kubernetes": {"image": {"tag": "missing"}}}}, "--timeout=20s")
+        assert pods(release) >= before
+        release.rollback()
+    assert once_in_one_run(release.all_effects([*long, *short]))
+    assert pods(release) == before
+
+
+@pytest.fixture
+def broken_migration(release: Release) -> dict[str, Any]:
+    """Values by which the app has a migration that fails."""
+    code = "from django.db import migrations\nclass Migration(migrations.Migration):\n"
+    code += "    dependencies = [('shop', '0001_initial')]\n    operations = [migrations.RunSQL('SELECT broken')]\n"
+    about = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "broken-migration"}}
+    release.apply(json.dumps({**about, "data": {"0002_broken.py": code}}))
+    mount = {"name": "broken", "mountPath": "/app/shop/migrations/0002_broken.py", "subPath": "0002_broken.py"}
+    volume = {"name": "broken", "configMap": {"name": "broken-migration"}}
+    options = {"kubernetes": {"extraVolumes": [volume], "extraVolumeMounts": [mount]}}
+    return {"app": {"kubernetes": {"migrations": options["kubernetes"]}}, "beat": options, "web": options}
+
+
+def test_a_release_whose_migration_fails_ends_nothing_and_is_taken_back(
+    release: Release, desk: Desk, broken_migration: dict[str, Any]
+) -> None:
+    before = pods(release)
+    with desk.flow("celery", "webhooks") as short:
+        long = long_tasks(release, desk, 5)
+        with pytest.raises(ClusterFailed, match="failed"):
+            release.upgrade(broken_migration, "--atomic", "--timeout=60s")
+    assert once_in_one_run(release.all_effects([*long, *short]))
+    assert pods(release) == before
+    assert yaml.safe_load(release.helm("status", "--output=yaml"))["info"]["status"] == "deployed"
