@@ -17,23 +17,23 @@
       - secret: {name: {{ $values.app.name }}-{{ .component }}}
       {{- if ne $values.database.kind "embedded" }}
       - secret:
-          name: {{ include "stalk.secret" (dict "root" .root "own" $values.database.kubernetes.existingSecret) }}
+          name: {{ include "stalk.secret" (dict "root" .root "own" $values.database.kubernetes.existingSecret) | quote }}
           items: [{key: DATABASE_URL, path: DATABASE_URL}]
       {{- end }}
       {{- with $values.app.secrets }}
       - secret:
-          name: {{ include "stalk.secret" (dict "root" $.root "own" $values.app.kubernetes.existingSecret) }}
+          name: {{ include "stalk.secret" (dict "root" $.root "own" $values.app.kubernetes.existingSecret) | quote }}
           items:
             {{- range . }}
-            - {key: {{ . }}, path: {{ . }}}
+            - {key: {{ . | quote }}, path: {{ . | quote }}}
             {{- end }}
       {{- end }}
       {{- if eq .component "flower" }}
       - secret:
-          name: {{ include "stalk.secret" (dict "root" .root "own" $values.flower.kubernetes.existingSecret) }}
+          name: {{ include "stalk.secret" (dict "root" .root "own" $values.flower.kubernetes.existingSecret) | quote }}
           items:
             {{- range list "FLOWER_COOKIE_SECRET" $values.flower.auth.secret | uniq }}
-            - {key: {{ . }}, path: {{ . }}}
+            - {key: {{ . | quote }}, path: {{ . | quote }}}
             {{- end }}
       {{- end }}
 {{ include "stalk.tls.volume" . }}

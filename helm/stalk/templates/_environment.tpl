@@ -61,8 +61,9 @@
 {{- $_ := set $variables "CELERY_HEARTBEAT_FILE" "/run/stalk/heartbeat" }}
 {{- end }}
 {{- range $name, $value := mergeOverwrite $variables .environment (.here | default dict) }}
-- name: {{ $name }}
-  value: {{ $value | replace "$(" "$$(" | quote }}
+- name: {{ $name | quote }}
+  {{- /* The kubelet makes `$` of `$$`, and a variable's value of `$(NAME)`. */}}
+  value: {{ $value | replace "$" "$$" | quote }}
 {{- end }}
 - name: CELERY_TASK_ROUTES
   valueFrom: {configMapKeyRef: {name: {{ $values.app.name }}-routes, key: CELERY_TASK_ROUTES}}

@@ -22,7 +22,7 @@ annotations:
 
 {{/* Who runs the pod, and where. dict "root" "component" ["pool"] "options" */}}
 {{- define "stalk.pod.spec" -}}
-serviceAccountName: {{ .account | default .root.Values.app.name }}
+serviceAccountName: {{ .account | default .root.Values.app.name | quote }}
 automountServiceAccountToken: {{ .account | empty | not }}
 enableServiceLinks: false
 securityContext:
@@ -32,7 +32,7 @@ imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .options.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with .options.nodeSelector }}
 nodeSelector:
@@ -84,7 +84,7 @@ resources:
 {{- define "stalk.claim.spec" -}}
 accessModes: [ReadWriteOnce]
 {{- with .storageClassName }}
-storageClassName: {{ . }}
+storageClassName: {{ . | quote }}
 {{- end }}
 resources: {requests: {storage: {{ .size }}}}
 {{- end }}
