@@ -57,10 +57,13 @@
 {{- toJson $components }}
 {{- end }}
 
-{{/* Whether KEDA scales a pool. */}}
+{{/* Whether KEDA scales a pool; asked too often for all that "stalk.pools" tells. */}}
 {{- define "stalk.keda" -}}
-{{- range include "stalk.pools" . | fromJson }}
-{{- if and .scaled (eq .scale.provider "keda") }}yes{{ end }}
+{{- range .Values.pools }}
+{{- if . }}
+{{- $scale := mergeOverwrite (deepCopy $.Values.pool_defaults.scale) (.scale | default dict) }}
+{{- if and (not (kindIs "invalid" $scale.max)) (eq $scale.provider "keda") }}yes{{ break }}{{ end }}
+{{- end }}
 {{- end }}
 {{- end }}
 
