@@ -23,11 +23,11 @@ CASES = list(FILES)
 Object = dict[str, Any]
 
 
-def helm(command: str, case: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def helm(command: str, case: str, *arguments: str, namespace: str = NAMESPACE) -> subprocess.CompletedProcess[str]:
     """Helm without a cluster to ask."""
     release = () if command == "lint" else (RELEASE,)
     return subprocess.run(
-        [BIN / "helm", command, *release, CHART, f"--values={FILES[case]}", f"--namespace={NAMESPACE}", *arguments],
+        [BIN / "helm", command, *release, CHART, f"--values={FILES[case]}", f"--namespace={namespace}", *arguments],
         env=os.environ | {"KUBECONFIG": os.devnull},
         capture_output=True,
         text=True,
@@ -36,8 +36,8 @@ def helm(command: str, case: str, *arguments: str) -> subprocess.CompletedProces
 
 
 @functools.cache
-def render(case: str) -> str:
-    rendered = helm("template", case)
+def render(case: str, namespace: str = NAMESPACE) -> str:
+    rendered = helm("template", case, namespace=namespace)
     assert not rendered.returncode, rendered.stderr
     return rendered.stdout
 

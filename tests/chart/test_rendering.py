@@ -6,7 +6,8 @@ import re
 from collections import Counter
 
 import pytest
-from renders import CASES, NAMESPACE, RELEASE, helm, objects, render, title
+
+from tests.chart.renders import CASES, NAMESPACE, RELEASE, helm, objects, render, title
 
 LABELS = {"name", "instance", "component", "part-of", "managed-by"}
 USER_AND_PASSWORD = re.compile(r"\w+://[^\s/:@]*:([^\s/@]+)@")

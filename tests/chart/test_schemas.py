@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 import yaml
-from renders import BIN, CASES, CHART, ROOT, render
+
+from tests.chart.renders import BIN, CASES, CHART, ROOT, render
 
 SCHEMAS = ROOT / ".cache" / "schemas"
 VERSIONS = sorted(folder.name for folder in SCHEMAS.glob("v*"))

@@ -7,7 +7,8 @@ import subprocess
 from collections.abc import Iterable
 
 import pytest
-from renders import BIN, CASES, render
+
+from tests.chart.renders import BIN, CASES, render
 
 PASSED = 10
 
