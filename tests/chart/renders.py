@@ -37,13 +37,14 @@ def helm(command: str, case: str, *arguments: str, namespace: str = NAMESPACE) -
 
 @functools.cache
 def render(case: str, namespace: str = NAMESPACE) -> str:
-    rendered = helm("template", case, namespace=namespace)
+    """For an upgrade, which has the hooks of an installation and its own."""
+    rendered = helm("template", case, "--is-upgrade", namespace=namespace)
     assert not rendered.returncode, rendered.stderr
     return rendered.stdout
 
 
-def objects(case: str) -> list[Object]:
-    return [document for document in yaml.load_all(render(case), Loader=yaml.CSafeLoader) if document]
+def objects(manifests: str) -> list[Object]:
+    return [document for document in yaml.load_all(manifests, Loader=yaml.CSafeLoader) if document]
 
 
 def title(made: Object) -> str:

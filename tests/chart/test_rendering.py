@@ -7,10 +7,14 @@ from collections import Counter
 
 import pytest
 
-from tests.chart.renders import CASES, NAMESPACE, RELEASE, helm, objects, render, title
+from tests.chart.renders import CASES, NAMESPACE, RELEASE, Object, helm, objects, render, title
 
 LABELS = {"name", "instance", "component", "part-of", "managed-by"}
 USER_AND_PASSWORD = re.compile(r"\w+://[^\s/:@]*:([^\s/@]+)@")
+
+
+def is_lasting(made: Object) -> bool:
+    return "helm.sh/hook" not in made["metadata"].get("annotations", {})
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -20,8 +24,14 @@ def test_it_passes_helm_lint(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_an_upgrade_renders_the_same_bytes_as_the_installation(case: str) -> None:
+def test_it_renders_the_same_bytes_again(case: str) -> None:
     assert helm("template", case, "--is-upgrade").stdout == render(case)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_upgrade_renders_what_an_installation_does_but_for_its_hooks(case: str) -> None:
+    upgrade, installation = objects(render(case)), objects(helm("template", case).stdout)
+    assert list(filter(is_lasting, upgrade)) == list(filter(is_lasting, installation))
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case != "01-defaults"])
@@ -31,12 +41,12 @@ def test_it_differs_from_the_defaults(case: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_no_object_is_there_twice(case: str) -> None:
-    assert [name for name, count in Counter(map(title, objects(case))).items() if count > 1] == []
+    assert [name for name, count in Counter(map(title, objects(render(case)))).items() if count > 1] == []
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_object_is_in_the_namespace_and_has_the_recommended_labels(case: str) -> None:
-    for made in objects(case):
+    for made in objects(render(case)):
         assert made["metadata"]["namespace"] == NAMESPACE, title(made)
         labels = made["metadata"]["labels"]
         assert {f"app.kubernetes.io/{name}" for name in LABELS} | {"helm.sh/chart"} <= labels.keys(), title(made)
@@ -45,6 +55,6 @@ def test_every_object_is_in_the_namespace_and_has_the_recommended_labels(case: s
 
 @pytest.mark.parametrize("case", CASES)
 def test_it_renders_no_secret(case: str) -> None:
-    assert "Secret" not in {made["kind"] for made in objects(case)}
+    assert "Secret" not in {made["kind"] for made in objects(render(case))}
     passwords = USER_AND_PASSWORD.findall(render(case))
     assert [password for password in passwords if not re.fullmatch(r"\{\w+\}", password)] == []

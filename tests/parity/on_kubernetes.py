@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from derived import Derived, acl, address, options, settings
-from descriptions import ROOT
+
+from tests.parity.derived import Derived, acl, address, options, settings
+from tests.parity.descriptions import ROOT
 
 HELM = ROOT / ".cache" / "bin" / "helm"
 CHART = ROOT / "helm" / "stalk"

@@ -12,8 +12,9 @@ from typing import Any
 
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
-from derived import Derived, acl, address, options, settings
-from descriptions import ROOT, SECRETS
+
+from tests.parity.derived import Derived, acl, address, options, settings
+from tests.parity.descriptions import ROOT, SECRETS
 
 ROLES = ROOT / "roles"
 COMPONENTS = ("redis", "postgresql", "web", "worker", "beat", "flower")

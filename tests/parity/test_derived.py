@@ -13,12 +13,13 @@ import pytest
 import yaml
 from ansible_collections.stalk.celery.plugins.module_utils.description.describe import describe
 from ansible_collections.stalk.celery.plugins.module_utils.description.surroundings import Surroundings
-from derived import flat
-from descriptions import ROOT, SECRETS, cases, generated, issuer
-from differences import ABSENT, Difference, on_purpose
-from on_kubernetes import Release, rendered
-from on_servers import GROUPS, Server
 from pems import make
+
+from tests.parity.derived import flat
+from tests.parity.descriptions import ROOT, SECRETS, cases, generated, issuer
+from tests.parity.differences import ABSENT, Difference, on_purpose
+from tests.parity.on_kubernetes import Release, rendered
+from tests.parity.on_servers import GROUPS, Server
 
 CASES = cases()
 SEEDS = range(12)
