@@ -1,8 +1,8 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-status demo-down cluster cluster-down test test-fast lint bench chart-readme lock clean
+.PHONY: help demo demo-status demo-down demo-kubernetes demo-kubernetes-open demo-kubernetes-down cluster cluster-down test test-fast lint bench chart-readme lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## Deploy stack.yml to a server in a container, place 100 orders and watch them ship
 	@tools/prepare control servers && .venv/bin/python tools/demo.py up
@@ -12,6 +12,15 @@ demo-status: ## Print the table that `playbooks/status.yml` shows, of the demo
 
 demo-down: ## Remove the demo's server and its secrets
 	@.venv/bin/python tools/demo.py down
+
+demo-kubernetes: ## Install stack.yml with Helm on Kubernetes, place 100 orders and watch them ship
+	@tools/prepare control cluster images && .venv/bin/python tools/demo_kubernetes.py up
+
+demo-kubernetes-open: ## Let https://shop.localhost:8443/ lead to it, until Ctrl-C
+	@.venv/bin/python tools/demo_kubernetes.py open
+
+demo-kubernetes-down: ## Remove it, with its data
+	@.venv/bin/python tools/demo_kubernetes.py down
 
 cluster: ## Start Kubernetes with KEDA, the one that the chart's tests use
 	@tools/prepare control cluster && .venv/bin/python tools/cluster.py up

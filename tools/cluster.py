@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ KIND_IMAGE = "kindest/node:v1.37.0"
 KIND_NAME = "stalk"
 LOADED = "/run/loaded-images"
 SECONDS_UNTIL_READY = 180
-OF_THE_CLUSTER = ("", "keda", "kube-system")
+OF_THE_CLUSTER = ("", "keda", "kube-system", "local-path-storage")
 ADDED = ("keda-admission", "keda-metrics-apiserver", "keda-operator")
 
 NODE_OPTIONS = (
@@ -50,12 +51,14 @@ def say(text: str) -> None:
     print(f"\033[1m==>\033[0m {text}", flush=True)
 
 
+def say_loading(images: Sequence[str]) -> None:
+    say(f"Loading {' and '.join(images)} into the cluster, about 20 s each")
+
+
 def run(*command: str, stdin: str | None = None, env: dict[str, str] | None = None) -> str:
     """The output of a command; its errors are the failure's message."""
     try:
-        done = subprocess.run(
-            command, input=stdin, env=os.environ | (env or {}), capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(command, input=stdin, env=env, capture_output=True, text=True, check=False)
     except FileNotFoundError as missing:
         raise ClusterFailed(f"{command[0]} is missing; run `make cluster`, which installs it") from missing
     if done.returncode:
@@ -82,11 +85,26 @@ class Cluster(ABC):
     def load(self, *images: str) -> None:
         """Makes images of this machine's Docker known to the nodes."""
 
+    def command(self, tool: str, *arguments: str) -> tuple[str, ...]:
+        """One of the tools that `tools/prepare chart` builds; with `environment` it speaks to this cluster."""
+        return (str(TOOLS / tool), *arguments)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return os.environ | {"KUBECONFIG": str(self.kubeconfig)}
+
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        return run(str(TOOLS / "kubectl"), *arguments, stdin=stdin, env={"KUBECONFIG": str(self.kubeconfig)})
+        return run(*self.command("kubectl", *arguments), stdin=stdin, env=self.environment)
 
     def helm(self, *arguments: str, stdin: str | None = None) -> str:
-        return run(str(TOOLS / "helm"), *arguments, stdin=stdin, env={"KUBECONFIG": str(self.kubeconfig)})
+        return run(*self.command("helm", *arguments), stdin=stdin, env=self.environment)
+
+    def is_up(self) -> bool:
+        try:
+            self.kubectl("get", "--raw", "/readyz")
+        except ClusterFailed:
+            return False
+        return True
 
     def wait_until_ready(self) -> None:
         deadline, last = time.monotonic() + SECONDS_UNTIL_READY, [""]
@@ -118,7 +136,7 @@ class GivenCluster(Cluster):
         self.kubectl("get", "--raw", "/readyz")
 
     def load(self, *images: str) -> None:
-        pass
+        print(f"    The nodes have to find {' and '.join(images)} by themselves", flush=True)
 
 
 class KindCluster(Cluster):
@@ -137,6 +155,7 @@ class KindCluster(Cluster):
         self.wait_until_ready()
 
     def load(self, *images: str) -> None:
+        say_loading(images)
         run("kind", "load", "docker-image", "--name", KIND_NAME, *images)
 
     def down(self) -> None:
@@ -192,6 +211,7 @@ class ContainerCluster(Cluster):
         new = [image for image in ids if known.get(image) != ids[image]]
         if not new:
             return
+        say_loading(new)
         with subprocess.Popen(("docker", "save", *new), stdout=subprocess.PIPE) as save:
             importing = ("docker", "exec", "--interactive", NAME, "ctr", "--namespace=k8s.io", "images", "import", "-")
             done = subprocess.run(importing, stdin=save.stdout, capture_output=True, text=True, check=False)

@@ -41,7 +41,7 @@ def up() -> None:
     say("Deploying stack.yml to it: playbooks/site.yml")
     play("playbooks/site.yml")
     shop = Shop(host, STATE / "pki" / "ca.crt", "127.0.0.1", HTTPS_PORT)
-    order_and_report(shop)
+    order_and_report(shop, shop.address)
     users = (STATE / "secrets" / "flower-users").relative_to(ROOT)
     print(f"""
     Shop     {shop.address}/

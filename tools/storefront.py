@@ -64,26 +64,32 @@ class Shop:
 
 
 def watch(shop: Shop, batch: str) -> dict[str, Any]:
-    """Shows the batch until every order is through, and fails when nothing moves any more."""
-    last, moved_at = None, time.monotonic()
+    """Shows the batch until every order is through, and fails when nothing moves any more.
+
+    A page that does not come is asked for again: what counts is that the orders get through.
+    """
+    last, moved_at, trouble = None, time.monotonic(), ""
     while True:
-        now = shop.progress(batch)
-        counts = tuple(now[step] for step in ("charged", "shipped", "notified"))
-        if counts != last:
-            last, moved_at = counts, time.monotonic()
-            print(
-                "    charged {:>3}   shipped {:>3}   notified {:>3}   of {}".format(*counts, now["total"]), flush=True
-            )
-        if now["shipped"] == now["notified"] == now["total"]:
-            return now
+        try:
+            now = shop.progress(batch)
+        except requests.RequestException as error:
+            trouble = f"; at last the shop said: {error}"
+        else:
+            trouble, counts = "", tuple(now[step] for step in ("charged", "shipped", "notified"))
+            if counts != last:
+                last, moved_at = counts, time.monotonic()
+                line = "    charged {:>3}   shipped {:>3}   notified {:>3}   of {}"
+                print(line.format(*counts, now["total"]), flush=True)
+            if now["shipped"] == now["notified"] == now["total"]:
+                return now
         if time.monotonic() - moved_at > SECONDS_WITHOUT_PROGRESS:
-            raise ShopFailed(f"no order moved for {SECONDS_WITHOUT_PROGRESS} s")
+            raise ShopFailed(f"no order moved for {SECONDS_WITHOUT_PROGRESS} s{trouble}")
         time.sleep(0.5)
 
 
-def order_and_report(shop: Shop) -> None:
+def order_and_report(shop: Shop, where: str) -> None:
     """Places orders, shows how they get through, and which worker did what."""
-    print(f"\033[1m==>\033[0m Placing {ORDERS} orders at {shop.address}", flush=True)
+    print(f"\033[1m==>\033[0m Placing {ORDERS} orders at {where}", flush=True)
     progress = watch(shop, shop.place_orders(ORDERS))
     print(f"\033[1m==>\033[0m {progress['shipped']} of {progress['total']} orders shipped. What ran where:")
     for step, workers in progress["by_worker"].items():

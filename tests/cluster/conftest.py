@@ -9,12 +9,12 @@ from pathlib import Path
 import cluster as clusters
 import images
 import pytest
+from chart_release import RESTRICTED
 
 from tests.cluster.desk import Desk
 from tests.cluster.release import Release
 
 BOX = "stalk-server:bookworm"
-RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 
 
 @pytest.fixture(scope="session")

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 import yaml
+from chart_release import CHART
 from cluster import ClusterFailed
 from resources.waiting import wait_for
 
 from tests.cluster.desk import Desk
 from tests.cluster.ledger import once_in_one_run, workers_of
-from tests.cluster.release import BRIEF, CHART, Release, name_of
+from tests.cluster.release import BRIEF, Release, name_of
 
 CHANGED = {"app": {"env": {"SHOP_KEEP_DAYS": 30}}, "pools": {"default": {"max_tasks_per_child": 500}}}
 
