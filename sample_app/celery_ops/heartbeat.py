@@ -149,6 +149,12 @@ class WorkerHeartbeat(bootsteps.StartStopStep):
 class BeatingConsumer(Consumer):
     """The worker's consumer, which tells the heartbeat that its loop went round or that it tries to connect."""
 
+    class Blueprint(Consumer.Blueprint):
+        default_steps = tuple(
+            "celery_ops.event_heartbeat:Heart" if step.endswith(".heart:Heart") else step
+            for step in Consumer.Blueprint.default_steps
+        )
+
     is_in_event_loop = False
 
     def on_ready(self) -> None:

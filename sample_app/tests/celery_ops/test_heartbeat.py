@@ -55,6 +55,22 @@ def test_beats_on_while_the_broker_is_away(start_worker: Callable[..., Process],
     worker.until_consuming()
 
 
+@pytest.mark.parametrize("pool", ["prefork", "gevent"])
+def test_beats_and_stops_although_it_has_an_event_to_send_to_a_broker_that_is_away(
+    start_worker: Callable[..., Process], services: Services, pool: str
+) -> None:
+    worker = start_worker(pool=pool)
+    worker.signal(signal.SIGSTOP)
+    with services.redis.away():
+        # When it goes on, the next event is due before it notices that its connection has ended.
+        an_event_later = time.monotonic() + 3
+        until(lambda: time.monotonic() > an_event_later)
+        woken_at = time.time()
+        worker.signal(signal.SIGCONT)
+        until(partial(worker.beats_after, woken_at + 10), why=worker.log)
+        assert worker.stop() == 0
+
+
 def test_says_that_it_does_not_consume_when_it_was_told_to_stop_that(start_worker: Callable[..., Process]) -> None:
     worker = start_worker(queues="celery")
     app.control.cancel_consumer("celery", destination=["worker@localhost"])
