@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from chart_release import RESTRICTED
 from cluster import Cluster, ClusterFailed
 
 from tests.chart.renders import CASES, render
-from tests.cluster.conftest import RESTRICTED
 
 DEFINITIONS = Path(__file__).resolve().parents[2] / ".cache" / "definitions"
 DRY_RUN = ("apply", "--dry-run=server", "--warnings-as-errors", "--filename=-")
