@@ -19,26 +19,24 @@ DEFAULT_RETRY_DELAY = 180
 
 
 def tls_options() -> dict[str, Any]:
-    """Mutual TLS for broker and results, or {} when no CELERY_TLS_* is set."""
-    files = {name: environment.readable_file(name) for name in TLS_VARIABLES}
-    if not any(files.values()):
+    """TLS for broker and results, mutual where there is a certificate to show, or {} when no CELERY_TLS_* is set."""
+    ca, certificate, key = files = [environment.readable_file(name) for name in TLS_VARIABLES]
+    if not any(files):
         return {}
-    if missing := [name for name, path in files.items() if not path]:
-        raise ImproperlyConfigured(f"{missing[0]}: missing; mutual TLS needs all of {', '.join(TLS_VARIABLES)}")
-    return {
-        "ssl_cert_reqs": CERT_REQUIRED,
-        "ssl_check_hostname": True,
-        "ssl_ca_certs": files["CELERY_TLS_CA"],
-        "ssl_certfile": files["CELERY_TLS_CERT"],
-        "ssl_keyfile": files["CELERY_TLS_KEY"],
-    }
+    needed = TLS_VARIABLES if certificate or key else TLS_VARIABLES[:1]
+    if missing := [name for name, path in zip(needed, files, strict=False) if not path]:
+        raise ImproperlyConfigured(
+            f"{missing[0]}: missing; TLS needs CELERY_TLS_CA, mutual TLS all of {', '.join(TLS_VARIABLES)}"
+        )
+    options = {"ssl_cert_reqs": CERT_REQUIRED, "ssl_check_hostname": True, "ssl_ca_certs": ca}
+    return {**options, "ssl_certfile": certificate, "ssl_keyfile": key} if certificate else options
 
 
 def redis_url(name: str, value: str, tls: dict[str, Any]) -> str:
     scheme = environment.url(name, ("redis", "rediss"), value).scheme
     # Without these the broker's connection verifies nothing and says so only in the log (kombu/connection.py).
     if scheme == "rediss" and not tls:
-        raise ImproperlyConfigured(f"{name}: rediss:// verifies nothing without a CA; set {', '.join(TLS_VARIABLES)}")
+        raise ImproperlyConfigured(f"{name}: rediss:// verifies nothing without a CA; set CELERY_TLS_CA")
     if scheme == "redis" and tls:
         raise ImproperlyConfigured(f"{name}: redis:// is plain text although CELERY_TLS_* are set; write rediss://")
     return value

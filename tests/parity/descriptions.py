@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible_collections.stalk.celery.plugins.module_utils.description.chart import chart_defaults
+from ansible_collections.stalk.celery.plugins.module_utils.description.kubernetes_only import kubernetes_only_problems
+from ansible_collections.stalk.celery.plugins.module_utils.description.merge import coalesce
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = ROOT / "tests" / "good"
@@ -28,17 +31,20 @@ SECRETS = {name: name for name in GENERATED} | {
 
 
 def cases() -> dict[str, tuple[Path, ...]]:
-    """The description of the demo, each `NAME.yml` with `NAME.second.yml` over it, and those of the chart's own tests;
-    certificates of cert-manager are no matter of servers."""
+    """The description of the demo, each `NAME.yml` with `NAME.second.yml` over it, and those of the chart's own tests
+    that servers take too."""
     found: dict[str, tuple[Path, ...]] = {"stack": (ROOT / "stack.yml",)}
-    found |= {
-        f"chart {path.stem}": (path,) for path in sorted(CHART_CASES.glob("*.yaml")) if issuer(path) != "cert-manager"
-    }
+    found |= {f"chart {path.stem}": (path,) for path in sorted(CHART_CASES.glob("*.yaml")) if on_servers_too(path)}
     for first in sorted(GOOD.glob("*.yml")):
         second = first.with_suffix(".second.yml")
         if not first.stem.endswith(".second"):
             found[first.stem] = (first, second) if second.exists() else (first,)
     return found
+
+
+def on_servers_too(path: Path) -> bool:
+    values = coalesce(yaml.safe_load(path.read_text()), chart_defaults())
+    return not list(kubernetes_only_problems(values))
 
 
 def issuer(path: Path) -> str:

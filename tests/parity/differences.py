@@ -98,6 +98,9 @@ def on_purpose(stack: Mapping[str, Any]) -> Iterator[Difference]:
     yield Difference("redis/settings/tls-ca-cert-file", "/etc/{app}/pki/ca.crt", "/etc/stalk/tls/ca.crt", PLACES)
     yield Difference("redis/settings/tls-cert-file", "/etc/{app}/pki/redis.crt", "/etc/stalk/tls/tls.crt", PLACES)
     yield Difference("redis/settings/tls-key-file", "/run/{app}-redis/redis.key", "/etc/stalk/tls/tls.key", PLACES)
+    if stack["tls"]["issuer"] == "provided" and not stack["tls"]["kubernetes"]["ca"]:
+        for part in ("lifetime", "rotate_before"):
+            yield Difference(f"certificates/{part}", ANYTHING, ABSENT, "whoever brings every leaf renews it")
     for part in ("redis/users", "certificates/usages"):
         yield Difference(f"{part}/status", ANYTHING, ABSENT, "Kubernetes has probes instead of a playbook")
         yield Difference(f"{part}/scaler", ABSENT, ANYTHING, "KEDA reads the queues' lengths; servers do not scale")

@@ -123,12 +123,10 @@ class Release:
                 "settings": settings(database["postgresql.conf"]),
                 "access": [line.split() for line in database["pg_hba.conf"].splitlines() if line[:1] != "#"],
             }
-        tls = self.plan["tls"]["signed"]
-        found["certificates"] = {
-            "lifetime": tls["lifetime"],
-            "rotate_before": tls["rotate_before"],
-            "usages": {leaf["name"]: leaf["usages"] for leaf in tls["leaves"]},
-        }
+        signed = self.plan["tls"].get("signed", {})
+        leaves = signed.get("leaves") or self.plan["tls"]["given"]
+        found["certificates"] = {key: signed[key] for key in ("lifetime", "rotate_before") if key in signed}
+        found["certificates"]["usages"] = {leaf["name"]: leaf["usages"] for leaf in leaves}
         return found
 
 

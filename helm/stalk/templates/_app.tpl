@@ -37,6 +37,13 @@
             {{- end }}
       {{- end }}
 {{ include "stalk.tls.volume" . }}
+{{- with include "stalk.broker.sources" .root }}
+- name: broker
+  projected:
+    defaultMode: 0440
+    sources:
+      {{- . | nindent 6 }}
+{{- end }}
 - name: scripts
   configMap: {name: {{ $values.app.name }}-scripts, defaultMode: 0555}
 - name: run
@@ -48,6 +55,9 @@
 {{- define "stalk.app.mounts" -}}
 - {name: credentials, mountPath: /etc/stalk/credentials, readOnly: true}
 - {name: tls, mountPath: /etc/stalk/tls, readOnly: true}
+{{- if include "stalk.broker.sources" . }}
+- {name: broker, mountPath: /etc/stalk/broker, readOnly: true}
+{{- end }}
 - {name: scripts, mountPath: /opt/stalk, readOnly: true}
 - {name: run, mountPath: /run/stalk}
 - {name: tmp, mountPath: /tmp}
@@ -77,7 +87,7 @@ checksum/{{ $part }}-secret: {{ . | sha256sum }}
   {{- include "stalk.container.securityContext" . | nindent 2 }}
   {{- include "stalk.container.resources" .options.resources | nindent 2 }}
   volumeMounts:
-    {{- include "stalk.app.mounts" . | nindent 4 }}
+    {{- include "stalk.app.mounts" .root | nindent 4 }}
 {{- end }}
 
 {{/* Probes of a process with a heartbeat. It comes from the start on, whether the broker answers or not. Each costs the

@@ -46,11 +46,9 @@
 {{- $variables := dict
   "DJANGO_CSRF_TRUSTED_ORIGINS" (printf "https://%s" $values.web.host)
   "CREDENTIALS_DIRECTORY" "/etc/stalk/credentials"
-  "CELERY_TLS_CA" "/etc/stalk/tls/ca.crt"
-  "CELERY_TLS_CERT" "/etc/stalk/tls/tls.crt"
-  "CELERY_TLS_KEY" "/etc/stalk/tls/tls.key"
   "PYTHONUNBUFFERED" "1"
 }}
+{{- $_ := merge $variables (include "stalk.broker.files" .root | fromJson) }}
 {{- if eq $values.database.kind "embedded" }}
 {{- $_ := set $variables "PGSSLMODE" "verify-full" }}
 {{- $_ := set $variables "PGSSLROOTCERT" "/etc/stalk/tls/ca.crt" }}

@@ -12,22 +12,17 @@
 {{- range .Values.app.secrets }}
 {{- $_ := set $names . (include "stalk.secret" (dict "root" $ "own" $.Values.app.kubernetes.existingSecret)) }}
 {{- end }}
+{{- $external := eq .Values.broker.kind "external" }}
+{{- if $external }}{{- $_ := set $names "CELERY_BROKER_URL" $broker }}{{- end }}
 {{- range $component := include "stalk.components" . | fromJsonArray }}
+{{- if not $external }}
 {{- $password := printf "REDIS_PASSWORD_%s" $component }}
 {{- $_ := set $names $password $broker }}
 {{- $_ := set $digests $component $password }}
-{{- $redis := printf "rediss://%s:{%s}@%s-redis:%d" $component $password $app (int64 $.Values.broker.port) }}
-{{- $text := dict "CELERY_BROKER_URL" (printf "%s/0" $redis) }}
-{{- if eq $.Values.results.kind "redis" }}
-{{- $_ := set $text "CELERY_RESULT_BACKEND" (printf "%s/1" $redis) }}
-{{- else if eq $.Values.results.kind "database" }}
-{{- $_ := set $text "CELERY_RESULT_BACKEND" "django-db" }}
 {{- end }}
-{{- if $embedded }}
+{{- $text := include "stalk.broker.texts" (dict "root" $ "component" $component) | fromJson }}
+{{- if and $embedded (ne $component "scaler") }}
 {{- $_ := set $text "DATABASE_URL" (printf "postgresql://%s:{DATABASE_PASSWORD}@%s-postgresql:5432/%s" $app $app $app) }}
-{{- end }}
-{{- if eq $component "scaler" }}
-{{- $text = dict "password" (printf "{%s}" $password) "username" $component }}
 {{- end }}
 {{- $_ := set $texts (printf "%s-%s" $app $component) $text }}
 {{- end }}
@@ -42,7 +37,8 @@
   "users" .Values.flower.auth.secret
   "names" $names
   "texts" $texts
-  "digests" (dict (printf "%s-redis" $app) $digests)
+  "digests" ($external | ternary dict (dict (printf "%s-redis" $app) $digests))
+  "broker" ($external | ternary (dict "secret" $broker "scaled" (include "stalk.keda" . | empty | not)) dict)
   "tls" (include "stalk.tls.plan" . | fromJson)
   | toPrettyJson }}
 {{- end }}
@@ -112,9 +108,9 @@ spec:
         items:
           - {key: make.py, path: make.py}
           - {key: plan.json, path: plan.json}
-          {{- range tuple "secrets_store.py" "authority.py" "duration.py" "leaves.py" "refusal.py" }}
+          {{- range tuple "broker_url.py" "secrets_store.py" "authority.py" "duration.py" "leaves.py" "refusal.py" }}
           - key: {{ . }}
-            path: ansible_collections/stalk/celery/plugins/module_utils/{{ eq . "secrets_store.py" | ternary "" "certificates/" }}{{ . }}
+            path: ansible_collections/stalk/celery/plugins/module_utils/{{ has . (list "broker_url.py" "secrets_store.py") | ternary "" "certificates/" }}{{ . }}
           {{- end }}
     - {name: tmp, emptyDir: {medium: Memory, sizeLimit: 16Mi}}
 {{- end }}

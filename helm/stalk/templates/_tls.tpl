@@ -11,15 +11,17 @@
 {{/* Every leaf of the stack, as JSON: the Secret, its name, its usages, and the names under which pods and the KEDA
      operator reach its Service. */}}
 {{- define "stalk.tls.leaves" -}}
-{{- $servers := list "redis" "web" "flower" }}
 {{- $clients := include "stalk.components" . | fromJsonArray }}
-{{- $components := concat (list "redis") $clients }}
-{{- if eq .Values.database.kind "embedded" }}
-{{- $servers = append $servers "postgresql" }}
-{{- $components = append $components "postgresql" }}
+{{- $stores := list }}
+{{- if eq .Values.broker.kind "redis" }}
+{{- $stores = append $stores "redis" }}
+{{- else }}
+{{- $clients = without $clients "scaler" }}
 {{- end }}
+{{- if eq .Values.database.kind "embedded" }}{{- $stores = append $stores "postgresql" }}{{- end }}
+{{- $servers := concat $stores (list "web" "flower") }}
 {{- $leaves := list }}
-{{- range $component := $components | sortAlpha }}
+{{- range $component := concat $stores $clients | sortAlpha }}
 {{- $context := dict "root" $ "component" $component }}
 {{- $name := include "stalk.fullname" $context }}
 {{- $service := printf "%s.%s" $name $.Release.Namespace }}

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from runpy import run_path
+from ssl import CERT_REQUIRED
 from typing import Any
 
 import pytest
@@ -51,7 +52,7 @@ BAD_SETTINGS: dict[str, tuple[dict[str, str], str]] = {
     "no host": ({"CELERY_BROKER_URL": "rediss:///0"}, r"CELERY_BROKER_URL: not a URL"),
     "raw password": ({"CELERY_BROKER_URL": "rediss://u:a[sesame@h:1/0"}, r"CELERY_BROKER_URL: not a URL.*percent"),
     "bad port": ({"CELERY_BROKER_URL": "rediss://u:sesame@h:port/0"}, r"CELERY_BROKER_URL: not a URL"),
-    "no certificate authority": ({"CELERY_TLS_CA": ""}, r"CELERY_TLS_CA: missing; mutual TLS needs all of"),
+    "no certificate authority": ({"CELERY_TLS_CA": ""}, r"CELERY_TLS_CA: missing; TLS needs CELERY_TLS_CA, mutual"),
     "no key": ({"CELERY_TLS_KEY": ""}, r"CELERY_TLS_KEY: missing"),
     "key that is not there": ({"CELERY_TLS_KEY": "/nowhere"}, r"CELERY_TLS_KEY: /nowhere cannot be read \(No such"),
     "TLS without files": (
@@ -109,6 +110,20 @@ def test_settings_of_development_need_no_tls(services: Services, monkeypatch: py
     settings = run_path(str(APP_FOLDER / "celery_ops/settings.py"))
     assert settings["CELERY_BROKER_USE_SSL"] is None
     assert settings["CELERY_TASK_IGNORE_RESULT"] is True
+
+
+def test_a_broker_may_ask_for_no_certificate(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in services.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("CELERY_TLS_CERT")
+    monkeypatch.delenv("CELERY_TLS_KEY")
+    settings = run_path(str(APP_FOLDER / "celery_ops/settings.py"))
+    assert settings["CELERY_BROKER_USE_SSL"] == settings["CELERY_REDIS_BACKEND_USE_SSL"]
+    assert settings["CELERY_BROKER_USE_SSL"] == {
+        "ssl_cert_reqs": CERT_REQUIRED,
+        "ssl_check_hostname": True,
+        "ssl_ca_certs": services.environment["CELERY_TLS_CA"],
+    }
 
 
 def test_a_star_import_of_the_settings_brings_nothing_else() -> None:

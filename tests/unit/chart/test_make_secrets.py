@@ -33,6 +33,7 @@ PLAN: dict[str, Any] = {
         }
     },
     "digests": {"shop-redis": {"worker": "REDIS_PASSWORD_worker"}},
+    "broker": {},
 }
 LEAF: dict[str, Any] = {
     "secret": "shop-redis-tls",
@@ -157,6 +158,95 @@ def test_a_provided_authority_signs() -> None:
     cluster = Cluster(company=authority)
     assert "company" not in converge(cluster, tls={"signed": BY_COMPANY})
     cluster.certificate("shop-redis-tls").verify_directly_issued_by(maker.certificate("shop-ca"))
+
+
+EXTERNAL: dict[str, Any] = {
+    "names": {"CELERY_BROKER_URL": "mine"},
+    "texts": {
+        "shop-worker": {
+            "CELERY_BROKER_URL": "{=CELERY_BROKER_URL}",
+            "CELERY_RESULT_BACKEND": "{=CELERY_RESULT_BACKEND}",
+        },
+        "shop-scaler": {
+            "address": "{=BROKER_ADDRESS}",
+            "username": "{=BROKER_USERNAME}",
+            "password": "{=BROKER_PASSWORD}",
+        },
+    },
+    "digests": {},
+    "broker": {"secret": "mine", "scaled": True},
+}
+
+
+@pytest.mark.parametrize(
+    ("url", "address", "username", "password"),
+    [
+        ("rediss://shop:a%2Fb@redis.example.org:6380/0", "redis.example.org:6380", "shop", "a/b"),
+        ("rediss://:sesame@redis.example.org", "redis.example.org:6379", "default", "sesame"),
+        ("rediss://[2001:db8::1]/", "[2001:db8::1]:6379", "", ""),
+    ],
+)
+def test_an_external_broker_is_told_to_the_app_and_to_keda(
+    url: str, address: str, username: str, password: str
+) -> None:
+    cluster = Cluster(mine={"CELERY_BROKER_URL": f"{url}\n"})
+    assert sorted(converge(cluster, **EXTERNAL, tls={})) == ["shop-scaler", "shop-worker"]
+    assert cluster.text("shop-worker", "CELERY_BROKER_URL") == url
+    assert cluster.text("shop-worker", "CELERY_RESULT_BACKEND") == url
+    found = [cluster.text("shop-scaler", key) for key in ("address", "username", "password")]
+    assert found == [address, username, password]
+
+
+def test_results_may_be_elsewhere_than_the_external_broker() -> None:
+    results = "rediss://results.example.org:6379/3"
+    cluster = Cluster(mine={"CELERY_BROKER_URL": "rediss://redis.example.org/0", "CELERY_RESULT_BACKEND": results})
+    converge(cluster, **EXTERNAL, tls={})
+    assert cluster.text("shop-worker", "CELERY_RESULT_BACKEND") == results
+
+
+@pytest.mark.parametrize(
+    ("secrets", "line"),
+    [
+        (
+            {"CELERY_BROKER_URL": "redis://u:sesame@h/0"},
+            "nothing keeps its connection from being in plain text; begin the secret CELERY_BROKER_URL with rediss://",
+        ),
+        (
+            {"CELERY_BROKER_URL": "rediss://h/0", "CELERY_RESULT_BACKEND": "redis://h/1"},
+            "nothing keeps its connection from being in plain text; "
+            "begin the secret CELERY_RESULT_BACKEND with rediss://",
+        ),
+        (
+            {"CELERY_BROKER_URL": "amqps://u:sesame@h/0"},
+            "the secret CELERY_BROKER_URL is no address of a Redis; write it as rediss://USER:PASSWORD@HOST:6379/0",
+        ),
+        (
+            {"CELERY_BROKER_URL": "rediss://a:6379;rediss://b:6379"},
+            "the secret CELERY_BROKER_URL is no address of a Redis; write it as rediss://USER:PASSWORD@HOST:6379/0",
+        ),
+        (
+            {"CELERY_BROKER_URL": "rediss://u:sesame@h/0?ssl_cert_reqs=none"},
+            "options at the end of the secret CELERY_BROKER_URL could switch the check of its certificate off; "
+            "end it with the number of its database",
+        ),
+        (
+            {"CELERY_BROKER_URL": "rediss://u:sesame@h/2"},
+            "the secret CELERY_BROKER_URL names the database 2 where KEDA looks into 0; "
+            "end it with /0, or let hpa scale the pools",
+        ),
+    ],
+    ids=["plain text", "results in plain text", "another software", "two addresses", "options", "another database"],
+)
+def test_an_external_broker_that_cannot_serve_is_refused(secrets: dict[str, str], line: str) -> None:
+    with pytest.raises(make.Refused) as refused:
+        converge(Cluster(mine=secrets), **EXTERNAL, tls={})
+    assert str(refused.value) == f"broker.kind: is external, and {line}"
+
+
+def test_the_scalers_password_is_as_it_was_given() -> None:
+    cluster = Cluster(**{"shop-secrets": {"REDIS_PASSWORD_worker": "a/b@c"}})
+    converge(cluster, texts={"shop-scaler": {"password": "{=REDIS_PASSWORD_worker}"}})
+    assert cluster.text("shop-scaler", "password") == "a/b@c"
 
 
 def given_leaf(**changes: Any) -> dict[str, str]:

@@ -81,9 +81,9 @@ state_save_interval = given["state_save_interval"] * 1000
 
 # Flower's own option asks no client for a certificate, and two of its pages ask for no login (flower 2.2,
 # command.py and views/monitor.py). With this context only a part of the stack reaches the port at all.
-certificates = os.environ["CELERY_TLS_CERT"], os.environ["CELERY_TLS_KEY"]
-context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=os.environ["CELERY_TLS_CA"])
-context.load_cert_chain(*certificates)
+tls = given["tls"]
+context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls["ca"])
+context.load_cert_chain(tls["certificate"], tls["key"])
 context.verify_mode = ssl.CERT_REQUIRED
 context.minimum_version = ssl.TLSVersion.TLSv1_2
 settings["ssl_options"] = context
@@ -94,8 +94,8 @@ def follow_certificates():
     pause = threading.Event()
     while not pause.wait(60):
         try:
-            context.load_cert_chain(*certificates)
-            context.load_verify_locations(cafile=os.environ["CELERY_TLS_CA"])
+            context.load_cert_chain(tls["certificate"], tls["key"])
+            context.load_verify_locations(cafile=tls["ca"])
         except (OSError, ssl.SSLError) as error:
             print(f"flower: the certificate cannot be read again: {error}", file=sys.stderr)
 

@@ -1,14 +1,18 @@
-"""is-ready.py PORT: whether Flower answers, asked with its own certificate."""
+"""Whether Flower answers, asked with its own certificate."""
 
 import http.client
+import json
 import os
 import ssl
 import sys
+from pathlib import Path
 
-context = ssl.create_default_context(cafile=os.environ["CELERY_TLS_CA"])
-context.load_cert_chain(os.environ["CELERY_TLS_CERT"], os.environ["CELERY_TLS_KEY"])
+given = json.loads(Path(os.environ["FLOWER_OPTIONS"]).read_text(encoding="utf-8"))
+tls = given["tls"]
+context = ssl.create_default_context(cafile=tls["ca"])
+context.load_cert_chain(tls["certificate"], tls["key"])
 try:
-    connection = http.client.HTTPSConnection("localhost", int(sys.argv[1]), timeout=5, context=context)
+    connection = http.client.HTTPSConnection("localhost", given["port"], timeout=5, context=context)
     connection.request("GET", "/flower/healthcheck")
     status = connection.getresponse().status
 except OSError as error:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from ansible_collections.stalk.celery.plugins.module_utils.broker_url import BrokerRefused, read_broker_url
 from ansible_collections.stalk.celery.plugins.module_utils.certificates.authority import (
     Authority,
     load_authority,
@@ -156,6 +157,7 @@ class Stack:
 
     def converge(self) -> None:
         self.make_passwords()
+        self.read_broker()
         for name, templates in self.plan["texts"].items():
             self.store.write(name, {key: self.filled(text) for key, text in templates.items()})
         for name, digests in self.plan["digests"].items():
@@ -184,8 +186,38 @@ class Stack:
         if made:
             self.store.write(own, {**self.store.data(own), **made})
 
+    def read_broker(self) -> None:
+        """What follows from the address of an external broker."""
+        plan = self.plan["broker"]
+        if not plan:
+            return
+        url = self.values["CELERY_BROKER_URL"]
+        results = self.store.data(plan["secret"]).get("CELERY_RESULT_BACKEND", "").rstrip("\r\n") or url
+        try:
+            broker = read_broker_url("CELERY_BROKER_URL", url)
+            read_broker_url("CELERY_RESULT_BACKEND", results)
+        except BrokerRefused as refusal:
+            raise Refused(str(refusal)) from None
+        if plan["scaled"] and broker.database:
+            raise Refused(
+                f"broker.kind: is external, and the secret CELERY_BROKER_URL names the database {broker.database} "
+                "where KEDA looks into 0; end it with /0, or let hpa scale the pools"
+            )
+        self.values |= {
+            "CELERY_RESULT_BACKEND": results,
+            "BROKER_ADDRESS": broker.address,
+            "BROKER_USERNAME": broker.username,
+            "BROKER_PASSWORD": broker.password,
+        }
+
     def filled(self, template: str) -> str:
-        return re.sub(r"\{(\w+)\}", lambda found: quote(self.values[found[1]], safe=""), template)
+        """The text with its secrets: `{NAME}` as a part of a URL, `{=NAME}` as it is."""
+
+        def value(found: re.Match[str]) -> str:
+            secret = self.values[found[2]]
+            return secret if found[1] else quote(secret, safe="")
+
+        return re.sub(r"\{(=?)(\w+)\}", value, template)
 
     def make_leaves(self) -> None:
         plan = self.plan["tls"]

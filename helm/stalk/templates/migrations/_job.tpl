@@ -19,7 +19,7 @@ template:
         {{- include "stalk.container.securityContext" . | nindent 8 }}
         {{- include "stalk.container.resources" .options.resources | nindent 8 }}
         volumeMounts:
-          {{- include "stalk.app.mounts" . | nindent 10 }}
+          {{- include "stalk.app.mounts" .root | nindent 10 }}
           {{- with .options.extraVolumeMounts }}
           {{- toYaml . | nindent 10 }}
           {{- end }}

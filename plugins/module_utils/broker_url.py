@@ -1,0 +1,1 @@
+../../helm/stalk/files/secrets/broker_url.py
