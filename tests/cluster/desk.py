@@ -69,6 +69,7 @@ class Desk:
 
     def close(self) -> None:
         if self.process:
+            self.process.terminate()
             self.process.communicate()
 
     def send(self, name: str, count: int, seconds: float = 0, queue: str = "celery", **options: Any) -> list[str]:
@@ -114,7 +115,8 @@ class Desk:
 def pod_like_a_worker(deployment: dict[str, Any]) -> dict[str, Any]:
     """With a worker's environment, secrets and network policy; no Deployment counts it as its own."""
     template = deployment["spec"]["template"]
-    labels = {key: value for key, value in template["metadata"]["labels"].items() if key != "stalk.celery/pool"}
+    worn = template["metadata"]["labels"]
+    labels = {key: value for key, value in worn.items() if key.startswith("app.kubernetes.io/")}
     spec = template["spec"]
     worker = spec["containers"][0]
     kept: Sequence[str] = ("name", "image", "imagePullPolicy", "env", "envFrom", "volumeMounts", "securityContext")

@@ -12,14 +12,14 @@ from tests.cluster.release import Release
 def once(ledger: Mapping[str, LedgerLine]) -> bool:
     """Whether each task took effect once; fails with those that did not."""
     others = {key: line for key, line in ledger.items() if line.effects != 1}
-    assert not others
+    assert not others, others
     return True
 
 
 def once_in_one_run(ledger: Mapping[str, LedgerLine]) -> bool:
     """The same, of tasks that nothing interrupted."""
     others = {key: line for key, line in ledger.items() if (line.starts, line.effects) != (1, 1)}
-    assert not others
+    assert not others, others
     return True
 
 
