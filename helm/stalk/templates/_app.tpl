@@ -88,6 +88,9 @@ checksum/{{ $part }}-secret: {{ . | sha256sum }}
   {{- include "stalk.container.resources" .options.resources | nindent 2 }}
   volumeMounts:
     {{- include "stalk.app.mounts" .root | nindent 4 }}
+    {{- with .options.extraVolumeMounts }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
 {{- end }}
 
 {{/* Probes of a process with a heartbeat. It comes from the start on, whether the broker answers or not. Each costs the

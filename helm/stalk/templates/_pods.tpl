@@ -55,6 +55,17 @@ topologySpreadConstraints:
 {{- end }}
 {{- end }}
 
+{{/* What runs before a Job's container, and what runs beside it and ends with it: an init container that restarts
+     (kubernetes.io/docs/concepts/workloads/pods/sidecar-containers). dict "options" */}}
+{{- define "stalk.job.initContainers" -}}
+{{- $beside := list }}
+{{- range .options.sidecars }}{{ $beside = append $beside (merge (dict "restartPolicy" "Always") .) }}{{ end }}
+{{- with concat (.options.initContainers | default list) $beside -}}
+initContainers:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{- define "stalk.container.securityContext" -}}
 securityContext:
   allowPrivilegeEscalation: false

@@ -82,25 +82,33 @@
 
 {{/* The pod that makes them. dict "root" "name" "annotations" */}}
 {{- define "stalk.secrets.pod" -}}
-{{- $options := include "stalk.options" (list .root) | fromJson }}
+{{- $options := include "stalk.options" (list .root .root.Values.app.kubernetes.secrets) | fromJson }}
 {{- $context := dict "root" .root "component" "secrets" "options" $options "account" .name }}
 metadata:
-  labels:
-    {{- include "stalk.labels" $context | nindent 4 }}
+  {{- include "stalk.pod.metadata" $context | nindent 2 }}
 spec:
   restartPolicy: Never
   {{- include "stalk.pod.spec" $context | nindent 2 }}
+  {{- with include "stalk.job.initContainers" $context }}
+  {{- . | nindent 2 }}
+  {{- end }}
   containers:
     - name: secrets
       {{- include "stalk.app.image" .root | nindent 6 }}
       command: [python, /opt/stalk/make.py, /opt/stalk/plan.json]
       env:
         - {name: PYTHONPATH, value: /opt/stalk}
+        {{- with $options.extraEnv }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
       {{- include "stalk.container.securityContext" . | nindent 6 }}
       {{- include "stalk.container.resources" $options.resources | nindent 6 }}
       volumeMounts:
         - {name: scripts, mountPath: /opt/stalk}
         - {name: tmp, mountPath: /tmp}
+        {{- with $options.extraVolumeMounts }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
   volumes:
     - name: scripts
       configMap:
@@ -113,4 +121,7 @@ spec:
             path: ansible_collections/stalk/celery/plugins/module_utils/{{ has . (list "broker_url.py" "secrets_store.py") | ternary "" "certificates/" }}{{ . }}
           {{- end }}
     - {name: tmp, emptyDir: {medium: Memory, sizeLimit: 16Mi}}
+    {{- with $options.extraVolumes }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
 {{- end }}

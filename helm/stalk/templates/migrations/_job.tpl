@@ -6,9 +6,8 @@ template:
   spec:
     restartPolicy: {{ .restart }}
     {{- include "stalk.pod.spec" . | nindent 4 }}
-    {{- with .options.initContainers }}
-    initContainers:
-      {{- toYaml . | nindent 6 }}
+    {{- with include "stalk.job.initContainers" . }}
+    {{- . | nindent 4 }}
     {{- end }}
     containers:
       - name: migrations
@@ -23,9 +22,6 @@ template:
           {{- with .options.extraVolumeMounts }}
           {{- toYaml . | nindent 10 }}
           {{- end }}
-      {{- with .options.sidecars }}
-      {{- toYaml . | nindent 6 }}
-      {{- end }}
     volumes:
       {{- include "stalk.app.volumes" (dict "root" .root "component" "worker") | trim | nindent 6 }}
       {{- with .options.extraVolumes }}
