@@ -175,12 +175,16 @@ class Report(models.Model):
 
 class LedgerQuerySet(models.QuerySet["LedgerEntry"]):
     def start(self, key: str) -> None:
-        entry, _ = self.get_or_create(key=key)
-        self.filter(pk=entry.pk).update(starts=F("starts") + 1)
+        self.of(key).update(starts=F("starts") + 1)
 
     def take_effect(self, key: str, worker: str) -> None:
         """Counts, and prevents nothing: that a task takes effect once is what the ledger proves of the outbox."""
-        self.filter(key=key).update(effects=F("effects") + 1, worker=worker, at=timezone.now())
+        self.of(key).update(effects=F("effects") + 1, worker=worker, at=timezone.now())
+
+    def of(self, key: str) -> LedgerQuerySet:
+        """The entry, made by whoever comes first: a start that the database does not answer is not noted."""
+        entry, _ = self.get_or_create(key=key)
+        return self.filter(pk=entry.pk)
 
 
 class LedgerEntry(models.Model):

@@ -152,3 +152,9 @@ def test_copies_of_a_message_are_starts_and_one_effect(workers: dict[str, Proces
 def test_tasks_that_stand_for_work_end(workers: dict[str, Process]) -> None:
     assert tasks.noop.delay().get(timeout=30) is None
     assert tasks.sleep.delay(0.01).get(timeout=30) is None
+
+
+@pytest.mark.django_db
+def test_an_effect_counts_although_its_start_was_not_noted() -> None:
+    LedgerEntry.objects.take_effect("a key", "main@test")
+    assert LedgerEntry.objects.get(key="a key").effects == 1
