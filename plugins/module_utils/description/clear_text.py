@@ -11,13 +11,13 @@ from ansible_collections.stalk.celery.plugins.module_utils.description.merge imp
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Path, Problem
 from ansible_collections.stalk.celery.plugins.module_utils.description.sayings import refusal
 
-WORDS = chart_words("clear_text")
-PRIVATE: list[str] = WORDS["private"]
+RULES = chart_words("rules")["clear_text"]
+PRIVATE: list[str] = RULES["private"]
 
 
 def matches(kind: str, text: str) -> bool:
-    """Whether the text is of the kind that clear_text.yaml describes."""
-    return any(re.search(pattern, text, re.ASCII) for pattern in WORDS[kind])
+    """Whether the text is of the kind that rules.yaml describes."""
+    return any(re.search(pattern, text, re.ASCII) for pattern in RULES[kind])
 
 
 def holds_secret(value: str) -> bool:

@@ -18,13 +18,6 @@ SHOWN_HOSTS = 3
 def inventory_problems(values: Mapping[str, Any], surroundings: Surroundings) -> Iterator[Problem]:
     yield from component_problems(values, surroundings)
     yield from beat_problems(values, surroundings)
-    if values["flower"]["enabled"] and not values["web"]["enabled"]:
-        yield Problem(
-            ("flower", "enabled"),
-            "is true and web.enabled is not, and Flower is reached through nginx of web alone",
-            "set it to false, or web.enabled to true",
-            (("web", "enabled"),),
-        )
     yield from pool_problems(values, surroundings)
     yield from port_problems(values, surroundings)
 

@@ -52,7 +52,13 @@ def dotted(path: Path) -> str:
 def quoted(text: str) -> str:
     """The text in quotes, short and printable."""
     shown = text if len(text) <= SHOWN_LENGTH else text[: SHOWN_LENGTH - 1] + "…"
-    return '"' + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown) + '"'
+    return '"' + "".join(letter if letter.isprintable() else escaped(letter) for letter in shown) + '"'
+
+
+def escaped(letter: str) -> str:
+    """As Go's strconv.Quote has it, so that Helm says the same."""
+    short = {"\a": r"\a", "\b": r"\b", "\f": r"\f", "\v": r"\v"}.get(letter)
+    return short or (f"\\u{ord(letter):04x}" if 0x80 <= ord(letter) <= 0xFF else ascii(letter)[1:-1])
 
 
 def one_line(text: str) -> str:

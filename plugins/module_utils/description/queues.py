@@ -6,46 +6,27 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.stalk.celery.plugins.module_utils.description.near import near
-from ansible_collections.stalk.celery.plugins.module_utils.description.problems import (
-    ANY,
-    Path,
-    Problem,
-    quoted,
-)
-
-QUEUES: Path = ("pools", ANY, "queues")
-SENDERS: tuple[Path, ...] = (("app", "default_queue"), ("app", "routes"), ("app", "queues"))
+from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Path, Problem, quoted
+from ansible_collections.stalk.celery.plugins.module_utils.description.sayings import refusal, remedy_said
 
 
 def queue_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
-    consumed = {queue: name for name, pool in values["pools"].items() for queue in pool["queues"]}
+    consumed = {queue for pool in values["pools"].values() for queue in pool["queues"]}
     filled = list(sent_to(values))
+    sent = {queue for _, queue in filled}
 
     for path, queue in filled:
         if queue not in consumed:
-            guess = near(queue, list(consumed))
-            yield Problem(
-                path,
-                f"no pool consumes the queue {quoted(queue)}, its messages would wait for ever",
-                f"did you mean {guess}?" if guess else "add it to the queues of a pool, or send to another queue",
-                (QUEUES,),
-            )
-    sent = {queue for _, queue in filled}
+            guess = near(queue, consumed)
+            remedy = remedy_said("guess", guess=guess) if guess else remedy_said("consume")
+            yield refusal("queue_unconsumed", path, queue=quoted(queue), remedy=remedy)
     for name, pool in values["pools"].items():
-        idle = sent.isdisjoint(pool["queues"])
-        way_out = f"take the pool away by `{name}: null` under pools" if idle else "remove it"
+        way_out = remedy_said("remove_pool" if sent.isdisjoint(pool["queues"]) else "remove", pool=name)
         for index, queue in enumerate(pool["queues"]):
             if queue not in sent:
-                yield Problem(
-                    ("pools", name, "queues", index),
-                    f"nothing is sent to the queue {quoted(queue)}",
-                    f"route a task to it in app.routes, list it in app.queues when the code names it, or {way_out}",
-                    SENDERS,
-                )
+                yield refusal("queue_unfilled", ("pools", name, "queues", index), queue=quoted(queue), way_out=way_out)
     if not consumed:
-        yield Problem(
-            ("pools",), "no pool consumes any queue", "add one, for example default: {queues: [celery]}", (QUEUES,)
-        )
+        yield refusal("queues_none", ("pools",))
 
 
 def sent_to(values: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:

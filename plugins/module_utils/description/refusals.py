@@ -7,6 +7,8 @@ from itertools import chain
 from typing import Any
 
 from ansible_collections.stalk.celery.plugins.module_utils.description.clear_text import clear_text_problems
+from ansible_collections.stalk.celery.plugins.module_utils.description.flower import flower_problems
+from ansible_collections.stalk.celery.plugins.module_utils.description.given_secrets import given_secret_problems
 from ansible_collections.stalk.celery.plugins.module_utils.description.inventory import inventory_problems
 from ansible_collections.stalk.celery.plugins.module_utils.description.kubernetes_only import kubernetes_only_problems
 from ansible_collections.stalk.celery.plugins.module_utils.description.limits import limit_problems
@@ -14,24 +16,33 @@ from ansible_collections.stalk.celery.plugins.module_utils.description.named_fil
 from ansible_collections.stalk.celery.plugins.module_utils.description.placement import placement_problems
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Path, Problem, overlap
 from ansible_collections.stalk.celery.plugins.module_utils.description.queues import queue_problems
+from ansible_collections.stalk.celery.plugins.module_utils.description.scale import scale_problems
 from ansible_collections.stalk.celery.plugins.module_utils.description.surroundings import Surroundings
 from ansible_collections.stalk.celery.plugins.module_utils.description.variables import variable_problems
 
 
 def refusals(values: Mapping[str, Any], broken: Sequence[Path], surroundings: Surroundings) -> list[Problem]:
     """All problems but those that follow from a broken value, which has its own line already."""
-    problems: Iterator[Problem] = chain(
-        limit_problems(values),
-        queue_problems(values),
-        clear_text_problems(values),
-        variable_problems(values, surroundings),
-        kubernetes_only_problems(values),
-        inventory_problems(values, surroundings),
-        placement_problems(values, surroundings),
-        file_problems(values, surroundings),
-    )
     return [
         problem
-        for problem in problems
+        for problem in chain(of_both_targets(values), of_servers(values, surroundings))
         if not any(overlap(path, bad) for path in (problem.path, *problem.uses) for bad in broken)
     ]
+
+
+def of_both_targets(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """What the chart's templates/description/ refuse too."""
+    yield from limit_problems(values)
+    yield from scale_problems(values)
+    yield from queue_problems(values)
+    yield from clear_text_problems(values)
+    yield from variable_problems(values)
+    yield from flower_problems(values)
+
+
+def of_servers(values: Mapping[str, Any], surroundings: Surroundings) -> Iterator[Problem]:
+    yield from kubernetes_only_problems(values)
+    yield from given_secret_problems(values, surroundings)
+    yield from inventory_problems(values, surroundings)
+    yield from placement_problems(values, surroundings)
+    yield from file_problems(values, surroundings)

@@ -62,9 +62,10 @@ def errors(values: Mapping[str, Any], schema: Schema) -> Iterator[Broken]:
 
 
 def schema_problems(values: Mapping[str, Any], schema: Schema) -> list[Problem]:
-    return without_echoes(
-        [problem for error in errors(values, schema) for problem in SAY[error.keyword](error, schema)]
-    )
+    found = list(errors(values, schema))
+    of_another_kind = {error.path for error in found if error.keyword == "type"}
+    telling = [error for error in found if error.keyword == "type" or error.path not in of_another_kind]
+    return without_echoes([problem for error in telling for problem in SAY[error.keyword](error, schema)])
 
 
 def without_echoes(problems: list[Problem]) -> list[Problem]:
@@ -139,6 +140,10 @@ def say_missing(error: Broken, schema: Schema) -> Iterator[Problem]:
             yield refusal("missing" if path[0] == "pools" else "nulled", path, remedy=remedy(below))
 
 
+# Words such as names of queues, which a list may hold without quotes.
+WORDS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:, -]*")
+
+
 def say_kind(error: Broken, _schema: Schema) -> Iterator[Problem]:
     path, value, accepted = error.path, error.value, kinds(error.schema)
     facts = {
@@ -155,7 +160,7 @@ def say_kind(error: Broken, _schema: Schema) -> Iterator[Problem]:
         yield refusal("boolean_in_text", path, **facts, boolean=meant)
     elif accepted[0] == "string" and isinstance(value, int | float):
         yield refusal("text_without_quotes", path, **facts)
-    elif accepted == ["array"] and isinstance(value, str) and facts["shown"] == quoted(value):
+    elif accepted == ["array"] and isinstance(value, str) and WORDS.fullmatch(value) and facts["shown"] != "text":
         yield refusal("list_in_text", path, **facts, items=", ".join(value.replace(",", " ").split()))
     else:
         yield refusal("wrong_kind", path, **facts)

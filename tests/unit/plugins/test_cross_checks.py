@@ -427,6 +427,28 @@ def test_the_example_of_production_is_accepted() -> None:
         ({"broker": {"maxmemory": "16383kb"}}, "broker.maxmemory"),
         ({"broker": {"maxmemory": "16mb"}}, None),
         ({"broker": {"maxmemory": 0}}, None),
+        ({"pools": {"default": {"scale": {"min": 3, "max": 2}}}}, "pools.default.scale.min"),
+        ({"pools": {"default": {"scale": {"min": 2, "max": 2}}}}, None),
+        ({"pools": {"default": {"scale": {"min": 3}}}}, None),
+        ({"pool_defaults": {"scale": {"min": 3, "max": 2}}}, "pool_defaults.scale.min"),
+        ({"pools": {"default": {"scale": {"min": 0, "max": 2, "provider": "hpa"}}}}, "pools.default.scale.min"),
+        ({"pools": {"default": {"scale": {"min": 0, "max": 2}}}}, None),
+        (
+            {"pools": {"default": {"scale": {"max": 2}, "kubernetes": {"replicas": 1}}}},
+            "pools.default.kubernetes.replicas",
+        ),
+        ({"pools": {"default": {"kubernetes": {"replicas": 2}}}}, None),
+        (
+            {"pool_defaults": {"scale": {"max": 2}, "kubernetes": {"replicas": 2}}},
+            "pool_defaults.kubernetes.replicas",
+        ),
+        (
+            {
+                "pool_defaults": {"scale": {"max": 2}, "kubernetes": {"replicas": 2}},
+                "pools": {"default": {"scale": {"max": None}}},
+            },
+            None,
+        ),
     ],
 )
 def test_a_limit_is_refused_from_its_edge_on(tmp_path: Path, values: dict[str, Any], path: str | None) -> None:

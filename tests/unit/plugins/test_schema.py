@@ -6,9 +6,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from ansible_collections.stalk.celery.plugins.module_utils.description.chart import chart_defaults, chart_schema
+from ansible_collections.stalk.celery.plugins.module_utils.description.chart import (
+    chart_defaults,
+    chart_schema,
+    chart_words,
+)
 from ansible_collections.stalk.celery.plugins.module_utils.description.homes import resolved
+from ansible_collections.stalk.celery.plugins.module_utils.description.scale import usual_replicas
 from ansible_collections.stalk.celery.plugins.module_utils.description.schema_errors import SAY, schema_problems
+from ansible_collections.stalk.celery.plugins.module_utils.secrets_store import GENERATED
 from jsonschema import Draft202012Validator
 
 SCHEMA = chart_schema()
@@ -42,11 +48,12 @@ def test_it_is_a_schema() -> None:
 
 
 # Keywords that refuse nothing themselves.
-SILENT = {"$schema", "$defs", "$ref", "$comment", "title", "description", "properties", "items", "propertyNames"}
+SILENT = {"$schema", "$defs", "$ref", "$comment", "title", "description", "default"}
+DESCENDING = {"properties", "items", "propertyNames"}
 
 
 def test_both_targets_know_every_keyword() -> None:
-    assert {keyword for part in PARTS for keyword in part} <= set(SAY) | SILENT
+    assert {keyword for part in PARTS for keyword in part} <= set(SAY) | SILENT | DESCENDING
 
 
 def test_the_defaults_are_valid() -> None:
@@ -60,6 +67,15 @@ def test_every_default_has_its_schema(path: tuple[str, ...]) -> None:
         part = resolved(resolved(part, SCHEMA)["properties"][key], SCHEMA)
     assert part["description"].endswith(".")
     assert part["type"]
+
+
+def test_a_default_in_the_schema_is_the_one_of_the_values() -> None:
+    assert usual_replicas() == chart_defaults()["pool_defaults"]["kubernetes"]["replicas"]
+    assert len([part for part in PARTS if "default" in part]) == 1
+
+
+def test_both_homes_of_what_stalk_makes_are_alike() -> None:
+    assert chart_words("rules")["variables"]["generated"] == GENERATED.pattern
 
 
 POD_OPTIONS = frozenset(SCHEMA["properties"]["kubernetes"]["properties"])

@@ -52,8 +52,8 @@
 {{/* A value for a message; what may be a secret stays unsaid. dict "run" "value" "path" */}}
 {{- define "stalk.shown" -}}
 {{- if kindIs "string" .value }}
-{{- $private := regexMatch (join "|" .run.clear_text.value) .value }}
-{{- range .path }}{{ $private = or $private (has . $.run.clear_text.private) }}{{ end }}
+{{- $private := include "stalk.clear_text.is" (list .run "value" .value) | empty | not }}
+{{- range .path }}{{ $private = or $private (has . $.run.rules.clear_text.private) }}{{ end }}
 {{- if $private }}this text{{ else }}{{ include "stalk.quoted" .value }}{{ end }}
 {{- else if kindIs "map" .value }}{{ if .value }}a map{{ else }}an empty map{{ end }}
 {{- else if kindIs "slice" .value }}{{ if .value }}a list{{ else }}an empty list{{ end }}
@@ -64,4 +64,17 @@
 {{/* `a, b and c` */}}
 {{- define "stalk.listed" -}}
 {{- if rest . }}{{ initial . | join ", " }} and {{ last . }}{{ else }}{{ first . }}{{ end }}
+{{- end }}
+
+{{/* Whether one path is the other's or lies above or below it; `*` stands for every key. list path path */}}
+{{- define "stalk.overlap" -}}
+{{- $other := last . }}
+{{- $apart := false }}
+{{- range $index, $key := first . }}
+{{- if lt $index (len $other) }}
+{{- $fellow := index $other $index | toString }}
+{{- if not (or (eq $fellow "*" (toString $key)) (eq (toString $key) "*")) }}{{ $apart = true }}{{ end }}
+{{- end }}
+{{- end }}
+{{- if not $apart }}yes{{ end }}
 {{- end }}

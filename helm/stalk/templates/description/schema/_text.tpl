@@ -41,7 +41,7 @@
 {{- if eq .value "" }}{{ $saying = "unusable_empty" }}
 {{- else if and (has "integer" (splitList " " $facts.accepted)) (regexMatch "^\\s*[0-9]{1,9}\\s*$" .value) }}
 {{- $saying = "number_in_text" }}
-{{- $_ := set $facts "number" (include "stalk.schema.number_meant" .value) }}
+{{- $_ := set $facts "number" (include "stalk.number_meant" .value) }}
 {{- end }}
 {{- template "stalk.refuse" (dict "run" .run "path" .path "saying" $saying "facts" $facts) }}
 {{- end }}

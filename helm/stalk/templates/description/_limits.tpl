@@ -1,0 +1,86 @@
+{{/* Limits under which a stop, a restart or Redis itself would lose or repeat work, as
+     plugins/module_utils/description/limits.py refuses them. */}}
+{{- define "stalk.limits" -}}
+{{- range $name, $pool := .pools }}
+{{- template "stalk.limits.pool" (dict "run" $ "name" $name "pool" $pool) }}
+{{- template "stalk.limits.kind" (dict "run" $ "name" $name "pool" $pool) }}
+{{- end }}
+{{- template "stalk.limits.visibility" . }}
+{{- template "stalk.limits.memory" . }}
+{{- template "stalk.limits.certificates" . }}
+{{- end }}
+
+{{/* A pool that takes a limit and time_limit from pool_defaults is not at fault itself. dict "run" "name" "pool" */}}
+{{- define "stalk.limits.pool" -}}
+{{- $limit := int64 .pool.time_limit }}
+{{- $soft := int64 .pool.soft_time_limit }}
+{{- $age := int64 .pool.heartbeat_max_age }}
+{{- $grace := include "stalk.pool.grace" .pool | int64 }}
+{{- $slack := include "stalk.pool.grace" (dict "time_limit" 0 "grace" nil) | int64 }}
+{{- $needed := add $limit $slack }}
+{{- $facts := dict "pool" .name "limit" $limit "soft" $soft "age" $age "grace" $grace "slack" $slack "needed" $needed }}
+{{- $own := hasKey .pool.own "time_limit" | ternary (list "pools" .name) list }}
+{{- if lt $grace $needed }}
+{{- $at := $own | default (hasKey .pool.own "grace" | ternary (list "pools" .name) (list "pool_defaults")) }}
+{{- template "stalk.refuse" (dict "run" .run "path" (append $at "grace") "saying" "grace_short" "facts" $facts) }}
+{{- end }}
+{{- if and (eq .pool.pool "prefork") (ge $soft $limit) }}
+{{- $at := $own | default (hasKey .pool.own "soft_time_limit" | ternary (list "pools" .name) (list "pool_defaults")) }}
+{{- $remedy := get .run.sayings.remedies (gt $limit 1 | ternary "soft_below" "soft_room") }}
+{{- $_ := set $facts "remedy" (include "stalk.said" (dict "text" $remedy "facts" $facts)) }}
+{{- template "stalk.refuse" (dict "run" .run "path" (append $at "soft_time_limit") "saying" "soft_limit_long" "facts" $facts) }}
+{{- end }}
+{{- if and (eq .pool.pool "solo") (lt $age $needed) }}
+{{- template "stalk.refuse" (dict "run" .run "path" (list "pools" .name "heartbeat_max_age") "saying" "heartbeat_short" "facts" $facts) }}
+{{- end }}
+{{- end }}
+
+{{/* What a pool itself asks for and its kind does not do. dict "run" "name" "pool" */}}
+{{- define "stalk.limits.kind" -}}
+{{- $kind := .pool.pool }}
+{{- $own := .pool.own }}
+{{- $path := list "pools" .name "concurrency" }}
+{{- $facts := dict "pool" .name "kind" $kind "concurrency" .pool.concurrency }}
+{{- range $key := .run.rules.limits.prefork_only }}
+{{- if and (ne $kind "prefork") (index $own $key) }}
+{{- template "stalk.refuse" (dict "run" $.run "path" (list "pools" $.name $key) "saying" "no_children" "facts" $facts) }}
+{{- end }}
+{{- end }}
+{{- if and (eq $kind "solo") (hasKey $own "concurrency") (ne (toString .pool.concurrency) "1") }}
+{{- template "stalk.refuse" (dict "run" .run "path" $path "saying" "one_at_a_time" "facts" $facts) }}
+{{- end }}
+{{- if and (has $kind (list "gevent" "threads")) (eq (toString .pool.concurrency) "auto") }}
+{{- template "stalk.refuse" (dict "run" .run "path" $path "saying" "automatic" "facts" $facts) }}
+{{- end }}
+{{- end }}
+
+{{- define "stalk.limits.visibility" -}}
+{{- $timeout := .values.broker.visibility_timeout }}
+{{- $limit := 0 }}
+{{- $grace := 0 }}
+{{- range .pools }}
+{{- $limit = max $limit (int64 .time_limit) }}
+{{- $grace = max $grace (include "stalk.pool.grace" . | int64) }}
+{{- end }}
+{{- $least := add $limit $grace (int64 .values.app.longest_eta) }}
+{{- if and (not (kindIs "invalid" $timeout)) (lt (int64 $timeout) $least) }}
+{{- template "stalk.refuse" (dict "run" . "path" (list "broker" "visibility_timeout") "saying" "visibility_short" "facts" (dict "timeout" $timeout "least" $least)) }}
+{{- end }}
+{{- end }}
+
+{{- define "stalk.limits.memory" -}}
+{{- $written := include "stalk.plain" .values.broker.maxmemory }}
+{{- $unit := regexFind "[a-z]+" (lower $written) | default "b" }}
+{{- $size := mulf (regexFind "[0-9]+" $written | float64) (get .rules.limits.memory_units $unit) }}
+{{- if and $size (lt $size .rules.limits.least_memory) }}
+{{- template "stalk.refuse" (dict "run" . "path" (list "broker" "maxmemory") "saying" "memory_small" "facts" (dict "written" (include "stalk.quoted" $written))) }}
+{{- end }}
+{{- end }}
+
+{{- define "stalk.limits.certificates" -}}
+{{- $before := include "stalk.plain" .values.tls.rotate_before }}
+{{- $lifetime := include "stalk.plain" .values.tls.lifetime }}
+{{- if ge (include "stalk.number_meant" $before | int64) (include "stalk.number_meant" $lifetime | int64) }}
+{{- template "stalk.refuse" (dict "run" . "path" (list "tls" "rotate_before") "saying" "renewed_always" "facts" (dict "before" $before "lifetime" $lifetime)) }}
+{{- end }}
+{{- end }}

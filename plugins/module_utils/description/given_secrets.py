@@ -1,0 +1,96 @@
+"""Refuses, on servers, secrets that nobody gave or whose values cannot serve. On Kubernetes they are the cluster's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Problem
+from ansible_collections.stalk.celery.plugins.module_utils.description.surroundings import Surroundings
+from ansible_collections.stalk.celery.plugins.module_utils.description.variables import (
+    ENCRYPTED,
+    KIND,
+    SET_BY_STALK,
+    is_for_stalk,
+)
+
+USERS = re.compile(r"\s*(#.*|[!-9;-~]+:[!-~]+)?\s*")
+OAUTH_LINES = ("oauth2_key", "oauth2_secret")
+GIVE = "add {} to stalk_secrets (ansible-vault), or put it into the file secrets/{} of stalk_state"
+
+
+def given_secret_problems(values: Mapping[str, Any], surroundings: Surroundings) -> Iterator[Problem]:
+    yield from app_problems(values, surroundings)
+    if values["database"]["kind"] == "external":
+        yield from database_problems(values["app"]["env"], surroundings.secrets.get("DATABASE_URL"))
+    if values["flower"]["enabled"] and not is_for_stalk(values["flower"]["auth"]["secret"]):
+        yield from flower_problems(values["flower"]["auth"], surroundings)
+
+
+def app_problems(values: Mapping[str, Any], surroundings: Surroundings) -> Iterator[Problem]:
+    own = (*SET_BY_STALK, values["flower"]["auth"]["secret"])
+    for index, name in enumerate(values["app"]["secrets"]):
+        if name not in own and name not in surroundings.secrets and not is_for_stalk(name):
+            yield Problem(
+                ("app", "secrets", index), f"the secret {name} is nowhere to be found", GIVE.format(name, name)
+            )
+
+
+def database_problems(environment: Mapping[str, Any], url: str | None) -> Iterator[Problem]:
+    if url is None:
+        yield Problem(
+            KIND,
+            "is external, and the secret DATABASE_URL is nowhere to be found",
+            GIVE.format("DATABASE_URL", "DATABASE_URL"),
+        )
+    elif not re.match(r"postgres(ql)?://[^\s/]+/[^\s/?]+", url):
+        yield Problem(
+            KIND,
+            "is external, and the secret DATABASE_URL is no address of a PostgreSQL database",
+            "write it as postgresql://USER:PASSWORD@HOST:5432/DATABASE?sslmode=verify-full",
+        )
+    else:
+        stated = parse_qs(urlsplit(url).query).get("sslmode", [])
+        if stated and stated[-1] not in ENCRYPTED:
+            yield Problem(
+                KIND,
+                "is external, and the sslmode in the secret DATABASE_URL lets the connection be in plain text",
+                f"write one of {', '.join(ENCRYPTED)} there",
+            )
+        elif not stated and "PGSSLMODE" not in environment:
+            yield Problem(
+                KIND,
+                "is external, and nothing keeps its connection from being in plain text",
+                "end the secret DATABASE_URL with ?sslmode=verify-full, or write PGSSLMODE: verify-full into app.env",
+                (("app", "env"),),
+            )
+
+
+def flower_problems(auth: Mapping[str, Any], surroundings: Surroundings) -> Iterator[Problem]:
+    path, name = ("flower", "auth", "secret"), auth["secret"]
+    kind: tuple[str, ...] = ("flower", "auth", "kind")
+    content = surroundings.secrets.get(name)
+    if auth["kind"] == "basic":
+        for number, line in enumerate((content or "").splitlines(), 1):
+            if not USERS.fullmatch(line):
+                yield Problem(
+                    path,
+                    f"line {number} of the secret {name} is not user:password in ASCII",
+                    "correct it in the secret",
+                    (kind,),
+                )
+        return
+    absent = [key for key in OAUTH_LINES if not re.search(rf"^{key}=\S+$", content or "", re.MULTILINE)]
+    if content is None:
+        yield Problem(
+            path, f"the secret {name} is nowhere to be found, and oauth needs it", GIVE.format(name, name), (kind,)
+        )
+    elif absent:
+        yield Problem(
+            path,
+            f"the secret {name} has no line {absent[0]}=…, which oauth needs",
+            "write the lines oauth2_key=… and oauth2_secret=… into it",
+            (kind,),
+        )
