@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+from ansible_collections.stalk.celery.plugins.module_utils.description.choices import choice_problems
 from ansible_collections.stalk.celery.plugins.module_utils.description.clear_text import clear_text_problems
 from ansible_collections.stalk.celery.plugins.module_utils.description.flower import flower_problems
 from ansible_collections.stalk.celery.plugins.module_utils.description.given_secrets import given_secret_problems
@@ -33,6 +34,7 @@ def refusals(values: Mapping[str, Any], broken: Sequence[Path], surroundings: Su
 def of_both_targets(values: Mapping[str, Any]) -> Iterator[Problem]:
     """What the chart's templates/description/ refuse too."""
     yield from limit_problems(values)
+    yield from choice_problems(values)
     yield from scale_problems(values)
     yield from queue_problems(values)
     yield from clear_text_problems(values)

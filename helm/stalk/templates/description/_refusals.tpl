@@ -11,6 +11,7 @@
 {{- template "stalk.repair" $run }}
 {{- template "stalk.stated" $run }}
 {{- template "stalk.limits" $run }}
+{{- template "stalk.choices" $run }}
 {{- template "stalk.scale" $run }}
 {{- template "stalk.queues" $run }}
 {{- template "stalk.clear_text" $run }}

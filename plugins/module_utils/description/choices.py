@@ -1,0 +1,25 @@
+"""Refuses what is named for another choice than the one made: it would have no effect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import reduce
+from typing import Any
+
+from ansible_collections.stalk.celery.plugins.module_utils.description.chart import chart_words
+from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Problem
+from ansible_collections.stalk.celery.plugins.module_utils.description.sayings import refusal
+
+RULES: list[dict[str, str]] = chart_words("rules")["choices"]
+
+
+def choice_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
+    for rule in RULES:
+        made = value_at(values, rule["of"])
+        if made != rule["choice"] and value_at(values, rule["named"]):
+            facts = {"choice": made, "named": rule["named"], "what": rule["what"], "other": rule["choice"]}
+            yield refusal("named_in_vain", tuple(rule["of"].split(".")), **facts)
+
+
+def value_at(values: Mapping[str, Any], path: str) -> Any:
+    return reduce(lambda part, key: part[key], path.split("."), values)
