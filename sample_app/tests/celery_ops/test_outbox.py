@@ -253,6 +253,14 @@ def test_a_success_needs_no_result_store(services: Services, gate: Gate, worker:
         until(lambda: state_of(task_id) == "SUCCESS", seconds=5)
 
 
+def test_a_result_that_cannot_be_stored_fails_no_task(services: Services, gate: Gate, worker: Process) -> None:
+    task_id = effect.delay_on_commit(str(gate.path))
+    until(lambda: gate.arrivals)
+    with services.redis.away():
+        gate.open()
+        until(lambda: f"The state SUCCESS of task {task_id} is not stored" in worker.log)
+
+
 def test_callbacks_are_sent_before_the_row_is_closed(gate: Gate, worker: Process) -> None:
     callback = effect.si(str(gate.open()), "callback")
     task_id = effect.apply_async_on_commit((str(gate.path), "first"), link=callback)

@@ -1,0 +1,31 @@
+"""Celery's result store on Redis, whose absence fails no task.
+
+Celery reports a task whose result cannot be stored as failed, with a traceback of all attempts that is longer than a
+pipe holds. While the broker is away too, nobody reads that pipe; the soft time limit then interrupts the process in the
+middle of the report, and the rest of it ends the worker (celery 5.7.0, app/trace.py, `report_internal_error`;
+concurrency/asynpool.py, `_recv_message`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Celery
+from celery.backends.redis import RedisBackend
+from celery.exceptions import BackendStoreError
+from celery.utils.log import get_logger
+
+logger = get_logger(__name__)
+
+
+class Backend(RedisBackend):
+    def store_result(self, task_id: str, result: Any, state: str, *args: Any, **options: Any) -> Any:
+        try:
+            return super().store_result(task_id, result, state, *args, **options)
+        except BackendStoreError as error:
+            logger.error("The state %s of task %s is not stored: %s", state, task_id, error.__context__ or error)
+            return None
+
+
+def install(app: Celery) -> None:
+    app.loader.override_backends = dict.fromkeys(("redis", "rediss"), f"{__name__}:Backend")
