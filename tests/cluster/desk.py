@@ -23,19 +23,20 @@ import sys
 import django
 django.setup()
 import config.celery
-from django.db import Error, connection, transaction
+from django.db import Error, close_old_connections, transaction
 from shop.tasks import record_effect
-print("ready", flush=True)
+print("desk: ready", flush=True)
 for line in sys.stdin:
     keys, seconds, options = json.loads(line)
+    # As Django does between requests.
+    close_old_connections()
     try:
         with transaction.atomic():
             for key in keys:
                 record_effect.apply_async_on_commit((key, seconds), **options)
-        print("sent", flush=True)
+        print("desk: sent", flush=True)
     except Error as error:
-        connection.close()
-        print(json.dumps(str(error)), flush=True)
+        print("desk:", repr(str(error)), flush=True)
 """
 
 
@@ -63,9 +64,13 @@ class Desk:
         assert self.answer() == "ready"
 
     def answer(self) -> str:
+        """What the process says next itself, and not the app's log."""
         assert self.process
         assert self.process.stdout
-        return self.process.stdout.readline().strip()
+        for line in self.process.stdout:
+            if line.startswith("desk: "):
+                return line.removeprefix("desk: ").strip()
+        raise SendFailed("the desk has closed")
 
     def close(self) -> None:
         if self.process:

@@ -1,0 +1,109 @@
+"""Every leaf certificate is renewed while tasks run: nothing restarts, and no task is lost."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import struct
+from typing import Any
+
+import pytest
+from resources.waiting import wait_for
+
+from tests.cluster.desk import Desk
+from tests.cluster.ledger import holders, once, once_in_one_run
+from tests.cluster.release import BRIEF, Release, name_of
+
+COMPONENTS = ("redis", "postgresql", "web", "beat", "worker", "flower")
+SERVERS = {"redis": "rediss", "postgresql": "postgresql", "web": "https", "flower": "https"}
+POSTGRESQL_REQUESTS_TLS = struct.pack("!ii", 8, 80877103)
+SECONDS_UNTIL_A_FILE_IS_FOLLOWED = 180
+
+
+@pytest.fixture(scope="module")
+def release(empty_release: Release) -> Release:
+    empty_release.files += (BRIEF,)
+    empty_release.install({"flower": {"enabled": True}})
+    return empty_release
+
+
+def shown(release: Release, component: str) -> str:
+    """The certificate that a server gives to those who connect."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with (
+        release.forwarded(f"service/shop-{component}", SERVERS[component]) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=20) as plain,
+    ):
+        if component == "postgresql":
+            plain.sendall(POSTGRESQL_REQUESTS_TLS)
+            assert plain.recv(1) == b"S"
+        with context.wrap_socket(plain) as secured:
+            return ssl.DER_cert_to_PEM_cert(secured.getpeercert(binary_form=True) or b"")
+
+
+def wait_until_shown(release: Release, server: str, leaf: str) -> None:
+    wait_for(
+        f"{server} shows its new leaf",
+        lambda: shown(release, server).strip() == leaf.strip(),
+        SECONDS_UNTIL_A_FILE_IS_FOLLOWED,
+    )
+
+
+def wait_until_mounted(release: Release, pod: str, leaf: str) -> None:
+    wait_for(
+        f"{pod} has its new leaf",
+        lambda: release.execute(pod, "cat", "/etc/stalk/tls/tls.crt").strip() == leaf.strip(),
+        SECONDS_UNTIL_A_FILE_IS_FOLLOWED,
+    )
+
+
+def leaves(release: Release) -> dict[str, str]:
+    return {name: release.secret(f"shop-{name}-tls")["tls.crt"] for name in COMPONENTS}
+
+
+def processes(release: Release) -> dict[str, tuple[str, int]]:
+    """Each pod of the stack, and how often its containers were restarted."""
+    pods: list[dict[str, Any]] = [pod for name in COMPONENTS for pod in release.pods(name)]
+    return {
+        name_of(pod): (pod["metadata"]["uid"], sum(one["restartCount"] for one in pod["status"]["containerStatuses"]))
+        for pod in pods
+    }
+
+
+def renew(release: Release) -> None:
+    release.kubectl("delete", "secret", *(f"shop-{name}-tls" for name in COMPONENTS))
+    release.kubectl("create", "job", "--from=cronjob/shop-secrets", "renewal")
+    release.wait("job/renewal", "condition=Complete")
+    # The kubelet looks at the Secrets of a pod that changed at once, of others within a minute or two.
+    release.kubectl("annotate", "pods", "--all", "--overwrite", "looked-at=now")
+
+
+def test_renewed_leaves_are_taken_without_a_restart_while_tasks_run(release: Release, desk: Desk) -> None:
+    before, old = processes(release), leaves(release)
+    long = [*desk.send("long", 2, 30), *desk.send("long-io", 3, 30, "webhooks")]
+    wait_for("all run", lambda: len(holders(release, long)) == len(long))
+    with desk.flow("celery", "webhooks") as short:
+        renew(release)
+        new = leaves(release)
+        assert all(new[name] != old[name] for name in COMPONENTS)
+        for server in SERVERS:
+            wait_until_shown(release, server, new[server])
+    assert once_in_one_run(release.all_effects([*long, *short]))
+    assert processes(release) == before
+
+
+def test_connections_are_made_anew_with_the_new_leaves(release: Release, desk: Desk) -> None:
+    """Every connection to Redis and PostgreSQL is cut, so that each process shows its new leaf."""
+    before = processes(release)
+    for component in ("worker", "beat"):
+        for pod in release.pods(component):
+            wait_until_mounted(release, name_of(pod), release.secret(f"shop-{component}-tls")["tls.crt"])
+    release.execute("shop-redis-0", "/etc/stalk/redis/ask", "CLIENT", "KILL", "TYPE", "normal")
+    release.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'shop'")
+    with release.shop() as shop:
+        assert shop.place_orders(3)
+    keys = [*desk.send("after", 3), *desk.send("after-io", 3, 0, "webhooks")]
+    assert once(release.all_effects(keys, SECONDS_UNTIL_A_FILE_IS_FOLLOWED))
+    assert processes(release) == before
