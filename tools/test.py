@@ -77,7 +77,7 @@ KINDS = (
         (".cache/bin/helm-unittest --strict --output-type JUnit --output-file {junit} helm/stalk",),
         least=65,
     ),
-    Kind("parity", 0, (f"{BIN}/pytest tests/parity --junitxml={{junit}}",), least=190),
+    Kind("parity", 0, (f"{BIN}/pytest tests/parity --junitxml={{junit}}",), least=210),
     Kind("renders", 0, (f"{BIN}/pytest tests/chart --junitxml={{junit}}",), least=250),
     Kind("server-bookworm", 1, (f"{BIN}/molecule test -s default",), env={"STALK_DEBIAN": "bookworm"}, least=80),
     Kind("server-trixie", 1, (f"{BIN}/molecule test -s default",), env={"STALK_DEBIAN": "trixie"}, least=80),

@@ -127,6 +127,44 @@ def test_lint_shows_the_same_lines() -> None:
     assert refused_by_helm(files, BAD, ("lint", "--strict")) == lines
 
 
+def oauth(emails: str) -> dict[str, Any]:
+    return {"flower": {"auth": {"kind": "oauth", "emails": emails}}}
+
+
+EDGES: tuple[tuple[dict[str, Any], bool], ...] = (
+    ({"broker": {"maxmemory": "16383kb"}}, False),
+    ({"broker": {"maxmemory": "16384KB"}}, True),
+    ({"broker": {"maxmemory": "999999999999gb"}}, True),
+    ({"broker": {"maxmemory": 16777215}}, False),
+    ({"broker": {"maxmemory": 0}}, True),
+    ({"broker": {"visibility_timeout": 3629}}, False),
+    ({"broker": {"visibility_timeout": 3630}}, True),
+    ({"pools": {"default": {"grace": 1829}}}, False),
+    ({"pools": {"default": {"grace": 1830}}}, True),
+    ({"pools": {"default": {"soft_time_limit": 1800}}}, False),
+    ({"pools": {"default": {"soft_time_limit": 1800, "pool": "gevent"}}}, True),
+    ({"pools": {"default": {"pool": "solo", "heartbeat_max_age": 1830}}}, True),
+    ({"pool_defaults": {"grace": 100}, "pools": {"default": {"grace": None}}}, True),
+    ({"tls": {"lifetime": "30d", "rotate_before": 2592000}}, False),
+    ({"tls": {"lifetime": "5w", "rotate_before": "34d"}}, True),
+    ({"pools": {"default": {"scale": {"min": 2, "max": 2}}}}, True),
+    (oauth("a@b.example|c@d.example.org"), True),
+    (oauth("a@b.example|c"), False),
+    (oauth(".*@example.org"), True),
+    (oauth(".*@example.org|a@b.example"), False),
+    ({"app": {"env": {"API_KEY": 12345, "PUBLIC_KEY": "abc", "DEBUG_TOKEN": "no"}}}, True),
+    ({"app": {"env": {"API_KEY": "a12345"}}}, False),
+)
+
+
+@pytest.mark.parametrize(("values", "good"), EDGES)
+def test_both_targets_refuse_from_the_same_edge_on(tmp_path: Path, values: dict[str, Any], good: bool) -> None:
+    (tmp_path / "stack.yml").write_text(yaml.safe_dump(values))
+    lines = refused_by_helm(["stack.yml"], tmp_path)
+    assert lines == refused_by_ansible(["stack.yml"], tmp_path)
+    assert good == (lines == [])
+
+
 # --- any mistake ------------------------------------------------------------------------------------------
 
 ODD: tuple[Any, ...] = (
