@@ -67,7 +67,7 @@ def belongings(app: str) -> dict[str, Belongings]:
         ),
         "worker": Belongings((f"{app}-worker@*.service",), files("worker", f"{SYSTEM}/*.target.d/{app}.conf")),
         "beat": Belongings((f"{app}-beat.service",), files("beat")),
-        "flower": Belongings((f"{app}-flower.service",), files("flower", f"{etc}/flower.py")),
+        "flower": Belongings((f"{app}-flower.service",), files("flower", f"{etc}/flower.py", f"{etc}/flower.json")),
         "postgresql": Belongings(
             files=files("postgresql", f"{etc}/postgresql/*"),
             drop_ins=(f"{SYSTEM}/postgresql@*-main.service.d/stalk.conf",),

@@ -10,6 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 Derived = dict[str, Any]
 
+LIMITS_OF_NGINX = ("worker_shutdown_timeout", "client_max_body_size", "proxy_send_timeout", "proxy_read_timeout")
+
 
 def options(words: Sequence[str]) -> dict[str, Any]:
     """A command line without the order of its options."""
@@ -25,6 +27,29 @@ def settings(text: str) -> dict[str, str]:
     lines = [line for line in map(str.strip, text.splitlines()) if line and not line.startswith(("#", "["))]
     found = (re.split(r"\s*=\s*|\s+", line, maxsplit=1) for line in lines)
     return {name: " ".join(shlex.split(value)) for name, value in found}
+
+
+def site(text: str, host: str) -> dict[str, str]:
+    """What nginx does for a host: `location / proxy_pass` to its value, and its limits for all. Each has
+    a line of its own."""
+    lines = [line for line in map(str.strip, text.splitlines()) if line and not line.startswith("#")]
+    limits: dict[str, str] = {}
+    servers: list[dict[str, str]] = []
+    context: list[str] = []
+    for line in lines:
+        if line.endswith("{"):
+            context.append(line.removesuffix("{").strip())
+            if line.startswith("server"):
+                servers.append({})
+        elif line == "}":
+            context.pop()
+        else:
+            directive, _, value = line.removesuffix(";").partition(" ")
+            if "server" in context:
+                servers[-1][" ".join([*context[context.index("server") + 1 :], directive])] = value
+            elif directive in LIMITS_OF_NGINX:
+                limits[directive] = value
+    return limits | next(each for each in reversed(servers) if each.get("server_name") == host)
 
 
 def acl(text: str, digests: Mapping[str, str]) -> dict[str, list[str]]:

@@ -82,11 +82,33 @@ def on_purpose(stack: Mapping[str, Any]) -> Iterator[Difference]:
     yield Difference("*/secrets/CELERY_BROKER_URL/host", "localhost", "{app}-redis", ADDRESSES)
     yield Difference("*/secrets/CELERY_RESULT_BACKEND/host", "localhost", "{app}-redis", ADDRESSES)
     yield Difference("*/secrets/DATABASE_URL/host", "localhost", "{app}-postgresql", ADDRESSES)
-    yield Difference("flower/environment/FLOWER_OPTIONS", ABSENT, "/opt/flower/options.json", PLACES)
+    yield Difference("flower/environment/FLOWER_OPTIONS", "/etc/{app}/flower.json", "/opt/flower/options.json", PLACES)
+    yield Difference("flower/options/db", "/var/lib/{app}-flower/state", "/data/state", PLACES)
+    yield Difference("flower/options/tls/ca", "/etc/{app}/pki/ca.crt", "/etc/stalk/tls/ca.crt", PLACES)
+    yield Difference("flower/options/tls/certificate", "/etc/{app}/pki/flower.crt", "/etc/stalk/tls/tls.crt", PLACES)
+    yield Difference("flower/options/tls/key", "CELERY_TLS_KEY", "/etc/stalk/tls/tls.key", PLACES)
+    yield Difference("flower/options/address", "127.0.0.1", "", ADDRESSES)
+    if port != 443:
+        yield Difference("flower/options/url", f"{origin}:{port}/flower", f"{origin}/flower", "the port of the Ingress")
     yield Difference("flower/command/--conf", "/etc/{app}/flower.py", "/opt/flower/flower.py", PLACES)
     yield Difference("web/command/--bind", ABSENT, "unix:/run/stalk/gunicorn.sock", "systemd hands over the socket")
     leaving = "nginx serves on while Services forget the pod"
     yield Difference("web/ends_within", timeout + 10, timeout + 20, leaving)
+
+    flower = stack["flower"]["port"]
+    shown = "web/site/location /flower/"
+    yield Difference("web/site/listen", ANYTHING, "8443 ssl", "a port below 1024 wants a right, and the Service has it")
+    yield Difference("web/site/access_log", ABSENT, "/dev/stdout request if=$is_logged", "without the kubelet's probes")
+    yield Difference("web/site/location /static/ alias", "/srv/{app}/current/static/", "/run/stalk-static/", PLACES)
+    digested = "web/site/location /static/ location*alias"
+    yield Difference(digested, "/srv/{app}/current/static/$1", "/run/stalk-static/$1", PLACES)
+    yield Difference(
+        f"{shown} proxy_pass", f"https://127.0.0.1:{flower}", f"https://{{app}}-flower:{flower}", ADDRESSES
+    )
+    yield Difference(f"{shown} proxy_ssl_name", "server", "{app}-flower", ADDRESSES)
+    yield Difference(f"{shown} proxy_ssl_trusted_certificate", "/etc/{app}/pki/ca.crt", "/etc/stalk/tls/ca.crt", PLACES)
+    yield Difference(f"{shown} proxy_ssl_certificate", "/etc/{app}/pki/web.crt", "/etc/stalk/tls/tls.crt", PLACES)
+    yield Difference(f"{shown} proxy_ssl_certificate_key", "/run/nginx/web.key", "/etc/stalk/tls/tls.key", PLACES)
 
     yield Difference("redis/settings/supervised", "systemd", ABSENT, UNITS)
     yield Difference("redis/settings/bind", "127.0.0.1 -::1", "* -::*", ADDRESSES)

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from tests.parity.derived import Derived, acl, address, options, settings
+from tests.parity.derived import Derived, acl, address, options, settings, site
 from tests.parity.descriptions import ROOT
 
 HELM = ROOT / ".cache" / "bin" / "helm"
@@ -45,10 +45,11 @@ def rendered(files: Sequence[Path]) -> Objects:
 class Release:
     """The objects of one release."""
 
-    def __init__(self, app: str, objects: Objects) -> None:
-        self.app = app
+    def __init__(self, stack: Mapping[str, Any], objects: Objects) -> None:
+        self.app = stack["app"]["name"]
+        self.host = stack["web"]["host"]
         self.objects = objects
-        self.plan: dict[str, Any] = json.loads(self.config(f"{app}-secrets")["plan.json"])
+        self.plan: dict[str, Any] = json.loads(self.config(f"{self.app}-secrets")["plan.json"])
 
     def config(self, name: str) -> dict[str, str]:
         data: dict[str, str] = self.objects["ConfigMap", name]["data"]
@@ -107,6 +108,11 @@ class Release:
                 found[f"worker {pool}" if pool else component] = self.process(
                     kind, name.removeprefix(f"{self.app}-"), component
                 )
+        if "flower" in found:
+            flower = self.config(f"{self.app}-flower")
+            found["flower"] |= {"options": json.loads(flower["options.json"]), "program": flower["flower.py"]}
+        if "web" in found:
+            found["web"]["site"] = site(self.config(f"{self.app}-web")["nginx.conf"], self.host)
         configuration, live = self.config(f"{self.app}-redis"), self.config(f"{self.app}-redis-live")
         digests = {f"@{name}@": password for name, password in self.plan["digests"][f"{self.app}-redis"].items()}
         found["redis"] = {

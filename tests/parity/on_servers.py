@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 
-from tests.parity.derived import Derived, acl, address, options, settings
+from tests.parity.derived import Derived, acl, address, options, settings, site
 from tests.parity.descriptions import ROOT, SECRETS
 
 ROLES = ROOT / "roles"
@@ -138,6 +139,11 @@ class Server:
     def derived(self) -> Derived:
         found: Derived = {f"worker {pool}": self.process("worker", pool) for pool in self.stack["pools"]}
         found |= {name: self.process(name) for name in ("web", "beat", "flower") if self.stack[name]["enabled"]}
+        if "flower" in found:
+            found["flower"]["options"] = json.loads(self.files[f"/etc/{self.app}/flower.json"])
+            found["flower"]["program"] = self.files[f"/etc/{self.app}/flower.py"]
+        if "web" in found:
+            found["web"]["site"] = site(self.files["/etc/nginx/nginx.conf"], self.stack["web"]["host"])
         configuration = f"/etc/{self.app}/redis"
         found["redis"] = {
             "settings": settings(self.files[f"{configuration}/redis.conf"])

@@ -41,7 +41,7 @@ def compare(tmp_path_factory: pytest.TempPathFactory) -> Compare:
             files = (*files, own / "ca.yml")
         stack = describe([str(file) for file in files], ROOT, Surroundings(GROUPS, SECRETS))
         servers = flat(Server(stack, state).derived())
-        kubernetes = flat(Release(stack["app"]["name"], rendered(files)).derived())
+        kubernetes = flat(Release(stack, rendered(files)).derived())
         paths = sorted(servers.keys() | kubernetes.keys())
         pairs = {path: (servers.get(path, ABSENT), kubernetes.get(path, ABSENT)) for path in paths}
         return {path: (one, other) for path, (one, other) in pairs.items() if one != other}, stack

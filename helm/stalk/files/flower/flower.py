@@ -82,8 +82,10 @@ state_save_interval = given["state_save_interval"] * 1000
 # Flower's own option asks no client for a certificate, and two of its pages ask for no login (flower 2.2,
 # command.py and views/monitor.py). With this context only a part of the stack reaches the port at all.
 tls = given["tls"]
+# Without a folder the key is one of the credentials.
+certificates = tls["certificate"], credentials / tls["key"]
 context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls["ca"])
-context.load_cert_chain(tls["certificate"], tls["key"])
+context.load_cert_chain(*certificates)
 context.verify_mode = ssl.CERT_REQUIRED
 context.minimum_version = ssl.TLSVersion.TLSv1_2
 settings["ssl_options"] = context
@@ -94,7 +96,9 @@ def follow_certificates():
     pause = threading.Event()
     while not pause.wait(60):
         try:
-            context.load_cert_chain(tls["certificate"], tls["key"])
+            # A pair that does not belong together, halfway through a renewal, must not reach the context in use.
+            ssl.create_default_context().load_cert_chain(*certificates)
+            context.load_cert_chain(*certificates)
             context.load_verify_locations(cafile=tls["ca"])
         except (OSError, ssl.SSLError) as error:
             print(f"flower: the certificate cannot be read again: {error}", file=sys.stderr)

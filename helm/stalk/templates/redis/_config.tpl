@@ -28,20 +28,7 @@ redis.conf: |
   logfile ""
   always-show-logo no
   set-proc-title no
-openssl.cnf: |
-  # Redis has no directive for the groups of the key exchange.
-  openssl_conf = openssl_init
-
-  [openssl_init]
-  ssl_conf = ssl_configuration
-
-  [ssl_configuration]
-  system_default = tls
-
-  [tls]
-  MinProtocol = TLSv1.3
-  Groups = X25519:P-256:P-384
-{{- range $name := list "start" "users" "follow" "ask" "is-ready" }}
+{{- range $name := list "openssl.cnf" "start" "users" "follow" "ask" "is-ready" }}
 {{ $name }}: |
   {{- $.Files.Get (printf "files/redis/%s" $name) | nindent 2 }}
 {{- end }}

@@ -1,0 +1,1 @@
+../../../helm/stalk/files/flower/flower.py
