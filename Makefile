@@ -37,8 +37,8 @@ test-fast: ## Run the linters and the tests that need no server
 lint: ## Run the linters
 	@tools/prepare control tests && .venv/bin/python tools/test.py lint
 
-bench: ## Measure convergence, throughput and the liveness check beside their peers
-	@tools/prepare control tests && .venv/bin/python -m bench
+bench: ## Measure servers, tasks and the chart beside their peers
+	@tools/prepare control tests cluster images && .venv/bin/python -m bench
 
 chart-readme: ## Write the table of values in the chart's README
 	@tools/prepare control && .venv/bin/python tools/chart_readme.py

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable
 
-from bench import convergence, liveness, server, throughput
+from bench import convergence, installation, liveness, pods, rendering, scaling, server, throughput
 from bench.report import Table, machine, today
 
 PARTS: dict[str, Callable[[], list[Table]]] = {
     "convergence": convergence.measure,
     "throughput": throughput.measure,
     "liveness": liveness.measure,
+    "rendering": rendering.measure,
+    "installation": installation.measure,
+    "scaling": scaling.measure,
+    "pods": pods.measure,
 }
 
 
@@ -27,7 +32,9 @@ def main() -> int:
     started = time.monotonic()
     try:
         for part in arguments.parts or PARTS:
+            load, _, _ = os.getloadavg()
             for table in PARTS[part]():
+                table.notes.append(f"Load of the machine before: {load:.1f}.")
                 table.save()
                 print(table.text(), end="\n\n", flush=True)
         if not arguments.keep:
