@@ -1,0 +1,77 @@
+"""KEDA scales a pool by its queues and its work in progress: from none, out, in, and no task is lost on the way."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from resources.waiting import wait_for
+
+from tests.cluster.desk import Desk
+from tests.cluster.ledger import holders, once_in_one_run, workers_of
+from tests.cluster.release import BRIEF, Release, name_of
+
+MOST = 3
+SCALED = {"concurrency": 1, "scale": {"min": 0, "max": MOST, "queue_length": 2}}
+SECONDS_TO_SCALE = 180
+
+
+@pytest.fixture(scope="module")
+def release(empty_release: Release) -> Release:
+    empty_release.files += (BRIEF,)
+    empty_release.install({"pools": {"default": SCALED}})
+    # Every lull is long enough, so that the tests need not wait for the chart's own, and see the more of it.
+    behavior = {"scaleDown": {"stabilizationWindowSeconds": 0, "policies": [PERIOD]}}
+    spec = {"cooldownPeriod": 1, "advanced": {"horizontalPodAutoscalerConfig": {"behavior": behavior}}}
+    change = json.dumps({"spec": spec})
+    empty_release.kubectl("patch", "scaledobject", "shop-worker-default", "--type=merge", f"--patch={change}")
+    return empty_release
+
+
+PERIOD = {"type": "Pods", "value": 1, "periodSeconds": 1}
+
+
+def workers(release: Release) -> set[str]:
+    return {name_of(pod) for pod in release.pods("worker", "default")}
+
+
+@pytest.fixture
+def none(release: Release) -> None:
+    wait_for("no worker is left", lambda: not workers(release), SECONDS_TO_SCALE)
+
+
+@pytest.mark.usefixtures("none")
+@pytest.mark.parametrize("queue", ["celery", "reports"])
+def test_one_message_in_any_queue_of_the_pool_brings_a_worker(release: Release, desk: Desk, queue: str) -> None:
+    # Stalk's settings have one list for all priorities, so this message is in the one that is counted.
+    keys = desk.send("first", 1, 0, queue, priority=9)
+    assert once_in_one_run(release.all_effects(keys, SECONDS_TO_SCALE))
+
+
+@pytest.mark.usefixtures("none")
+def test_a_task_that_runs_keeps_a_worker_although_nothing_is_queued(release: Release, desk: Desk) -> None:
+    keys = desk.send("running", 1, 30)
+    wait_for("it runs", lambda: holders(release, keys), SECONDS_TO_SCALE)
+    while holders(release, keys):
+        # The second look is at the task, which may have ended between the two.
+        assert workers(release) or not holders(release, keys)
+    assert once_in_one_run(release.all_effects(keys))
+
+
+@pytest.mark.usefixtures("none")
+def test_a_burst_brings_more_workers_and_none_leaves_its_task(release: Release, desk: Desk) -> None:
+    burst = desk.send("burst", 3 * MOST, 6)
+    wait_for("as many workers as may be", lambda: len(workers(release)) == MOST, SECONDS_TO_SCALE)
+    long = desk.send("long", MOST, 30)
+    working = wait_for("each has one", lambda: on_all_workers(release, long), SECONDS_TO_SCALE)
+    # Three that run are work for two.
+    wait_for("one is asked to end", lambda: len(workers(release)) < MOST, SECONDS_TO_SCALE)
+    assert set(holders(release, long).values()) - workers(release), "the one that left had no task any more"
+    ledger = release.all_effects([*burst, *long], SECONDS_TO_SCALE)
+    assert once_in_one_run(ledger)
+    assert workers_of(ledger, long) == working
+
+
+def on_all_workers(release: Release, keys: list[str]) -> set[str]:
+    pods = set(holders(release, keys).values())
+    return pods if len(pods) == MOST else set()
