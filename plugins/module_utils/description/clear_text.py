@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.stalk.celery.plugins.module_utils.description.chart import chart_words
-from ansible_collections.stalk.celery.plugins.module_utils.description.merge import present
-from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Path, Problem
+from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Problem
 from ansible_collections.stalk.celery.plugins.module_utils.description.sayings import refusal
+from ansible_collections.stalk.celery.plugins.module_utils.description.stated_variables import stated_variables
 
 RULES = chart_words("rules")["clear_text"]
 PRIVATE: list[str] = RULES["private"]
@@ -29,18 +29,9 @@ def names_secret(name: str, value: Any) -> bool:
     return not harmless and matches("name", name.upper())
 
 
-def environments(values: Mapping[str, Any]) -> Iterator[tuple[Path, Mapping[str, Any]]]:
-    """Every map of plain variables, with its path."""
-    yield ("app", "env"), values["app"]["env"]
-    yield ("pool_defaults", "env"), present(values["pool_defaults"]["env"])
-    for name, pool in values["pools"].items():
-        yield ("pools", name, "env"), present(pool.get("env", {}))
-
-
 def clear_text_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
-    for path, environment in environments(values):
-        for name, value in environment.items():
-            if isinstance(value, str) and holds_secret(value):
-                yield refusal("secret_value", (*path, name), name=name)
-            elif names_secret(name, value):
-                yield refusal("secret_name", (*path, name), name=name)
+    for variable in stated_variables(values):
+        if isinstance(variable.value, str) and holds_secret(variable.value):
+            yield refusal("secret_value", variable.path, name=variable.name)
+        elif names_secret(variable.name, variable.value):
+            yield refusal("secret_name", variable.path, name=variable.name)

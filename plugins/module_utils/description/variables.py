@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.stalk.celery.plugins.module_utils.description.chart import chart_words
-from ansible_collections.stalk.celery.plugins.module_utils.description.clear_text import environments
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Path, Problem
 from ansible_collections.stalk.celery.plugins.module_utils.description.sayings import refusal
+from ansible_collections.stalk.celery.plugins.module_utils.description.stated_variables import stated_variables
 
 RULES = chart_words("rules")["variables"]
 SET_BY_STALK: Mapping[str, str] = RULES["set_by_stalk"]
@@ -21,9 +21,8 @@ KIND: Path = ("database", "kind")
 def variable_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
     external = values["database"]["kind"] == "external"
     secrets = values["app"]["secrets"]
-    for path, environment in environments(values):
-        for name in environment:
-            yield from name_problems((*path, name), name, secrets, external)
+    for variable in stated_variables(values):
+        yield from name_problems(variable.path, variable.name, secrets, external)
     for index, name in enumerate(secrets):
         yield from secret_problems(("app", "secrets", index), name, values["flower"]["auth"]["secret"], external)
     if external:
@@ -60,9 +59,9 @@ def is_for_stalk(name: str) -> bool:
 
 def encryption_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
     """libpq takes the sslmode of the address before that of PGSSLMODE, and plain text when nothing forbids it."""
-    for path, environment in environments(values):
-        if "PGSSLMODE" in environment and environment["PGSSLMODE"] not in ENCRYPTED:
-            yield refusal("plain_text_database", (*path, "PGSSLMODE"), encrypted=", ".join(ENCRYPTED))
+    for variable in stated_variables(values):
+        if variable.name == "PGSSLMODE" and variable.value not in (None, *ENCRYPTED):
+            yield refusal("plain_text_database", variable.path, encrypted=", ".join(ENCRYPTED))
     stated = values["app"]["env"]
     for name, absent in (("PGSSLCERT", "PGSSLKEY"), ("PGSSLKEY", "PGSSLCERT")):
         if name in stated and absent not in stated:

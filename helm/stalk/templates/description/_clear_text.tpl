@@ -1,16 +1,14 @@
 {{/* Secrets written where everybody can read them, as plugins/module_utils/description/clear_text.py finds them. */}}
 {{- define "stalk.clear_text" -}}
-{{- range $environment := .environments }}
-{{- range $name, $value := .variables }}
+{{- range .variables }}
 {{- $saying := "" }}
-{{- if kindIs "string" $value }}
-{{- if include "stalk.clear_text.is" (list $ "value" $value) }}{{ $saying = "secret_value" }}
-{{- else if include "stalk.clear_text.named" (list $ $name $value) }}{{ $saying = "secret_name" }}
+{{- if kindIs "string" .value }}
+{{- if include "stalk.clear_text.is" (list $ "value" .value) }}{{ $saying = "secret_value" }}
+{{- else if include "stalk.clear_text.named" (list $ .name .value) }}{{ $saying = "secret_name" }}
 {{- end }}
 {{- end }}
 {{- if $saying }}
-{{- template "stalk.refuse" (dict "run" $ "path" (append $environment.path $name) "saying" $saying "facts" (dict "name" $name)) }}
-{{- end }}
+{{- template "stalk.refuse" (dict "run" $ "path" .path "saying" $saying "facts" (dict "name" .name)) }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -15,23 +15,37 @@
 {{- end }}
 {{- end }}
 {{- $_ := set . "pools" $pools }}
-{{- template "stalk.stated.environments" . }}
+{{- $_ := set . "variables" list }}
+{{- range .rules.variables.maps }}{{ template "stalk.stated.part" (dict "run" $ "place" (splitList "." .) "kind" "map") }}{{ end }}
+{{- range .rules.variables.pods }}{{ template "stalk.stated.part" (dict "run" $ "place" (splitList "." .) "kind" "pod") }}{{ end }}
 {{- end }}
 
-{{/* Every map of plain variables, with its path. */}}
-{{- define "stalk.stated.environments" -}}
-{{- $stated := list
-  (dict "path" (list "app" "env") "variables" .values.app.env)
-  (dict "path" (list "pool_defaults" "env") "variables" .values.pool_defaults.env) }}
-{{- range $name, $pool := .pools }}
-{{- $stated = append $stated (dict "path" (list "pools" $name "env") "variables" ($pool.own.env | default dict)) }}
+{{/* Gives the run the variables of a place; `*` in it stands for every pool. dict "run" "place" "kind" */}}
+{{- define "stalk.stated.part" -}}
+{{- range $pool := has "*" .place | ternary (keys .run.pools) (list "") }}
+{{- $path := list }}
+{{- $part := $.run.values }}
+{{- range $.place }}
+{{- $key := eq . "*" | ternary $pool . }}
+{{- $path = append $path $key }}
+{{- $part = index $part $key | default dict }}
 {{- end }}
-{{- range $stated }}
-{{- $present := dict }}
-{{- range $name, $value := .variables }}
-{{- if not (kindIs "invalid" $value) }}{{ $_ := set $present $name $value }}{{ end }}
+{{- if eq $.kind "map" }}
+{{- range $name, $value := $part }}
+{{- if not (kindIs "invalid" $value) }}
+{{- template "stalk.stated.variable" (dict "run" $.run "path" (append $path $name) "name" $name "value" $value) }}
 {{- end }}
-{{- $_ := set . "variables" $present }}
 {{- end }}
-{{- $_ := set . "environments" $stated }}
+{{- else }}
+{{- range $index, $entry := $part.extraEnv }}
+{{- if kindIs "string" $entry.name }}
+{{- template "stalk.stated.variable" (dict "run" $.run "path" (append (append $path "extraEnv") $index) "name" $entry.name "value" $entry.value) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "stalk.stated.variable" -}}
+{{- $_ := set .run "variables" (append .run.variables (omit . "run")) }}
 {{- end }}

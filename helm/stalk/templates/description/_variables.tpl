@@ -2,10 +2,8 @@
      refuses them. */}}
 {{- define "stalk.variables" -}}
 {{- $external := eq .values.database.kind "external" }}
-{{- range $environment := .environments }}
-{{- range $name, $_ := .variables }}
-{{- template "stalk.variables.name" (dict "run" $ "path" (append $environment.path $name) "name" $name "external" $external) }}
-{{- end }}
+{{- range .variables }}
+{{- template "stalk.variables.name" (dict "run" $ "path" .path "name" .name "external" $external) }}
 {{- end }}
 {{- range $index, $name := .values.app.secrets }}
 {{- template "stalk.variables.secret" (dict "run" $ "path" (list "app" "secrets" $index) "name" $name "external" $external) }}
@@ -54,17 +52,15 @@
 {{/* libpq takes plain text when nothing forbids it. */}}
 {{- define "stalk.variables.encryption" -}}
 {{- $encrypted := .rules.variables.encrypted }}
-{{- range .environments }}
-{{- if hasKey .variables "PGSSLMODE" }}
-{{- if not (has .variables.PGSSLMODE $encrypted) }}
+{{- range .variables }}
+{{- if and (eq .name "PGSSLMODE") (not (kindIs "invalid" .value)) (not (has .value $encrypted)) }}
 {{- $facts := dict "encrypted" (join ", " $encrypted) }}
-{{- template "stalk.refuse" (dict "run" $ "path" (append .path "PGSSLMODE") "saying" "plain_text_database" "facts" $facts) }}
+{{- template "stalk.refuse" (dict "run" $ "path" .path "saying" "plain_text_database" "facts" $facts) }}
 {{- end }}
 {{- end }}
-{{- end }}
-{{- $stated := (first .environments).variables }}
+{{- $stated := .values.app.env }}
 {{- range $name, $absent := dict "PGSSLCERT" "PGSSLKEY" "PGSSLKEY" "PGSSLCERT" }}
-{{- if and (hasKey $stated $name) (not (hasKey $stated $absent)) }}
+{{- if and (not (kindIs "invalid" (index $stated $name))) (kindIs "invalid" (index $stated $absent)) }}
 {{- template "stalk.refuse" (dict "run" $ "path" (list "app" "env" $name) "saying" "certificate_alone" "facts" (dict "absent" $absent)) }}
 {{- end }}
 {{- end }}
