@@ -20,17 +20,30 @@ SECONDS_BETWEEN_TASKS = 0.5
 SEND = """
 import json
 import sys
+import time
 import django
 django.setup()
 import config.celery
-from django.db import Error, close_old_connections, transaction
+from django.db import Error, close_old_connections, connection, transaction
 from shop.tasks import record_effect
-print("desk: ready", flush=True)
-for line in sys.stdin:
-    keys, seconds, options = json.loads(line)
+
+def connect(until):
     # As Django does between requests.
     close_old_connections()
     try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except Error:
+        if time.monotonic() > until:
+            raise
+        time.sleep(0.5)
+        connect(until)
+
+print("desk: ready", flush=True)
+for line in sys.stdin:
+    keys, seconds, options = json.loads(line)
+    try:
+        connect(time.monotonic() + 180)
         with transaction.atomic():
             for key in keys:
                 record_effect.apply_async_on_commit((key, seconds), **options)
@@ -78,7 +91,7 @@ class Desk:
             self.process.communicate()
 
     def send(self, name: str, count: int, seconds: float = 0, queue: str = "celery", **options: Any) -> list[str]:
-        """Sends tasks whose effects the ledger counts, through the outbox; returns their keys."""
+        """Sends tasks whose effects the ledger counts, by the outbox, once the database answers; returns their keys."""
         run = uuid.uuid4().hex[:8]
         keys = [f"{name}-{run}-{number}" for number in range(count)]
         with self.one_at_a_time:
