@@ -79,6 +79,13 @@ KINDS = (
     ),
     Kind("parity", 0, (f"{BIN}/pytest tests/parity --junitxml={{junit}}",), least=210),
     Kind("renders", 0, (f"{BIN}/pytest tests/chart --junitxml={{junit}}",), least=250),
+    # Kubernetes is compiled when it is the first time, which takes 20 minutes beside the other lane.
+    Kind(
+        "cluster",
+        0,
+        ("tools/prepare cluster images", f"{BIN}/pytest tests/cluster --durations=0 --junitxml={{junit}}"),
+        least=20,
+    ),
     Kind("server-bookworm", 1, (f"{BIN}/molecule test -s default",), env={"STALK_DEBIAN": "bookworm"}, least=80),
     Kind("server-trixie", 1, (f"{BIN}/molecule test -s default",), env={"STALK_DEBIAN": "trixie"}, least=80),
     Kind("servers-by-ssh", 1, (f"{BIN}/molecule test -s spread",), least=60),
