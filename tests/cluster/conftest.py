@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cluster as clusters
@@ -31,20 +32,39 @@ def box(cluster: clusters.Cluster) -> str:
     return BOX
 
 
-@pytest.fixture(scope="module")
-def namespace(cluster: clusters.Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
-    name = f"{Path(request.path).stem.removeprefix('test_').replace('_', '-')}-{uuid.uuid4().hex[:6]}"
+@contextmanager
+def new_namespace(cluster: clusters.Cluster, title: str) -> Iterator[str]:
+    name = f"{title}-{uuid.uuid4().hex[:6]}"
     cluster.kubectl("create", "namespace", name)
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
 
 
 @pytest.fixture(scope="module")
-def empty_release(cluster: clusters.Cluster, namespace: str) -> Release:
-    """One that is not installed yet, in a namespace that enforces Pod Security `restricted`."""
+def namespace(cluster: clusters.Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
+    with new_namespace(cluster, Path(request.path).stem.removeprefix("test_").replace("_", "-")) as name:
+        yield name
+
+
+def new_release(cluster: clusters.Cluster, namespace: str) -> Release:
     cluster.load(*images.names())
     cluster.kubectl("label", "namespace", namespace, RESTRICTED)
     return Release(cluster, namespace)
+
+
+@pytest.fixture(scope="session")
+def standing_release(cluster: clusters.Cluster) -> Iterator[Release]:
+    """The stack as installed from nothing, which many files share: a test leaves it as it was."""
+    with new_namespace(cluster, "standing") as name:
+        release = new_release(cluster, name)
+        release.install()
+        yield release
+
+
+@pytest.fixture(scope="module")
+def empty_release(cluster: clusters.Cluster, namespace: str) -> Release:
+    """One that is not installed yet, in a namespace that enforces Pod Security `restricted`."""
+    return new_release(cluster, namespace)
 
 
 @pytest.fixture(scope="module")

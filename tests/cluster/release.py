@@ -42,6 +42,14 @@ class Release(ChartRelease, Effects):
         found = self.get("pods", "--selector", selector)
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
+    def running_pods(self) -> dict[str, str]:
+        """The uid of each pod that is to stay, with its component; those of Jobs are not."""
+        return {
+            pod["metadata"]["uid"]: pod["metadata"]["labels"].get("app.kubernetes.io/component", "")
+            for pod in self.get("pods")
+            if "deletionTimestamp" not in pod["metadata"] and pod["status"]["phase"] == "Running"
+        }
+
     def evict(self, pod: str) -> None:
         """As a drain of its node does it: refused where a budget forbids it."""
         eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}

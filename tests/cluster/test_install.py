@@ -9,6 +9,12 @@ from tests.cluster.release import Release
 ORDERS = 20
 
 
-def test_orders_that_are_placed_over_https_are_shipped(release: Release) -> None:
-    with release.shop() as shop:
+def test_orders_that_are_placed_over_https_are_shipped(standing_release: Release) -> None:
+    with standing_release.shop() as shop:
         assert watch(shop, shop.place_orders(ORDERS))["shipped"] == ORDERS
+
+
+def test_a_second_installation_changes_no_pod(standing_release: Release) -> None:
+    before = standing_release.running_pods()
+    standing_release.install()
+    assert standing_release.running_pods() == before

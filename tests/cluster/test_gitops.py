@@ -1,0 +1,40 @@
+"""The manifests alone, as Argo CD, Flux or `kubectl apply` take them."""
+
+from __future__ import annotations
+
+import pytest
+from resources.waiting import wait_for
+from storefront import watch
+
+from tests.cluster.release import BRIEF, Release
+
+ORDERS = 10
+SECONDS = 180
+
+
+@pytest.fixture(scope="module")
+def manifests(empty_release: Release) -> str:
+    empty_release.files += (BRIEF,)
+    return empty_release.template()
+
+
+@pytest.fixture(scope="module")
+def applied(empty_release: Release, manifests: str) -> Release:
+    empty_release.kubectl("apply", "--filename=-", stdin=manifests)
+    for workload in empty_release.get("deployments,statefulsets"):
+        name = f"{workload['kind'].lower()}/{workload['metadata']['name']}"
+        empty_release.kubectl("rollout", "status", name, f"--timeout={SECONDS}s")
+    return empty_release
+
+
+def test_what_was_applied_ships_orders(applied: Release) -> None:
+    with applied.shop() as shop:
+        assert watch(shop, shop.place_orders(ORDERS))["shipped"] == ORDERS
+
+
+def test_applied_again_it_changes_nothing(applied: Release, manifests: str) -> None:
+    wait_for("the Jobs end", lambda: all(job["status"].get("succeeded") for job in applied.get("jobs")))
+    before = applied.running_pods()
+    answers = applied.kubectl("apply", "--filename=-", stdin=manifests).splitlines()
+    assert [answer for answer in answers if not answer.endswith(" unchanged")] == []
+    assert applied.running_pods() == before
