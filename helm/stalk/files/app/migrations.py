@@ -26,8 +26,12 @@ def silence() -> str:
     try:
         connection.ensure_connection()
     except Error as error:
-        return f"The database does not answer: {error}"
+        return no_answer(error)
     return ""
+
+
+def no_answer(error: Error) -> str:
+    return f"The database does not answer: {' '.join(str(error).split())}"
 
 
 def lack() -> str:
@@ -37,17 +41,21 @@ def lack() -> str:
     except SystemExit:
         return "The database lacks migrations"
     except Error as error:
-        return f"The database does not answer: {error}"
+        return no_answer(error)
     finally:
         connection.close()
     return ""
 
 
 def wait_for_an_end(problem: Callable[[], str]) -> None:
-    end = time.monotonic() + SECONDS
+    """Says what it waits for at once, and again when that changes."""
+    end, told = time.monotonic() + SECONDS, ""
     while said := problem():
         if time.monotonic() >= end:
             sys.exit(said)
+        if said != told:
+            print(f"{said}; waiting", flush=True)
+            told = said
         time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
