@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 from uuid import uuid4
 
 from celery import Celery, signals, states
+from celery.backends.asynchronous import E_RETRY_LIMIT_EXCEEDED
 from celery.contrib.django.task import DjangoTask
 from celery.exceptions import Ignore, Reject, Retry
 from celery.result import EagerResult
@@ -303,12 +304,18 @@ def send(app: Celery, message: OutboxMessage) -> None:
         options["retries"] = message.retries
     args, kwargs = from_json(message.args), from_json(message.kwargs)
     task = app.tasks.get(message.task)
-    if task is None:
-        app.send_task(message.task, args, kwargs, task_id=message.id, **options)
-    elif app.conf.task_always_eager:
-        run_here(task, message.id, args, kwargs, options)
-    else:
-        task.apply_async(args, kwargs, task_id=message.id, **options)
+    try:
+        if task is None:
+            app.send_task(message.task, args, kwargs, task_id=message.id, **options)
+        elif app.conf.task_always_eager:
+            run_here(task, message.id, args, kwargs, options)
+        else:
+            task.apply_async(args, kwargs, task_id=message.id, **options)
+    except RuntimeError as error:
+        # Before a message is sent, the sender listens to its result (celery/app/task.py, apply_async).
+        if str(error) == E_RETRY_LIMIT_EXCEEDED:
+            raise OperationalError("the result store does not answer") from error
+        raise
 
 
 def run_here(task: Any, task_id: str, args: Any, kwargs: Any, options: dict[str, Any]) -> None:

@@ -24,6 +24,7 @@ def away(release: Release, component: str) -> Iterator[None]:
         yield
     finally:
         release.kubectl("scale", workload, "--replicas=1")
+        release.kubectl("rollout", "status", workload, "--timeout=120s")
 
 
 def start_anew(release: Release, component: str, pool: str = "") -> str:

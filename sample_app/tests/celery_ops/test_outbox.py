@@ -111,6 +111,20 @@ def test_a_broker_that_is_down_does_not_fail_the_request_and_the_sweep_sends(
     assert sorted(gate.effects) == sorted(str(number) for number in range(20))
 
 
+def test_a_sender_that_listened_to_results_waits_for_a_broker_that_is_down_only_once_in_a_while(
+    services: Services, gate: Gate, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    effect.delay_on_commit(str(gate.path))
+    with services.redis.away():
+        # Upon the first, the broker's connection is found to have ended; upon the second, that for results.
+        for _ in range(2):
+            monkeypatch.setattr(outbox, "broker_is_away_until", 0.0)
+            effect.delay_on_commit(str(gate.path))
+        caplog.clear()
+        effect.delay_on_commit(str(gate.path))
+    assert f"the broker did not answer within the last {outbox.SECONDS_WITHOUT_BROKER} s" in caplog.text
+
+
 def test_arguments_arrive_with_their_types(gate: Gate, worker: Process) -> None:
     task_id = typed.delay_on_commit(str(gate.path), at=timezone.now(), price=Decimal("1.10"), key=uuid.uuid4())
     until(lambda: state_of(task_id) == "SUCCESS")
