@@ -11,6 +11,8 @@ from storefront import watch
 from tests.cluster.release import Release, is_ready, name_of
 
 ORDERS = 10
+SECONDS = 180
+"""Until a pod has started and speaks, on a machine that is busy with other tests."""
 
 
 @contextmanager
@@ -45,7 +47,7 @@ def said(release: Release, pod: str, container: str, words: str) -> str:
 
 
 def comes_up(release: Release, pod: str) -> None:
-    release.wait(f"pod/{pod}", "condition=Ready", seconds=180)
+    release.wait(f"pod/{pod}", "condition=Ready", seconds=SECONDS)
 
 
 def test_who_starts_without_the_database_waits_for_it_and_ships_what_was_queued(standing_release: Release) -> None:
@@ -58,6 +60,7 @@ def test_who_starts_without_the_database_waits_for_it_and_ships_what_was_queued(
             line = wait_for(
                 f"{pod} says what it waits for",
                 lambda pod=pod: said(release, pod, "migrations", "The database does not answer: "),  # type: ignore[misc]
+                SECONDS,
             )
             assert "shop-postgresql" in line or "5432" in line
             assert not is_ready(release.get("pod", pod))
@@ -76,7 +79,9 @@ def test_a_worker_that_starts_without_the_broker_waits_for_it_and_ships_what_was
             pod = start_anew(release, "worker", "high")
             batch = shop.place_orders(ORDERS)
             line = wait_for(
-                f"{pod} says what it waits for", lambda: said(release, pod, "worker", "Cannot connect to rediss://")
+                f"{pod} says what it waits for",
+                lambda: said(release, pod, "worker", "Cannot connect to rediss://"),
+                SECONDS,
             )
             assert "shop-redis:6379" in line
             assert not is_ready(release.get("pod", pod))
