@@ -11,7 +11,7 @@ from cluster import ClusterFailed
 from resources.waiting import wait_for
 
 from tests.cluster.desk import Desk
-from tests.cluster.ledger import holders, once, once_in_one_run, workers_of
+from tests.cluster.ledger import ended_where_they_began, once, until_all_run, workers_of
 from tests.cluster.release import BRIEF, Release, is_ready, name_of
 
 # The lease of the killed run, as long again from when that is noticed, and the sweeps that notice and send again.
@@ -38,14 +38,10 @@ class Killed:
 def killed(release: Release, desk: Desk) -> Killed:
     """A pod of each pool is killed in the middle of a task. Its message comes back while the tests go on."""
     keys = [*desk.send("killed", 1, 20), *desk.send("killed-io", 1, 20, "webhooks")]
-    pods = set(wait_for("both run", lambda: both(holders(release, keys))).values())
+    pods = set(until_all_run(release, keys).values())
     release.kubectl("delete", "pod", *pods, "--grace-period=0", "--force")
     wait_until_whole(release)
     return Killed(keys, pods)
-
-
-def both(running: dict[str, str]) -> dict[str, str]:
-    return running if len(running) == 2 else {}
 
 
 def workers(release: Release) -> dict[str, bool]:
@@ -61,13 +57,14 @@ def wait_until_whole(release: Release) -> None:
 
 def test_an_evicted_worker_finishes_its_task_and_its_pool_keeps_another(release: Release, desk: Desk) -> None:
     keys = desk.send("evicted", 2, 20)
-    first, second = wait_for("both run", lambda: both(holders(release, keys))).values()
+    began = until_all_run(release, keys)
+    first, second = began.values()
     release.evict(first)
     with pytest.raises(ClusterFailed, match="disruption budget"):
         release.evict(second)
-    ledger = release.all_effects(keys)
-    assert once_in_one_run(ledger)
-    assert workers_of(ledger, keys) == {first, second}
+    ledger = release.all_effects(keys, SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK)
+    assert once(ledger)
+    assert ended_where_they_began(ledger, began)
     wait_until_whole(release)
 
 
@@ -81,7 +78,7 @@ def node(release: Release) -> Iterator[str]:
 def test_a_drained_node_loses_no_task_and_leaves_each_pool_a_worker(release: Release, desk: Desk, node: str) -> None:
     before = set(workers(release))
     keys = [*desk.send("drained", 2, 20), *desk.send("drained-io", 3, 20, "webhooks")]
-    wait_for("all run", lambda: len(holders(release, keys)) == len(keys))
+    began = until_all_run(release, keys)
     selector = f"--pod-selector=drained-by={release.namespace}"
     drain = ("drain", node, selector, "--force", "--delete-emptydir-data", "--ignore-daemonsets", "--timeout=300s")
     with ThreadPoolExecutor(1) as background:
@@ -92,9 +89,9 @@ def test_a_drained_node_loses_no_task_and_leaves_each_pool_a_worker(release: Rel
         while not drained.done():
             assert any(pod["status"]["phase"] == "Running" for pod in release.pods("worker", "default"))
         drained.result()
-    ledger = release.all_effects(keys)
-    assert once_in_one_run(ledger)
-    assert workers_of(ledger, keys) <= before
+    ledger = release.all_effects(keys, SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK)
+    assert once(ledger)
+    assert ended_where_they_began(ledger, began)
     wait_until_whole(release)
     assert not before & set(workers(release))
 

@@ -8,7 +8,7 @@ from storefront import watch
 
 from tests.cluster.desk import Desk
 from tests.cluster.external_redis import VALUES_FOR_IT, provide
-from tests.cluster.ledger import once_in_one_run
+from tests.cluster.ledger import once
 from tests.cluster.release import BRIEF, Release
 
 ORDERS = 10
@@ -40,4 +40,4 @@ def test_keda_ends_the_last_worker_and_starts_one_for_orders(release: Release) -
 
 def test_a_task_that_is_sent_later_takes_effect_once(release: Release, desk: Desk) -> None:
     keys = desk.send("later", 5, 0)
-    assert once_in_one_run(release.all_effects(keys, SECONDS_TO_SCALE))
+    assert once(release.all_effects(keys, SECONDS_TO_SCALE))

@@ -11,7 +11,7 @@ import pytest
 from resources.waiting import wait_for
 
 from tests.cluster.desk import Desk
-from tests.cluster.ledger import holders, once, once_in_one_run
+from tests.cluster.ledger import ended_where_they_began, once, until_all_run
 from tests.cluster.release import BRIEF, Release, name_of
 
 COMPONENTS = ("redis", "postgresql", "web", "beat", "worker", "flower")
@@ -83,14 +83,16 @@ def renew(release: Release) -> None:
 def test_renewed_leaves_are_taken_without_a_restart_while_tasks_run(release: Release, desk: Desk) -> None:
     before, old = processes(release), leaves(release)
     long = [*desk.send("long", 2, 30), *desk.send("long-io", 3, 30, "webhooks")]
-    wait_for("all run", lambda: len(holders(release, long)) == len(long))
+    began = until_all_run(release, long)
     with desk.flow("celery", "webhooks") as short:
         renew(release)
         new = leaves(release)
         assert all(new[name] != old[name] for name in COMPONENTS)
         for server in SERVERS:
             wait_until_shown(release, server, new[server])
-    assert once_in_one_run(release.all_effects([*long, *short]))
+    ledger = release.all_effects([*long, *short], SECONDS_UNTIL_A_FILE_IS_FOLLOWED)
+    assert once(ledger)
+    assert ended_where_they_began(ledger, began)
     assert processes(release) == before
 
 

@@ -8,7 +8,7 @@ import pytest
 from resources.waiting import wait_for
 
 from tests.cluster.desk import Desk
-from tests.cluster.ledger import holders, once_in_one_run, workers_of
+from tests.cluster.ledger import ended_where_they_began, holders, once
 from tests.cluster.release import BRIEF, Release, name_of
 
 MOST = 3
@@ -45,7 +45,7 @@ def none(release: Release) -> None:
 def test_one_message_in_any_queue_of_the_pool_brings_a_worker(release: Release, desk: Desk, queue: str) -> None:
     # Stalk's settings have one list for all priorities, so this message is in the one that is counted.
     keys = desk.send("first", 1, 0, queue, priority=9)
-    assert once_in_one_run(release.all_effects(keys, SECONDS_TO_SCALE))
+    assert once(release.all_effects(keys, SECONDS_TO_SCALE))
 
 
 @pytest.mark.usefixtures("none")
@@ -55,7 +55,7 @@ def test_a_task_that_runs_keeps_a_worker_although_nothing_is_queued(release: Rel
     while holders(release, keys):
         # The second look is at the task, which may have ended between the two.
         assert workers(release) or not holders(release, keys)
-    assert once_in_one_run(release.all_effects(keys))
+    assert once(release.all_effects(keys))
 
 
 @pytest.mark.usefixtures("none")
@@ -63,15 +63,15 @@ def test_a_burst_brings_more_workers_and_none_leaves_its_task(release: Release, 
     burst = desk.send("burst", 3 * MOST, 6)
     wait_for("as many workers as may be", lambda: len(workers(release)) == MOST, SECONDS_TO_SCALE)
     long = desk.send("long", MOST, 30)
-    working = wait_for("each has one", lambda: on_all_workers(release, long), SECONDS_TO_SCALE)
+    began = wait_for("each has one", lambda: on_all_workers(release, long), SECONDS_TO_SCALE)
     # Three that run are work for two.
     wait_for("one is asked to end", lambda: len(workers(release)) < MOST, SECONDS_TO_SCALE)
     assert set(holders(release, long).values()) - workers(release), "the one that left had no task any more"
     ledger = release.all_effects([*burst, *long], SECONDS_TO_SCALE)
-    assert once_in_one_run(ledger)
-    assert workers_of(ledger, long) == working
+    assert once(ledger)
+    assert ended_where_they_began(ledger, began)
 
 
-def on_all_workers(release: Release, keys: list[str]) -> set[str]:
-    pods = set(holders(release, keys).values())
-    return pods if len(pods) == MOST else set()
+def on_all_workers(release: Release, keys: list[str]) -> dict[str, str]:
+    running = holders(release, keys)
+    return running if len(set(running.values())) == MOST else {}

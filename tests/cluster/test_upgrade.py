@@ -11,12 +11,12 @@ import pytest
 import yaml
 from chart_release import CHART
 from cluster import ClusterFailed
-from resources.waiting import wait_for
 
 from tests.cluster.desk import Desk
-from tests.cluster.ledger import once_in_one_run, workers_of
+from tests.cluster.ledger import ended_where_they_began, once, until_all_run
 from tests.cluster.release import BRIEF, Release, name_of
 
+SECONDS_UNTIL_ALL_TOOK_EFFECT = 300
 CHANGED = {"app": {"env": {"SHOP_KEEP_DAYS": 30}}, "pools": {"default": {"max_tasks_per_child": 500}}}
 
 
@@ -49,11 +49,10 @@ def pods(release: Release) -> set[str]:
     return {name_of(pod) for name in ("worker", "web", "beat") for pod in release.pods(name)} - {"desk"}
 
 
-def long_tasks(release: Release, desk: Desk, seconds: int) -> list[str]:
-    """Tasks that run in both pools."""
+def long_tasks(release: Release, desk: Desk, seconds: int) -> dict[str, str]:
+    """Tasks that run in both pools, and in which pods."""
     keys = [*desk.send("long", 2, seconds), *desk.send("long-io", 3, seconds, "webhooks")]
-    wait_for("all run", lambda: len(release.ledger(keys)) == len(keys))
-    return keys
+    return until_all_run(release, keys)
 
 
 def test_an_upgrade_from_an_older_chart_lets_tasks_end_where_they_began(release: Release, desk: Desk) -> None:
@@ -61,9 +60,9 @@ def test_an_upgrade_from_an_older_chart_lets_tasks_end_where_they_began(release:
     with desk.flow("celery", "webhooks") as short:
         long = long_tasks(release, desk, 25)
         release.upgrade(CHANGED)
-    ledger = release.all_effects([*long, *short])
-    assert once_in_one_run(ledger)
-    assert workers_of(ledger, long) <= before
+    ledger = release.all_effects([*long, *short], SECONDS_UNTIL_ALL_TOOK_EFFECT)
+    assert once(ledger)
+    assert ended_where_they_began(ledger, long)
     assert not pods(release) & before
 
 
@@ -72,9 +71,9 @@ def test_a_rollback_lets_tasks_end_where_they_began(release: Release, desk: Desk
     with desk.flow("celery", "webhooks") as short:
         long = long_tasks(release, desk, 25)
         release.rollback()
-    ledger = release.all_effects([*long, *short])
-    assert once_in_one_run(ledger)
-    assert workers_of(ledger, long) <= before
+    ledger = release.all_effects([*long, *short], SECONDS_UNTIL_ALL_TOOK_EFFECT)
+    assert once(ledger)
+    assert ended_where_they_began(ledger, long)
     assert not pods(release) & before
 
 
@@ -86,7 +85,7 @@ def test_a_release_whose_image_is_missing_ends_nothing_and_is_taken_back(release
             release.upgrade({"app": {"kubernetes": {"image": {"tag": "missing"}}}}, "--timeout=20s")
         assert pods(release) >= before
         release.rollback()
-    assert once_in_one_run(release.all_effects([*long, *short]))
+    assert once(release.all_effects([*long, *short], SECONDS_UNTIL_ALL_TOOK_EFFECT))
     assert pods(release) == before
 
 
@@ -111,6 +110,6 @@ def test_a_release_whose_migration_fails_ends_nothing_and_is_taken_back(
         long = long_tasks(release, desk, 5)
         with pytest.raises(ClusterFailed, match="failed"):
             release.upgrade(broken_migration, "--atomic", "--timeout=60s")
-    assert once_in_one_run(release.all_effects([*long, *short]))
+    assert once(release.all_effects([*long, *short], SECONDS_UNTIL_ALL_TOOK_EFFECT))
     assert pods(release) == before
     assert yaml.safe_load(release.helm("status", "--output=yaml"))["info"]["status"] == "deployed"
