@@ -6,7 +6,7 @@
   "DJANGO_SETTINGS_MODULE" $values.app.settings
   "DJANGO_ALLOWED_HOSTS" $values.web.host
   "CELERY_KEY_PREFIX" (printf "%s:" $values.app.name)
-  "CELERY_VISIBILITY_TIMEOUT" (include "stalk.visibility_timeout" .)
+  "CELERY_VISIBILITY_TIMEOUT" (include "stalk.visibility_timeout" (dict "values" $values "pools" .pools))
   "CELERY_RESULT_EXPIRES" (include "stalk.plain" $values.results.expires)
   "CELERY_TASK_DEFAULT_QUEUE" $values.app.default_queue
   "CELERY_BEAT_LEASE_TTL" (include "stalk.plain" $values.beat.lease.ttl)

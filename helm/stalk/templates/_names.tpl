@@ -1,9 +1,4 @@
-{{/* Everything is named after the app: `shop-worker-high`, `shop-redis`. */}}
-{{- define "stalk.name" -}}
-{{ .Values.app.name }}
-{{- end }}
-
-{{/* dict "root" "component" ["pool"] -> shop-worker-high */}}
+{{/* Everything is named after the app. dict "root" "component" ["pool"] -> shop-worker-high */}}
 {{- define "stalk.fullname" -}}
 {{ .root.Values.app.name }}-{{ .component }}{{ with .pool }}-{{ . }}{{ end }}
 {{- end }}

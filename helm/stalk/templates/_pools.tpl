@@ -66,19 +66,21 @@
 {{- if and (kindIs "float64" .) (eq . (floor .)) }}{{ int64 . }}{{ else }}{{ . }}{{ end }}
 {{- end }}
 
-{{/* A message must not return to its queue while the worker that took it may still work on it. */}}
+{{/* dict "values" "pools" */}}
 {{- define "stalk.visibility_timeout" -}}
-{{- if kindIs "invalid" .root.Values.broker.visibility_timeout }}
+{{- $stated := .values.broker.visibility_timeout }}
+{{- if kindIs "invalid" $stated }}{{ include "stalk.least_visibility_timeout" . }}{{ else }}{{ int64 $stated }}{{ end }}
+{{- end }}
+
+{{/* A message must not return to its queue while the worker that took it may still work on it. dict "values" "pools" */}}
+{{- define "stalk.least_visibility_timeout" -}}
 {{- $limit := 0 }}
 {{- $grace := 0 }}
 {{- range .pools }}
 {{- $limit = max $limit (int64 .time_limit) }}
-{{- $grace = max $grace (int64 .grace) }}
+{{- $grace = max $grace (include "stalk.pool.grace" . | int64) }}
 {{- end }}
-{{- add $limit $grace (int64 .root.Values.app.longest_eta) }}
-{{- else }}
-{{- int64 .root.Values.broker.visibility_timeout }}
-{{- end }}
+{{- add $limit $grace (int64 .values.app.longest_eta) }}
 {{- end }}
 
 {{/* Up at once; down slowly, one worker a minute, and not before a lull as long as the grace (an hour is the most that

@@ -80,6 +80,11 @@
 - {apiGroups: [""], resources: [secrets], verbs: [update], resourceNames: {{ $made | uniq | sortAlpha | toJson }}}
 {{- end }}
 
+{{/* What the Job's script imports, in files/, as JSON. */}}
+{{- define "stalk.secrets.modules" -}}
+["secrets/broker_url.py", "secrets/secrets_store.py", "certificates/authority.py", "certificates/duration.py", "certificates/leaves.py", "certificates/refusal.py"]
+{{- end }}
+
 {{/* The pod that makes them. dict "root" "name" "annotations" */}}
 {{- define "stalk.secrets.pod" -}}
 {{- $options := include "stalk.options" (list .root .root.Values.app.kubernetes.secrets) | fromJson }}
@@ -116,9 +121,9 @@ spec:
         items:
           - {key: make.py, path: make.py}
           - {key: plan.json, path: plan.json}
-          {{- range tuple "broker_url.py" "secrets_store.py" "authority.py" "duration.py" "leaves.py" "refusal.py" }}
-          - key: {{ . }}
-            path: ansible_collections/stalk/celery/plugins/module_utils/{{ has . (list "broker_url.py" "secrets_store.py") | ternary "" "certificates/" }}{{ . }}
+          {{- range include "stalk.secrets.modules" . | fromJsonArray }}
+          - key: {{ base . }}
+            path: ansible_collections/stalk/celery/plugins/module_utils/{{ trimPrefix "secrets/" . }}
           {{- end }}
     - {name: tmp, emptyDir: {medium: Memory, sizeLimit: 16Mi}}
     {{- with $options.extraVolumes }}

@@ -67,8 +67,6 @@
 
 {{/* `30d` as Go writes a duration, `720h0m0s`: another spelling would differ from what cert-manager keeps. */}}
 {{- define "stalk.tls.duration" -}}
-{{- $written := include "stalk.plain" . }}
-{{- $units := dict "s" 1 "m" 60 "h" 3600 "d" 86400 "w" 604800 }}
-{{- $seconds := mul (regexFind "^[0-9]+" $written | int64) (get $units (regexFind "[smhdw]$" $written) | default 1) }}
+{{- $seconds := include "stalk.plain" . | include "stalk.number_meant" | int64 }}
 {{- printf "%dh%dm%ds" (div $seconds 3600) (div (mod $seconds 3600) 60) (mod $seconds 60) }}
 {{- end }}

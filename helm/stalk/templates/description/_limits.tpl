@@ -56,13 +56,7 @@
 
 {{- define "stalk.limits.visibility" -}}
 {{- $timeout := .values.broker.visibility_timeout }}
-{{- $limit := 0 }}
-{{- $grace := 0 }}
-{{- range .pools }}
-{{- $limit = max $limit (int64 .time_limit) }}
-{{- $grace = max $grace (include "stalk.pool.grace" . | int64) }}
-{{- end }}
-{{- $least := add $limit $grace (int64 .values.app.longest_eta) }}
+{{- $least := include "stalk.least_visibility_timeout" . | int64 }}
 {{- if and (not (kindIs "invalid" $timeout)) (lt (int64 $timeout) $least) }}
 {{- template "stalk.refuse" (dict "run" . "path" (list "broker" "visibility_timeout") "saying" "visibility_short" "facts" (dict "timeout" $timeout "least" $least)) }}
 {{- end }}
