@@ -58,3 +58,22 @@ def test_it_renders_no_secret(case: str) -> None:
     assert "Secret" not in {made["kind"] for made in objects(render(case))}
     passwords = USER_AND_PASSWORD.findall(render(case))
     assert [password for password in passwords if not re.fullmatch(r"\{\w+\}|PASSWORD", password)] == []
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_hook_waits_for_what_the_release_makes_after_it(case: str) -> None:
+    """An upgrade may follow an installation that failed before it made anything."""
+    made = objects(render(case))
+    hooks = {title(one) for one in made if not is_lasting(one)}
+    later = {title(one) for one in made if is_lasting(one)} - hooks
+    for job in (one for one in made if one["kind"] == "Job" and title(one) in hooks):
+        assert needs(job["spec"]["template"]["spec"]) & later == set(), title(job)
+
+
+def needs(pod: Object) -> set[str]:
+    """The ServiceAccount and the ConfigMaps without which a pod does not start."""
+    named = [("ServiceAccount", {"name": pod["serviceAccountName"]})]
+    named += [("ConfigMap", volume.get("configMap")) for volume in pod["volumes"]]
+    for container in pod["containers"]:
+        named += [("ConfigMap", one.get("valueFrom", {}).get("configMapKeyRef")) for one in container.get("env", [])]
+    return {f"{kind}/{one['name']}" for kind, one in named if one and not one.get("optional")}

@@ -7,7 +7,7 @@
 {{ end }}
 {{- end }}
 
-{{/* The secret files of docs/contract.md. dict "root" "component" */}}
+{{/* The secret files of docs/contract.md, scripts, and folders to write to. dict "root" "component" ["early"] */}}
 {{- define "stalk.app.volumes" -}}
 {{- $values := .root.Values }}
 - name: credentials
@@ -45,7 +45,7 @@
       {{- . | nindent 6 }}
 {{- end }}
 - name: scripts
-  configMap: {name: {{ $values.app.name }}-scripts, defaultMode: 0555}
+  configMap: {name: {{ $values.app.name }}-scripts, defaultMode: 0555{{ if .early }}, optional: true{{ end }}}
 - name: run
   emptyDir: {medium: Memory, sizeLimit: 1Mi}
 - name: tmp

@@ -40,7 +40,8 @@
 {{/* The variables of a process of the app, as a container's `env`. A changed variable is a changed pod, so that a
      container that restarts keeps what its release was given; but the routes, which each pool makes longer, are said
      once: in every pod they would make a release of many pools too large for the Secret that Helm keeps it in.
-     dict "root" "environment" "options" ["heartbeat" "here"] */}}
+     `early`: before the release, which may not have its ConfigMaps yet.
+     dict "root" "environment" "options" ["heartbeat" "here" "early"] */}}
 {{- define "stalk.env" -}}
 {{- $values := .root.Values }}
 {{- $variables := dict
@@ -55,6 +56,9 @@
 {{- $_ := set $variables "PGSSLCERT" "/etc/stalk/tls/tls.crt" }}
 {{- $_ := set $variables "PGSSLKEY" "/etc/stalk/tls/tls.key" }}
 {{- end }}
+{{- if .early }}
+{{- $_ := set $variables "CELERY_TASK_ROUTES" (include "stalk.routes" .root) }}
+{{- end }}
 {{- with .heartbeat }}
 {{- $_ := set $variables "CELERY_HEARTBEAT_FILE" "/run/stalk/heartbeat" }}
 {{- end }}
@@ -63,8 +67,10 @@
   {{- /* The kubelet makes `$` of `$$`, and a variable's value of `$(NAME)`. */}}
   value: {{ $value | replace "$" "$$" | quote }}
 {{- end }}
+{{- if not .early }}
 - name: CELERY_TASK_ROUTES
   valueFrom: {configMapKeyRef: {name: {{ $values.app.name }}-routes, key: CELERY_TASK_ROUTES}}
+{{- end }}
 {{- with .options.extraEnv }}
 {{ toYaml . }}
 {{- end }}

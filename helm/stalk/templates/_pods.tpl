@@ -20,10 +20,10 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* Who runs the pod, and where. dict "root" "component" ["pool"] "options" */}}
+{{/* Who runs the pod, and where. dict "root" "component" ["pool"] "options" ["account" "token"] */}}
 {{- define "stalk.pod.spec" -}}
 serviceAccountName: {{ .account | default .root.Values.app.name | quote }}
-automountServiceAccountToken: {{ .account | empty | not }}
+automountServiceAccountToken: {{ .token | default false }}
 enableServiceLinks: false
 securityContext:
   {{- merge (dict) .options.podSecurityContext (dict "runAsNonRoot" true "fsGroupChangePolicy" "OnRootMismatch" "seccompProfile" (dict "type" "RuntimeDefault")) | toYaml | nindent 2 }}

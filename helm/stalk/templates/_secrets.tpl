@@ -88,7 +88,7 @@
 {{/* The pod that makes them. dict "root" "name" "annotations" */}}
 {{- define "stalk.secrets.pod" -}}
 {{- $options := include "stalk.options" (list .root .root.Values.app.kubernetes.secrets) | fromJson }}
-{{- $context := dict "root" .root "component" "secrets" "options" $options "account" .name }}
+{{- $context := dict "root" .root "component" "secrets" "options" $options "account" .name "token" true }}
 metadata:
   {{- include "stalk.pod.metadata" $context | nindent 2 }}
 spec:

@@ -3,9 +3,10 @@
 {{ .root.Values.app.name }}-{{ .component }}-tls
 {{- end }}
 
+{{/* dict "root" "component" ["early"] */}}
 {{- define "stalk.tls.volume" -}}
 - name: tls
-  secret: {secretName: {{ include "stalk.tls.secret" . }}, defaultMode: 0440}
+  secret: {secretName: {{ include "stalk.tls.secret" . }}, defaultMode: 0440{{ if .early }}, optional: true{{ end }}}
 {{- end }}
 
 {{/* Every leaf of the stack, as JSON: the Secret, its name, its usages, and the names under which pods and the KEDA

@@ -36,11 +36,11 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def start(project: Path, *arguments: str) -> subprocess.Popen[str]:
+def start(project: Path, *arguments: str, **variables: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [PYTHON, "-u", SCRIPT, *arguments],
         cwd=project,
-        env={"DJANGO_SETTINGS_MODULE": "settings", "PATH": os.environ["PATH"]},
+        env={"DJANGO_SETTINGS_MODULE": "settings", "PATH": os.environ["PATH"]} | variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -114,6 +114,12 @@ def test_settings_that_are_refused_end_it_at_once_in_their_words(project: Path) 
 
 def test_who_migrates_early_leaves_it_to_others_while_no_database_answers(project: Path) -> None:
     status, said = ends(start(project, "early"))
+    assert (status, "left to the release" in said) == (0, True)
+
+
+def test_who_migrates_early_leaves_it_to_others_while_there_is_no_certificate(project: Path) -> None:
+    (project / "settings.py").write_text(textwrap.dedent(REFUSED))
+    status, said = ends(start(project, "early", CELERY_TLS_CA=str(project / "ca.crt")))
     assert (status, "left to the release" in said) == (0, True)
 
 

@@ -1,5 +1,6 @@
 """migrations.py apply|early|await: migrates the database of the settings, or waits until it has all migrations of this
-image. `early` is before the release: a database that does not answer may be what the release mends.
+image. `early` is before the release: a database that does not answer, or a certificate that is not there yet, may be
+what the release mends.
 
 A database that does not answer yet is waited for; after two minutes it gives up, so that the pod's status tells. The
 project is imported once, which costs a second of CPU in each pod, and not again for each look.
@@ -11,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import django
 from django.core.exceptions import ImproperlyConfigured
@@ -47,6 +49,16 @@ def lack() -> str:
     return ""
 
 
+def missing_certificate() -> str:
+    """What cert-manager makes after the release alone; empty when it is there."""
+    ca = os.environ.get("CELERY_TLS_CA")
+    return f"{ca} is missing" if ca and not Path(ca).exists() else ""
+
+
+def leave_to_the_release(reason: str) -> None:
+    print(f"{reason}\nThe migrations are left to the release.")
+
+
 def wait_for_an_end(problem: Callable[[], str]) -> None:
     """Says what it waits for at once, and again when that changes."""
     end, told = time.monotonic() + SECONDS, ""
@@ -60,6 +72,10 @@ def wait_for_an_end(problem: Callable[[], str]) -> None:
 
 
 def main() -> None:
+    is_early = sys.argv[1] == "early"
+    if is_early and (said := missing_certificate()):
+        leave_to_the_release(said)
+        return
     # The project is the working directory, as for `celery` and `gunicorn`.
     sys.path.insert(0, os.getcwd())  # noqa: PTH109
     try:
@@ -69,8 +85,8 @@ def main() -> None:
     if sys.argv[1] == "await":
         wait_for_an_end(lack)
         return
-    if sys.argv[1] == "early" and (said := silence()):
-        print(f"{said}\nThe migrations are left to the release.")
+    if is_early and (said := silence()):
+        leave_to_the_release(said)
         return
     wait_for_an_end(silence)
     call_command("migrate", interactive=False, skip_checks=False)

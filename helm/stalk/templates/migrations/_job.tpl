@@ -1,4 +1,4 @@
-{{/* The pod that runs the command of files/app/migrations.py. dict … "command" "restart" */}}
+{{/* The pod that runs the command of files/app/migrations.py. dict … "command" "restart" ["account" "early"] */}}
 {{- define "stalk.migrations.pod" -}}
 template:
   metadata:
@@ -23,7 +23,7 @@ template:
           {{- toYaml . | nindent 10 }}
           {{- end }}
     volumes:
-      {{- include "stalk.app.volumes" (dict "root" .root "component" "worker") | trim | nindent 6 }}
+      {{- include "stalk.app.volumes" (dict "root" .root "component" "worker" "early" .early) | trim | nindent 6 }}
       {{- with .options.extraVolumes }}
       {{- toYaml . | nindent 6 }}
       {{- end }}
