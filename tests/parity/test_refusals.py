@@ -147,6 +147,8 @@ EDGES: tuple[tuple[dict[str, Any], bool], ...] = (
     ({"pool_defaults": {"grace": 100}, "pools": {"default": {"grace": None}}}, True),
     ({"tls": {"lifetime": "30d", "rotate_before": 2592000}}, False),
     ({"tls": {"lifetime": "5w", "rotate_before": "34d"}}, True),
+    ({"tls": {"lifetime": "9999d"}}, True),
+    ({"tls": {"lifetime": "10000d"}}, False),
     ({"pools": {"default": {"scale": {"min": 2, "max": 2}}}}, True),
     (oauth("a@b.example|c@d.example.org"), True),
     (oauth("a@b.example|c"), False),
