@@ -42,10 +42,10 @@
 {{- with .Values.broker }}
 {{- if eq .kind "external" }}
 {{- with .kubernetes.ca }}
-- secret: {name: {{ . }}, items: [{key: ca.crt, path: ca.crt}]}
+- secret: {name: {{ . | quote }}, items: [{key: ca.crt, path: ca.crt}]}
 {{- end }}
 {{- with .kubernetes.certificate }}
-- secret: {name: {{ . }}, items: [{key: tls.crt, path: tls.crt}, {key: tls.key, path: tls.key}]}
+- secret: {name: {{ . | quote }}, items: [{key: tls.crt, path: tls.crt}, {key: tls.key, path: tls.key}]}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -16,15 +16,19 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version | replace "+" "_" }}
 {{- end }}
 
+{{/* A label of the user's goes before Stalk's, but not before one that pods are found by. list CONTEXT LABELS */}}
+{{- define "stalk.labels.with" -}}
+{{- $selector := include "stalk.selector" (first .) | fromYaml }}
+{{- mergeOverwrite (dict) (last .) $selector | toYaml }}
+{{- end }}
+
 {{/* name, namespace, labels and annotations of an object. dict "root" "component" ["pool" "name" "options" "annotations"] */}}
 {{- define "stalk.metadata" -}}
 name: {{ .name | default (include "stalk.fullname" .) | quote }}
 namespace: {{ .root.Release.Namespace | quote }}
 labels:
-  {{- include "stalk.labels" . | nindent 2 }}
-{{- with (.options | default dict).labels }}
-  {{- toYaml . | nindent 2 }}
-{{- end }}
+  {{- $labels := mergeOverwrite (include "stalk.labels" . | fromYaml) ((.options | default dict).labels | default dict) }}
+  {{- include "stalk.labels.with" (list . $labels) | nindent 2 }}
 {{- with merge (dict) (.annotations | default dict) ((.options | default dict).annotations | default dict) }}
 annotations:
   {{- toYaml . | nindent 2 }}

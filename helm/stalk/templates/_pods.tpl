@@ -10,10 +10,7 @@
 {{/* metadata of a pod, without what changes although the pod does not. dict "root" "component" ["pool"] "options" "digests" */}}
 {{- define "stalk.pod.metadata" -}}
 labels:
-  {{- include "stalk.selector" . | nindent 2 }}
-{{- with .options.labels }}
-  {{- toYaml . | nindent 2 }}
-{{- end }}
+  {{- include "stalk.labels.with" (list . .options.labels) | nindent 2 }}
 {{- with merge (dict) (.digests | default dict) .options.annotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
