@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import copy
-import random
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import edges
 import pytest
 import yaml
-from ansible_collections.stalk.celery.plugins.module_utils.description.chart import chart_defaults
 from ansible_collections.stalk.celery.plugins.module_utils.description.describe import describe
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Refused
 from ansible_collections.stalk.celery.plugins.module_utils.description.surroundings import Surroundings
 from bad_descriptions import ROOT
+from mistakes import with_mistakes
 from pems import NOW, Pem, make
 
 ONE_HOST = {name: ["one"] for name in ("all", "redis", "postgresql", "web", "worker", "beat", "flower")}
@@ -359,33 +357,9 @@ def test_a_source_that_cannot_be_read(tmp_path: Path) -> None:
     assert "cannot be read (Too many levels of symbolic links)" in line
 
 
-# --- anything ---------------------------------------------------------------------------------------------
-
-ODD: tuple[Any, ...] = (
-    None, True, -1, 0, 1, 2.5, 10**12, "", "x", "ä" * 300, "30d", "\n", [], [None], ["a", "a"], [[]], {}, {"a": None},
-    {"": {}}, {"queues": ["x"]}, {"env": {"A_KEY": "v"}}, {"servers": None},
-)  # fmt: skip
-
-
-def places(values: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    for key, value in values.items():
-        yield (*path, key)
-        if isinstance(value, dict):
-            yield from places(value, (*path, key))
-
-
 @pytest.mark.parametrize("seed", range(300))
 def test_anything_at_all_ends_in_lines(tmp_path: Path, seed: int) -> None:
-    chance = random.Random(seed)
-    values = copy.deepcopy(chart_defaults())
-    values["pools"]["second"] = {**copy.deepcopy(values["pool_defaults"]), "queues": ["second"]}
-    for path in chance.sample(list(places(values)), k=chance.randint(1, 6)):
-        above: Any = values
-        for key in path[:-1]:
-            above = above.get(key) if isinstance(above, dict) else None
-        if isinstance(above, dict):
-            above[chance.choice((path[-1], path[-1], f"{path[-1]}s"))] = chance.choice(ODD)
-    for line in refusals(tmp_path, values):
+    for line in refusals(tmp_path, with_mistakes(seed)):
         where, _, rest = line.partition(": ")
         assert where
         assert "; " in rest
@@ -406,50 +380,7 @@ def test_the_example_of_production_is_accepted() -> None:
     assert describe(names, ROOT, Surroundings(groups))["pools"]["reports"]["servers"] == {"hosts": "worker2"}
 
 
-# --- limits, at their edges -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("values", "path"),
-    [
-        ({"pools": {"default": {"grace": 1829}}}, "pools.default.grace"),
-        ({"pools": {"default": {"grace": 1830}}}, None),
-        ({"pools": {"default": {"soft_time_limit": 1800}}}, "pools.default.soft_time_limit"),
-        ({"pools": {"default": {"soft_time_limit": 1799}}}, None),
-        ({"pools": {"default": {"pool": "gevent", "soft_time_limit": 1800}}}, None),
-        ({"broker": {"visibility_timeout": 3629}}, "broker.visibility_timeout"),
-        ({"broker": {"visibility_timeout": 3630}}, None),
-        ({"app": {"longest_eta": 1}, "broker": {"visibility_timeout": 3630}}, "broker.visibility_timeout"),
-        ({"pools": {"default": {"pool": "solo", "heartbeat_max_age": 1829}}}, "pools.default.heartbeat_max_age"),
-        ({"pools": {"default": {"pool": "solo", "heartbeat_max_age": 1830}}}, None),
-        ({"tls": {"lifetime": "30d", "rotate_before": 30 * 86400}}, "tls.rotate_before"),
-        ({"tls": {"lifetime": "30d", "rotate_before": 30 * 86400 - 1}}, None),
-        ({"broker": {"maxmemory": "16383kb"}}, "broker.maxmemory"),
-        ({"broker": {"maxmemory": "16mb"}}, None),
-        ({"broker": {"maxmemory": 0}}, None),
-        ({"pools": {"default": {"scale": {"min": 3, "max": 2}}}}, "pools.default.scale.min"),
-        ({"pools": {"default": {"scale": {"min": 2, "max": 2}}}}, None),
-        ({"pools": {"default": {"scale": {"min": 3}}}}, None),
-        ({"pool_defaults": {"scale": {"min": 3, "max": 2}}}, "pool_defaults.scale.min"),
-        ({"pools": {"default": {"scale": {"min": 0, "max": 2, "provider": "hpa"}}}}, "pools.default.scale.min"),
-        ({"pools": {"default": {"scale": {"min": 0, "max": 2}}}}, None),
-        (
-            {"pools": {"default": {"scale": {"max": 2}, "kubernetes": {"replicas": 1}}}},
-            "pools.default.kubernetes.replicas",
-        ),
-        ({"pools": {"default": {"kubernetes": {"replicas": 2}}}}, None),
-        (
-            {"pool_defaults": {"scale": {"max": 2}, "kubernetes": {"replicas": 2}}},
-            "pool_defaults.kubernetes.replicas",
-        ),
-        (
-            {
-                "pool_defaults": {"scale": {"max": 2}, "kubernetes": {"replicas": 2}},
-                "pools": {"default": {"scale": {"max": None}}},
-            },
-            None,
-        ),
-    ],
-)
+@pytest.mark.parametrize(("values", "path"), edges.EDGES)
 def test_a_limit_is_refused_from_its_edge_on(tmp_path: Path, values: dict[str, Any], path: str | None) -> None:
-    assert [line.partition(":")[0] for line in refusals(tmp_path, values)] == ([path] if path else [])
+    lines = refusals(tmp_path, values, secrets=edges.SECRETS)
+    assert [line.partition(":")[0] for line in lines] == ([path] if path else [])

@@ -1,0 +1,64 @@
+"""The last value that is refused and the first that is not: values, and the path of the refusal if there is one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def oauth(emails: str) -> dict[str, Any]:
+    return {"flower": {"auth": {"kind": "oauth", "secret": "flower-oauth", "emails": emails}}}
+
+
+SECRETS = {"flower-oauth": "oauth2_key=key\noauth2_secret=secret\n"}
+EDGES: tuple[tuple[dict[str, Any], str | None], ...] = (
+    ({"pools": {"default": {"grace": 1829}}}, "pools.default.grace"),
+    ({"pools": {"default": {"grace": 1830}}}, None),
+    ({"pools": {"default": {"soft_time_limit": 1800}}}, "pools.default.soft_time_limit"),
+    ({"pools": {"default": {"soft_time_limit": 1799}}}, None),
+    ({"pools": {"default": {"pool": "gevent", "soft_time_limit": 1800}}}, None),
+    ({"broker": {"visibility_timeout": 3629}}, "broker.visibility_timeout"),
+    ({"broker": {"visibility_timeout": 3630}}, None),
+    ({"app": {"longest_eta": 1}, "broker": {"visibility_timeout": 3630}}, "broker.visibility_timeout"),
+    ({"pools": {"default": {"pool": "solo", "heartbeat_max_age": 1829}}}, "pools.default.heartbeat_max_age"),
+    ({"pools": {"default": {"pool": "solo", "heartbeat_max_age": 1830}}}, None),
+    ({"tls": {"lifetime": "30d", "rotate_before": 30 * 86400}}, "tls.rotate_before"),
+    ({"tls": {"lifetime": "30d", "rotate_before": 30 * 86400 - 1}}, None),
+    ({"broker": {"maxmemory": "16383kb"}}, "broker.maxmemory"),
+    ({"broker": {"maxmemory": "16mb"}}, None),
+    ({"broker": {"maxmemory": 0}}, None),
+    ({"pools": {"default": {"scale": {"min": 3, "max": 2}}}}, "pools.default.scale.min"),
+    ({"pools": {"default": {"scale": {"min": 2, "max": 2}}}}, None),
+    ({"pools": {"default": {"scale": {"min": 3}}}}, None),
+    ({"pool_defaults": {"scale": {"min": 3, "max": 2}}}, "pool_defaults.scale.min"),
+    ({"pools": {"default": {"scale": {"min": 0, "max": 2, "provider": "hpa"}}}}, "pools.default.scale.min"),
+    ({"pools": {"default": {"scale": {"min": 0, "max": 2}}}}, None),
+    (
+        {"pools": {"default": {"scale": {"max": 2}, "kubernetes": {"replicas": 1}}}},
+        "pools.default.kubernetes.replicas",
+    ),
+    ({"pools": {"default": {"kubernetes": {"replicas": 2}}}}, None),
+    (
+        {"pool_defaults": {"scale": {"max": 2}, "kubernetes": {"replicas": 2}}},
+        "pool_defaults.kubernetes.replicas",
+    ),
+    (
+        {
+            "pool_defaults": {"scale": {"max": 2}, "kubernetes": {"replicas": 2}},
+            "pools": {"default": {"scale": {"max": None}}},
+        },
+        None,
+    ),
+    ({"pool_defaults": {"grace": 100}, "pools": {"default": {"grace": None}}}, None),
+    ({"tls": {"lifetime": "5w", "rotate_before": "34d"}}, None),
+    ({"tls": {"lifetime": "9999d"}}, None),
+    ({"tls": {"lifetime": "10000d"}}, "tls.lifetime"),
+    ({"broker": {"maxmemory": "16384KB"}}, None),
+    ({"broker": {"maxmemory": "999999999999gb"}}, None),
+    ({"broker": {"maxmemory": 16777215}}, "broker.maxmemory"),
+    (oauth("a@b.example|c@d.example.org"), None),
+    (oauth("a@b.example|c"), "flower.auth.emails"),
+    (oauth(".*@example.org"), None),
+    (oauth(".*@example.org|a@b.example"), "flower.auth.emails"),
+    ({"app": {"env": {"API_KEY": 12345, "PUBLIC_KEY": "abc", "DEBUG_TOKEN": "no"}}}, None),
+    ({"app": {"env": {"API_KEY": "a12345"}}}, "app.env.API_KEY"),
+)
