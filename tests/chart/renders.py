@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import functools
-import os
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
-BIN = ROOT / ".cache" / "bin"
-CHART = ROOT / "helm" / "stalk"
+from tests.helm import CHART, ROOT, helm
+
 RELEASE = "shop"
 NAMESPACE = "teas"
 
@@ -23,22 +20,14 @@ CASES = list(FILES)
 Object = dict[str, Any]
 
 
-def helm(command: str, case: str, *arguments: str, namespace: str = NAMESPACE) -> subprocess.CompletedProcess[str]:
-    """Helm without a cluster to ask."""
-    release = () if command == "lint" else (RELEASE,)
-    return subprocess.run(
-        [BIN / "helm", command, *release, CHART, f"--values={FILES[case]}", f"--namespace={namespace}", *arguments],
-        env=os.environ | {"KUBECONFIG": os.devnull},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def template(case: str, *arguments: str, namespace: str = NAMESPACE) -> subprocess.CompletedProcess[str]:
+    return helm("template", RELEASE, CHART, f"--values={FILES[case]}", f"--namespace={namespace}", *arguments)
 
 
 @functools.cache
 def render(case: str, namespace: str = NAMESPACE) -> str:
     """For an upgrade, which has the hooks of an installation and its own."""
-    rendered = helm("template", case, "--is-upgrade", namespace=namespace)
+    rendered = template(case, "--is-upgrade", namespace=namespace)
     assert not rendered.returncode, rendered.stderr
     return rendered.stdout
 

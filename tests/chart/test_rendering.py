@@ -7,7 +7,8 @@ from collections import Counter
 
 import pytest
 
-from tests.chart.renders import CASES, NAMESPACE, RELEASE, Object, helm, objects, render, title
+from tests.chart.renders import CASES, FILES, NAMESPACE, RELEASE, Object, objects, render, template, title
+from tests.helm import CHART, helm
 
 LABELS = {"name", "instance", "component", "part-of", "managed-by"}
 USER_AND_PASSWORD = re.compile(r"\w+://[^\s/:@]*:([^\s/@]+)@")
@@ -19,18 +20,18 @@ def is_lasting(made: Object) -> bool:
 
 @pytest.mark.parametrize("case", CASES)
 def test_it_passes_helm_lint(case: str) -> None:
-    linted = helm("lint", case, "--strict")
+    linted = helm("lint", CHART, f"--values={FILES[case]}", "--strict")
     assert not linted.returncode, linted.stdout
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_it_renders_the_same_bytes_again(case: str) -> None:
-    assert helm("template", case, "--is-upgrade").stdout == render(case)
+    assert template(case, "--is-upgrade").stdout == render(case)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_an_upgrade_renders_what_an_installation_does_but_for_its_hooks(case: str) -> None:
-    upgrade, installation = objects(render(case)), objects(helm("template", case).stdout)
+    upgrade, installation = objects(render(case)), objects(template(case).stdout)
     assert list(filter(is_lasting, upgrade)) == list(filter(is_lasting, installation))
 
 

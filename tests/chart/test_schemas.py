@@ -7,7 +7,8 @@ import subprocess
 import pytest
 import yaml
 
-from tests.chart.renders import BIN, CASES, CHART, ROOT, render
+from tests.chart.renders import CASES, render
+from tests.helm import BIN, CHART, ROOT
 
 SCHEMAS = ROOT / ".cache" / "schemas"
 VERSIONS = sorted(folder.name for folder in SCHEMAS.glob("v*"))

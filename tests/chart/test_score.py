@@ -8,7 +8,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from tests.chart.renders import BIN, CASES, render
+from tests.chart.renders import CASES, render
+from tests.helm import BIN
 
 PASSED = 10
 

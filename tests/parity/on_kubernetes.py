@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tests.helm import CHART, helm
 from tests.parity.derived import Derived, acl, address, options, settings, site
-from tests.parity.descriptions import ROOT
-
-HELM = ROOT / ".cache" / "bin" / "helm"
-CHART = ROOT / "helm" / "stalk"
 
 Objects = dict[tuple[str, str], Any]
 
@@ -33,10 +29,7 @@ Loader.add_implicit_resolver(
 
 
 def rendered(files: Sequence[Path]) -> Objects:
-    values = [argument for file in files for argument in ("--values", str(file))]
-    done = subprocess.run(
-        [HELM, "template", "stalk", CHART, "--namespace", "teas", *values], capture_output=True, text=True, check=False
-    )
+    done = helm("template", "stalk", CHART, "--namespace=teas", *(f"--values={file}" for file in files))
     assert done.returncode == 0, done.stderr
     documents = yaml.load_all(done.stdout, Loader=Loader)
     return {(each["kind"], each["metadata"]["name"]): each for each in documents if each}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,12 +12,12 @@ import yaml
 from ansible_collections.stalk.celery.plugins.module_utils.description.describe import describe
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Refused
 from ansible_collections.stalk.celery.plugins.module_utils.description.surroundings import Surroundings
-from bad_descriptions import BAD, CASES, ROOT, files_of, inventory_groups
+from bad_descriptions import BAD, CASES, files_of, inventory_groups
 from edges import EDGES
 from mistakes import with_mistakes
 
-HELM = ROOT / ".cache" / "bin" / "helm"
-CHART = ROOT / "helm" / "stalk"
+from tests.helm import CHART, helm
+
 HEADING = re.compile(r"The description is refused for (this reason|these \d+ reasons); nothing was changed\.\n")
 PLACE = re.compile(r" \[[^\[\]]+:\d+\]$")
 
@@ -72,14 +70,7 @@ OF_SERVERS = re.compile(
 
 
 def refused_by_helm(files: Sequence[str], folder: Path, command: Sequence[str] = ("template", "shop")) -> list[str]:
-    run = subprocess.run(
-        [HELM, *command, CHART, *(f"--values={name}" for name in files)],
-        cwd=folder,
-        env=os.environ | {"KUBECONFIG": os.devnull},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    run = helm(*command, CHART, *(f"--values={name}" for name in files), folder=folder)
     output = run.stdout + run.stderr if command[0] == "lint" else run.stderr
     heading = HEADING.search(output)
     assert bool(run.returncode) == bool(heading), output
@@ -103,8 +94,7 @@ def test_both_targets_refuse_in_the_same_words(case: str) -> None:
 
 @pytest.mark.parametrize("case", sorted(NOT_YAML))
 def test_what_is_no_yaml_is_not_installed(case: str) -> None:
-    files = [f"--values={name}" for name in files_of(case)]
-    run = subprocess.run([HELM, "template", "shop", CHART, *files], cwd=BAD, capture_output=True, check=False)
+    run = helm("template", "shop", CHART, *(f"--values={name}" for name in files_of(case)), folder=BAD)
     assert run.returncode
     assert not run.stdout
 
