@@ -18,7 +18,6 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/client-go/tools/clientcmd"
 )
 
 // A state is what network policies depend on.
@@ -274,22 +273,8 @@ func enforce(ctx context.Context, client kubernetes.Interface) error {
 }
 
 func newPoliciesCommand() *cobra.Command {
-	var kubeconfig string
-	command := &cobra.Command{
+	return withClient(&cobra.Command{
 		Use:   "network-policies",
 		Short: "Enforce NetworkPolicies between the pods of this node, by nftables",
-		RunE: func(command *cobra.Command, _ []string) error {
-			config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
-			if err != nil {
-				return err
-			}
-			client, err := kubernetes.NewForConfig(config)
-			if err != nil {
-				return err
-			}
-			return enforce(command.Context(), client)
-		},
-	}
-	command.Flags().StringVar(&kubeconfig, "kubeconfig", "", "file that leads to the API server")
-	return command
+	}, enforce)
 }

@@ -12,7 +12,6 @@ import (
 	core "k8s.io/api/core/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/sig-storage-lib-external-provisioner/v13/controller"
 )
 
@@ -52,24 +51,14 @@ func (f localFolders) Delete(_ context.Context, volume *core.PersistentVolume) e
 }
 
 func newProvisionerCommand() *cobra.Command {
-	var kubeconfig, name, root string
-	command := &cobra.Command{
+	var name, root string
+	command := withClient(&cobra.Command{
 		Use:   "provisioner",
 		Short: "Provision local volumes in folders of this node",
-		RunE: func(command *cobra.Command, _ []string) error {
-			config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
-			if err != nil {
-				return err
-			}
-			client, err := kubernetes.NewForConfig(config)
-			if err != nil {
-				return err
-			}
-			controller.NewProvisionController(command.Context(), client, name, localFolders{root}, controller.LeaderElection(false)).Run(command.Context())
-			return nil
-		},
-	}
-	command.Flags().StringVar(&kubeconfig, "kubeconfig", "", "file that leads to the API server")
+	}, func(ctx context.Context, client kubernetes.Interface) error {
+		controller.NewProvisionController(ctx, client, name, localFolders{root}, controller.LeaderElection(false)).Run(ctx)
+		return nil
+	})
 	command.Flags().StringVar(&name, "name", "", "name of the provisioner in storage classes")
 	command.Flags().StringVar(&root, "root", "", "folder that holds the volumes")
 	return command
