@@ -19,6 +19,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from terminal import say
+
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".cache" / "bin"
 OWN_KUBECONFIG = ROOT / "build" / "kubeconfig"
@@ -45,10 +47,6 @@ NODE_OPTIONS = (
 
 class ClusterFailed(Exception):
     """A message for the person who wants the cluster."""
-
-
-def say(text: str) -> None:
-    print(f"\033[1m==>\033[0m {text}", flush=True)
 
 
 def say_loading(images: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import requests
 import yaml
 from storefront import Shop, ShopFailed, order_and_report
+from terminal import say
 
 ROOT = Path(__file__).resolve().parent.parent
 INVENTORY = ROOT / "inventory" / "demo"
@@ -20,10 +21,6 @@ HTTPS_PORT = 8443
 
 class DemoFailed(Exception):
     """A message for the person who ran the demo."""
-
-
-def say(text: str) -> None:
-    print(f"\033[1m==>\033[0m {text}", flush=True)
 
 
 def play(playbook: str) -> None:

@@ -13,9 +13,10 @@ from typing import Any
 import images
 import requests
 from chart_release import RESTRICTED, ROOT, ChartRelease
-from cluster import TOOLS, Cluster, ClusterFailed, choose, say
+from cluster import TOOLS, Cluster, ClusterFailed, choose
 from pod_states import container_in_trouble, is_done, trouble_of
 from storefront import ShopFailed, order_and_report
+from terminal import say
 
 NAMESPACE = "stalk-demo"
 HTTPS_PORT = 8443
@@ -109,7 +110,7 @@ def down(cluster: Cluster) -> None:
         say("There is no cluster, and so no demo on it")
         return
     say(f"Removing the release shop and the namespace {NAMESPACE}, with its data")
-    cluster.helm("uninstall", "shop", "--namespace", NAMESPACE, "--ignore-not-found", "--wait")
+    ChartRelease(cluster, NAMESPACE).helm("uninstall", "--ignore-not-found", "--wait")
     cluster.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
     shutil.rmtree(FOLDER, ignore_errors=True)
     print("    The cluster is left; `make cluster-down` removes it.")

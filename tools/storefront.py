@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from terminal import say
 
 ORDERS = 100
 SECONDS_WITHOUT_PROGRESS = 120
@@ -89,9 +90,9 @@ def watch(shop: Shop, batch: str) -> dict[str, Any]:
 
 def order_and_report(shop: Shop, where: str) -> None:
     """Places orders, shows how they get through, and which worker did what."""
-    print(f"\033[1m==>\033[0m Placing {ORDERS} orders at {where}", flush=True)
+    say(f"Placing {ORDERS} orders at {where}")
     progress = watch(shop, shop.place_orders(ORDERS))
-    print(f"\033[1m==>\033[0m {progress['shipped']} of {progress['total']} orders shipped. What ran where:")
+    say(f"{progress['shipped']} of {progress['total']} orders shipped. What ran where:")
     for step, workers in progress["by_worker"].items():
         for worker, count in sorted(workers.items()):
             print(f"    {step:<8} {count:>4}  {worker}")
