@@ -14,6 +14,8 @@ from tests.cluster.desk import Desk
 from tests.cluster.ledger import ended_where_they_began, once, until_all_run, workers_of
 from tests.cluster.release import BRIEF, Release, is_ready, name_of
 
+# The killed task, when it comes back, keeps a worker from the others for so long, and they run for longer.
+SHORT, LONG = 15, 40
 # The lease of the killed run, as long again from when that is noticed, and the sweeps that notice and send again.
 SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK = 300
 
@@ -37,7 +39,7 @@ class Killed:
 @pytest.fixture(scope="module", autouse=True)
 def killed(release: Release, desk: Desk) -> Killed:
     """A pod of each pool is killed in the middle of a task. Its message comes back while the tests go on."""
-    keys = [*desk.send("killed", 1, 20), *desk.send("killed-io", 1, 20, "webhooks")]
+    keys = [*desk.send("killed", 1, SHORT), *desk.send("killed-io", 1, SHORT, "webhooks")]
     pods = set(until_all_run(release, keys).values())
     release.kubectl("delete", "pod", *pods, "--grace-period=0", "--force")
     wait_until_whole(release)
@@ -56,7 +58,7 @@ def wait_until_whole(release: Release) -> None:
 
 
 def test_an_evicted_worker_finishes_its_task_and_its_pool_keeps_another(release: Release, desk: Desk) -> None:
-    keys = desk.send("evicted", 2, 20)
+    keys = desk.send("evicted", 2, LONG)
     began = until_all_run(release, keys)
     first, second = began.values()
     release.evict(first)
@@ -77,7 +79,7 @@ def node(release: Release) -> Iterator[str]:
 
 def test_a_drained_node_loses_no_task_and_leaves_each_pool_a_worker(release: Release, desk: Desk, node: str) -> None:
     before = set(workers(release))
-    keys = [*desk.send("drained", 2, 20), *desk.send("drained-io", 3, 20, "webhooks")]
+    keys = [*desk.send("drained", 2, LONG), *desk.send("drained-io", 3, LONG, "webhooks")]
     began = until_all_run(release, keys)
     selector = f"--pod-selector=drained-by={release.namespace}"
     drain = ("drain", node, selector, "--force", "--delete-emptydir-data", "--ignore-daemonsets", "--timeout=300s")

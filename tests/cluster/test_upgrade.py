@@ -17,6 +17,7 @@ from tests.cluster.ledger import ended_where_they_began, once, until_all_run
 from tests.cluster.release import BRIEF, Release, name_of
 
 SECONDS_UNTIL_ALL_TOOK_EFFECT = 300
+LONG = 25
 CHANGED = {"app": {"env": {"SHOP_KEEP_DAYS": 30}}, "pools": {"default": {"max_tasks_per_child": 500}}}
 
 
@@ -49,16 +50,16 @@ def pods(release: Release) -> set[str]:
     return {name_of(pod) for name in ("worker", "web", "beat") for pod in release.pods(name)} - {"desk"}
 
 
-def long_tasks(release: Release, desk: Desk, seconds: int) -> dict[str, str]:
+def long_tasks(release: Release, desk: Desk) -> dict[str, str]:
     """Tasks that run in both pools, and in which pods."""
-    keys = [*desk.send("long", 2, seconds), *desk.send("long-io", 3, seconds, "webhooks")]
+    keys = [*desk.send("long", 2, LONG), *desk.send("long-io", 3, LONG, "webhooks")]
     return until_all_run(release, keys)
 
 
 def test_an_upgrade_from_an_older_chart_lets_tasks_end_where_they_began(release: Release, desk: Desk) -> None:
     before = pods(release)
     with desk.flow("celery", "webhooks") as short:
-        long = long_tasks(release, desk, 25)
+        long = long_tasks(release, desk)
         release.upgrade(CHANGED)
     ledger = release.all_effects([*long, *short], SECONDS_UNTIL_ALL_TOOK_EFFECT)
     assert once(ledger)
@@ -69,7 +70,7 @@ def test_an_upgrade_from_an_older_chart_lets_tasks_end_where_they_began(release:
 def test_a_rollback_lets_tasks_end_where_they_began(release: Release, desk: Desk) -> None:
     before = pods(release)
     with desk.flow("celery", "webhooks") as short:
-        long = long_tasks(release, desk, 25)
+        long = long_tasks(release, desk)
         release.rollback()
     ledger = release.all_effects([*long, *short], SECONDS_UNTIL_ALL_TOOK_EFFECT)
     assert once(ledger)
@@ -80,7 +81,7 @@ def test_a_rollback_lets_tasks_end_where_they_began(release: Release, desk: Desk
 def test_a_release_whose_image_is_missing_ends_nothing_and_is_taken_back(release: Release, desk: Desk) -> None:
     before = pods(release)
     with desk.flow("celery", "webhooks") as short:
-        long = long_tasks(release, desk, 5)
+        long = long_tasks(release, desk)
         with pytest.raises(ClusterFailed, match="failed"):
             release.upgrade({"app": {"kubernetes": {"image": {"tag": "missing"}}}}, "--timeout=20s")
         assert pods(release) >= before
@@ -107,7 +108,7 @@ def test_a_release_whose_migration_fails_ends_nothing_and_is_taken_back(
 ) -> None:
     before = pods(release)
     with desk.flow("celery", "webhooks") as short:
-        long = long_tasks(release, desk, 5)
+        long = long_tasks(release, desk)
         with pytest.raises(ClusterFailed, match="failed"):
             release.upgrade(broken_migration, "--atomic", "--timeout=60s")
     assert once(release.all_effects([*long, *short], SECONDS_UNTIL_ALL_TOOK_EFFECT))
