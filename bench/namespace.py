@@ -25,8 +25,8 @@ def namespace(name: str) -> Iterator[Release]:
         try:
             yield Release(cluster, own)
         finally:
-            # Nobody needs what they work on.
-            cluster.kubectl("delete", "pods", "--all", "--force", "--grace-period=0", "--namespace", own)
             cluster.kubectl("delete", "namespace", own, "--wait=false")
+            # Nobody needs what they work on, and nobody makes new ones now.
+            cluster.kubectl("delete", "pods", "--all", "--force", "--grace-period=0", "--namespace", own)
     except (clusters.ClusterFailed, AssertionError) as failure:
         raise BenchFailed(str(failure)) from failure
