@@ -1,0 +1,114 @@
+"""The broker and the database are killed while tasks run, and come back: no worker restarts, no task is lost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from resources.waiting import wait_for
+
+from tests.cluster.desk import Desk
+from tests.cluster.ledger import holders, once
+from tests.cluster.release import BRIEF, Release, is_ready, name_of
+
+POOLS = ("default", "io")
+MAX_AGE = 30
+# The kubelet looks every 30 s, and twice, before it restarts a worker whose heartbeat is too old.
+LONGER_THAN_LIVENESS = MAX_AGE + 3 * 30
+SECONDS_UNTIL_ALL_IS_WELL = 300
+
+
+@pytest.fixture(scope="module")
+def release(empty_release: Release) -> Release:
+    empty_release.files += (BRIEF,)
+    aged = {"heartbeat_max_age": MAX_AGE}
+    empty_release.install({"pools": {"default": aged, "io": aged}, "beat": aged})
+    return empty_release
+
+
+def workers(release: Release) -> list[dict[str, Any]]:
+    return [pod for pool in POOLS for pod in release.pods("worker", pool)]
+
+
+def starts(release: Release) -> dict[str, int]:
+    """How often the container of each worker and of beat was started again."""
+    pods = [*workers(release), *release.pods("beat")]
+    return {name_of(pod): sum(one["restartCount"] for one in pod["status"]["containerStatuses"]) for pod in pods}
+
+
+def heartbeat(release: Release, pod: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(release.execute(pod, "cat", "/run/stalk/heartbeat"))
+    return found
+
+
+@contextmanager
+def broker_away(release: Release) -> Iterator[None]:
+    release.kubectl("scale", "statefulset/shop-redis", "--replicas=0")
+    release.kubectl("delete", "pod", "shop-redis-0", "--grace-period=0", "--force")
+    try:
+        yield
+    finally:
+        release.kubectl("scale", "statefulset/shop-redis", "--replicas=1")
+
+
+def wait_for_heartbeat_of(release: Release, pod: str, time: float) -> None:
+    wait_for(
+        f"{pod} outlives the patience of its liveness probe",
+        lambda: heartbeat(release, pod)["time"] > time,
+        SECONDS_UNTIL_ALL_IS_WELL,
+    )
+
+
+def running(release: Release, desk: Desk, seconds: int) -> list[str]:
+    """Tasks that run, and some that wait."""
+    keys = [*desk.send("running", 2, seconds), *desk.send("running-io", 3, seconds, "webhooks")]
+    keys += desk.send("waiting", 5)
+    wait_for("some run", lambda: holders(release, keys), SECONDS_UNTIL_ALL_IS_WELL)
+    return keys
+
+
+def test_workers_outlive_an_outage_of_the_broker(release: Release, desk: Desk) -> None:
+    before = starts(release)
+    keys = running(release, desk, 20)
+    began = {name_of(pod): heartbeat(release, name_of(pod))["time"] for pod in workers(release)}
+    with broker_away(release):
+        keys += [*desk.send("unsent", 3), *desk.send("unsent-io", 3, 0, "webhooks")]
+        for pod, time in began.items():
+            wait_for_heartbeat_of(release, pod, time + LONGER_THAN_LIVENESS)
+        assert not any(is_ready(pod) for pod in workers(release))
+        assert starts(release) == before
+    wait_for("they take tasks", lambda: all(is_ready(pod) for pod in workers(release)), SECONDS_UNTIL_ALL_IS_WELL)
+    assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
+    assert starts(release) == before
+
+
+def test_tasks_outlive_a_kill_of_the_broker(release: Release, desk: Desk) -> None:
+    before = starts(release)
+    keys = running(release, desk, 20)
+    release.kubectl("delete", "pod", "shop-redis-0", "--grace-period=0", "--force")
+    keys += [*desk.send("unsent", 3), *desk.send("unsent-io", 3, 0, "webhooks")]
+    assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
+    wait_for("they take tasks", lambda: all(is_ready(pod) for pod in workers(release)), SECONDS_UNTIL_ALL_IS_WELL)
+    assert starts(release) == before
+
+
+def test_nobody_asked_for_more_than_he_may_to_get_well_again(release: Release) -> None:
+    assert not release.execute("shop-redis-0", "/etc/stalk/redis/ask", "ACL", "LOG").strip()
+
+
+def test_tasks_outlive_a_kill_of_the_database(release: Release, desk: Desk) -> None:
+    before = starts(release)
+    keys = running(release, desk, 20)
+    killed = ready_database(release)
+    release.kubectl("delete", "pod", "shop-postgresql-0", "--grace-period=0", "--force")
+    wait_for("another is ready", lambda: ready_database(release) not in ("", killed), SECONDS_UNTIL_ALL_IS_WELL)
+    keys += desk.send("after", 3)
+    assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
+    assert starts(release) == before
+
+
+def ready_database(release: Release) -> str:
+    return next((pod["metadata"]["uid"] for pod in release.pods("postgresql") if is_ready(pod)), "")
