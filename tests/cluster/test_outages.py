@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from resources.waiting import wait_for
 from storefront import watch
@@ -59,7 +60,7 @@ def test_who_starts_without_the_database_waits_for_it_and_ships_what_was_queued(
         for pod in pods:
             line = wait_for(
                 f"{pod} says what it waits for",
-                lambda pod=pod: said(release, pod, "migrations", "The database does not answer: "),  # type: ignore[misc]
+                partial(said, release, pod, "migrations", "The database does not answer: "),
                 SECONDS,
             )
             assert "shop-postgresql" in line or "5432" in line

@@ -16,6 +16,11 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version | replace "+" "_" }}
 {{- end }}
 
+{{/* Annotations of a hook of Helm that is gone once it succeeded, as JSON. dict "on" "weight" */}}
+{{- define "stalk.hook" -}}
+{{- dict "helm.sh/hook" .on "helm.sh/hook-weight" .weight "helm.sh/hook-delete-policy" "before-hook-creation,hook-succeeded" | toJson }}
+{{- end }}
+
 {{/* A label of the user's goes before Stalk's, but not before one that pods are found by. list CONTEXT LABELS */}}
 {{- define "stalk.labels.with" -}}
 {{- $selector := include "stalk.selector" (first .) | fromYaml }}

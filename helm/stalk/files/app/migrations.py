@@ -77,7 +77,7 @@ def main() -> None:
         leave_to_the_release(said)
         return
     # The project is the working directory, as for `celery` and `gunicorn`.
-    sys.path.insert(0, os.getcwd())  # noqa: PTH109
+    sys.path.insert(0, str(Path.cwd()))
     try:
         django.setup()
     except ImproperlyConfigured as error:
