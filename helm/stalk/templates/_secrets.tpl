@@ -63,10 +63,17 @@
 {{- end }}
 {{- end }}
 
-{{/* The Secrets that the Job may read, and those that it may change. */}}
-{{- define "stalk.plan.rules" -}}
+{{/* What of it the CronJob does: a password that changed comes with the release that rolls who has the one before. */}}
+{{- define "stalk.plan.leaves" -}}
 {{- $plan := include "stalk.plan" . | fromJson }}
-{{- $made := concat (list $plan.store) (keys $plan.texts) (keys $plan.digests) }}
+{{- range list "names" "texts" "digests" "broker" }}{{- $_ := set $plan . dict }}{{- end }}
+{{- toPrettyJson $plan }}
+{{- end }}
+
+{{/* The Secrets that a plan reads, and those that it changes. No name would stand for every Secret. */}}
+{{- define "stalk.plan.rules" -}}
+{{- $plan := . }}
+{{- $made := concat (empty $plan.names | ternary list (list $plan.store)) (keys $plan.texts) (keys $plan.digests) }}
 {{- $read := values $plan.names }}
 {{- with $plan.tls.signed }}
 {{- range .leaves }}{{- $made = append $made .secret }}{{- end }}
@@ -74,10 +81,14 @@
 {{- end }}
 {{- range $plan.tls.given }}{{- $read = append $read .secret }}{{- end }}
 {{- $read = concat $made $read | uniq | sortAlpha -}}
+{{ with $made -}}
 # RBAC cannot name what does not exist yet.
 - {apiGroups: [""], resources: [secrets], verbs: [create]}
+{{ end -}}
 - {apiGroups: [""], resources: [secrets], verbs: [get], resourceNames: {{ $read | toJson }}}
-- {apiGroups: [""], resources: [secrets], verbs: [update], resourceNames: {{ $made | uniq | sortAlpha | toJson }}}
+{{- with $made }}
+- {apiGroups: [""], resources: [secrets], verbs: [update], resourceNames: {{ uniq . | sortAlpha | toJson }}}
+{{- end }}
 {{- end }}
 
 {{/* What the Job's script imports, in files/, as JSON. */}}

@@ -117,6 +117,14 @@ def test_everything_is_made_once() -> None:
     assert cluster.text("shop-redis-tls", "ca.crt") == cluster.text("shop-ca", "tls.crt")
 
 
+def test_a_plan_of_leaves_alone_changes_no_password() -> None:
+    cluster = Cluster()
+    converge(cluster)
+    cluster.secrets["shop-secrets"] = secret("shop-secrets", {"REDIS_PASSWORD_worker": "another"})
+    leaves: dict[str, Any] = {"names": {}, "texts": {}, "digests": {}}
+    assert converge(cluster, NOW + timedelta(days=340), **leaves) == ["shop-redis-tls"]
+
+
 def test_what_a_person_gave_stays_and_what_follows_from_it_is_made() -> None:
     cluster = Cluster(**{"shop-secrets": {"REDIS_PASSWORD_worker": "a/b@c"}})
     converge(cluster)
