@@ -91,7 +91,7 @@
 {{- end }}
 {{- end }}
 
-{{/* What the Job's script imports, in files/, as JSON. */}}
+{{/* What the Job's script has in common with servers, in files/, as JSON. */}}
 {{- define "stalk.secrets.modules" -}}
 ["secrets/broker_url.py", "secrets/secrets_store.py", "certificates/authority.py", "certificates/duration.py", "certificates/leaves.py", "certificates/refusal.py"]
 {{- end }}
@@ -131,6 +131,7 @@ spec:
         name: {{ .name }}
         items:
           - {key: make.py, path: make.py}
+          - {key: kubernetes_secrets.py, path: kubernetes_secrets.py}
           - {key: plan.json, path: plan.json}
           {{- range include "stalk.secrets.modules" . | fromJsonArray }}
           - key: {{ base . }}

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import base64
 import copy
-import importlib.util
-import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import make
 import pytest
 from cryptography import x509
+from kubernetes_secrets import Cluster, Refused
 
-ROOT = Path(__file__).resolve().parents[3]
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 PLAN: dict[str, Any] = {
     "labels": {"app.kubernetes.io/part-of": "shop"},
@@ -53,20 +50,7 @@ PLAN["tls"] = {"signed": SIGNED}
 BY_COMPANY = {**SIGNED, "own": False, "ca": "company"}
 
 
-def load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_secrets", ROOT / "helm/stalk/files/secrets/make.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-make = load()
-
-
-class Cluster:
+class ClusterInMemory(Cluster):
     """An API server in memory."""
 
     def __init__(self, **given: dict[str, str]) -> None:
@@ -101,14 +85,14 @@ def secret(name: str, data: dict[str, str]) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": encoded}
 
 
-def converge(cluster: Cluster, now: datetime = NOW, **changes: Any) -> list[str]:
+def converge(cluster: ClusterInMemory, now: datetime = NOW, **changes: Any) -> list[str]:
     cluster.writes.clear()
     make.Stack({**PLAN, **changes}, cluster, now).converge()
     return cluster.writes
 
 
 def test_everything_is_made_once() -> None:
-    cluster = Cluster()
+    cluster = ClusterInMemory()
     assert sorted(converge(cluster)) == ["shop-ca", "shop-redis", "shop-redis-tls", "shop-secrets", "shop-worker"]
     assert converge(cluster) == []
     assert cluster.text("shop-secrets", "flower-users").startswith("admin:")
@@ -118,7 +102,7 @@ def test_everything_is_made_once() -> None:
 
 
 def test_a_plan_of_leaves_alone_changes_no_password() -> None:
-    cluster = Cluster()
+    cluster = ClusterInMemory()
     converge(cluster)
     cluster.secrets["shop-secrets"] = secret("shop-secrets", {"REDIS_PASSWORD_worker": "another"})
     leaves: dict[str, Any] = {"names": {}, "texts": {}, "digests": {}}
@@ -126,7 +110,7 @@ def test_a_plan_of_leaves_alone_changes_no_password() -> None:
 
 
 def test_what_a_person_gave_stays_and_what_follows_from_it_is_made() -> None:
-    cluster = Cluster(**{"shop-secrets": {"REDIS_PASSWORD_worker": "a/b@c"}})
+    cluster = ClusterInMemory(**{"shop-secrets": {"REDIS_PASSWORD_worker": "a/b@c"}})
     converge(cluster)
     assert cluster.text("shop-secrets", "REDIS_PASSWORD_worker") == "a/b@c"
     assert cluster.text("shop-worker", "CELERY_BROKER_URL") == "rediss://worker:a%2Fb%40c@shop-redis:6379/0"
@@ -135,7 +119,7 @@ def test_what_a_person_gave_stays_and_what_follows_from_it_is_made() -> None:
 
 def test_a_secret_of_the_users_own_is_only_read() -> None:
     names = {**PLAN["names"], "REDIS_PASSWORD_worker": "mine"}
-    cluster = Cluster(mine={"REDIS_PASSWORD_worker": "first"})
+    cluster = ClusterInMemory(mine={"REDIS_PASSWORD_worker": "first"})
     assert "mine" not in converge(cluster, names=names)
     cluster.secrets["mine"] = secret("mine", {"REDIS_PASSWORD_worker": "second"})
     assert sorted(converge(cluster, names=names)) == ["shop-redis", "shop-worker"]
@@ -143,7 +127,7 @@ def test_a_secret_of_the_users_own_is_only_read() -> None:
 
 
 def test_a_leaf_is_renewed_before_its_end_with_the_same_key() -> None:
-    cluster = Cluster()
+    cluster = ClusterInMemory()
     converge(cluster)
     first, key = cluster.certificate("shop-redis-tls"), cluster.text("shop-redis-tls", "tls.key")
     assert converge(cluster, NOW + timedelta(days=334)) == []
@@ -153,17 +137,17 @@ def test_a_leaf_is_renewed_before_its_end_with_the_same_key() -> None:
 
 
 def test_a_leaf_follows_its_names() -> None:
-    cluster = Cluster()
+    cluster = ClusterInMemory()
     converge(cluster)
     leaves = [{**LEAF, "sans": ["other"]}]
     assert converge(cluster, tls={"signed": {**SIGNED, "leaves": leaves}}) == ["shop-redis-tls"]
 
 
 def test_a_provided_authority_signs() -> None:
-    maker = Cluster()
+    maker = ClusterInMemory()
     converge(maker)
     authority = {key: maker.text("shop-ca", key) for key in ("tls.crt", "tls.key")}
-    cluster = Cluster(company=authority)
+    cluster = ClusterInMemory(company=authority)
     assert "company" not in converge(cluster, tls={"signed": BY_COMPANY})
     cluster.certificate("shop-redis-tls").verify_directly_issued_by(maker.certificate("shop-ca"))
 
@@ -197,7 +181,7 @@ EXTERNAL: dict[str, Any] = {
 def test_an_external_broker_is_told_to_the_app_and_to_keda(
     url: str, address: str, username: str, password: str
 ) -> None:
-    cluster = Cluster(mine={"CELERY_BROKER_URL": f"{url}\n"})
+    cluster = ClusterInMemory(mine={"CELERY_BROKER_URL": f"{url}\n"})
     assert sorted(converge(cluster, **EXTERNAL, tls={})) == ["shop-scaler", "shop-worker"]
     assert cluster.text("shop-worker", "CELERY_BROKER_URL") == url
     assert cluster.text("shop-worker", "CELERY_RESULT_BACKEND") == url
@@ -207,7 +191,9 @@ def test_an_external_broker_is_told_to_the_app_and_to_keda(
 
 def test_results_may_be_elsewhere_than_the_external_broker() -> None:
     results = "rediss://results.example.org:6379/3"
-    cluster = Cluster(mine={"CELERY_BROKER_URL": "rediss://redis.example.org/0", "CELERY_RESULT_BACKEND": results})
+    cluster = ClusterInMemory(
+        mine={"CELERY_BROKER_URL": "rediss://redis.example.org/0", "CELERY_RESULT_BACKEND": results}
+    )
     converge(cluster, **EXTERNAL, tls={})
     assert cluster.text("shop-worker", "CELERY_RESULT_BACKEND") == results
 
@@ -246,26 +232,26 @@ def test_results_may_be_elsewhere_than_the_external_broker() -> None:
     ids=["plain text", "results in plain text", "another software", "two addresses", "options", "another database"],
 )
 def test_an_external_broker_that_cannot_serve_is_refused(secrets: dict[str, str], line: str) -> None:
-    with pytest.raises(make.Refused) as refused:
-        converge(Cluster(mine=secrets), **EXTERNAL, tls={})
+    with pytest.raises(Refused) as refused:
+        converge(ClusterInMemory(mine=secrets), **EXTERNAL, tls={})
     assert str(refused.value) == f"broker.kind: is external, and {line}"
 
 
 def test_the_scalers_password_is_as_it_was_given() -> None:
-    cluster = Cluster(**{"shop-secrets": {"REDIS_PASSWORD_worker": "a/b@c"}})
+    cluster = ClusterInMemory(**{"shop-secrets": {"REDIS_PASSWORD_worker": "a/b@c"}})
     converge(cluster, texts={"shop-scaler": {"password": "{=REDIS_PASSWORD_worker}"}})
     assert cluster.text("shop-scaler", "password") == "a/b@c"
 
 
 def given_leaf(**changes: Any) -> dict[str, str]:
     """A leaf as a person would bring it, issued at NOW with these changes of its description."""
-    maker = Cluster()
+    maker = ClusterInMemory()
     converge(maker, tls={"signed": {**SIGNED, "leaves": [{**LEAF, **changes}]}})
     return {key: maker.text("shop-redis-tls", key) for key in ("ca.crt", "tls.crt", "tls.key")}
 
 
 def test_given_leaves_are_looked_at_and_not_touched() -> None:
-    cluster = Cluster(**{"shop-redis-tls": given_leaf()})
+    cluster = ClusterInMemory(**{"shop-redis-tls": given_leaf()})
     assert sorted(converge(cluster, tls={"given": [LEAF]})) == ["shop-redis", "shop-secrets", "shop-worker"]
 
 
@@ -302,19 +288,19 @@ def test_given_leaves_are_looked_at_and_not_touched() -> None:
     ids=["nothing", "half", "no certificate", "another key", "other names", "another usage"],
 )
 def test_a_given_leaf_that_cannot_serve_is_refused(leaf: dict[str, str], line: str) -> None:
-    with pytest.raises(make.Refused) as refused:
-        converge(Cluster(**{"shop-redis-tls": leaf}), tls={"given": [LEAF]})
+    with pytest.raises(Refused) as refused:
+        converge(ClusterInMemory(**{"shop-redis-tls": leaf}), tls={"given": [LEAF]})
     assert str(refused.value) == line
 
 
 def test_a_given_leaf_that_has_ended_is_refused() -> None:
-    cluster = Cluster(**{"shop-redis-tls": given_leaf()})
-    with pytest.raises(make.Refused, match=r"is valid from 2029-12-31 to 2031-01-01 only; issue it again"):
+    cluster = ClusterInMemory(**{"shop-redis-tls": given_leaf()})
+    with pytest.raises(Refused, match=r"is valid from 2029-12-31 to 2031-01-01 only; issue it again"):
         converge(cluster, NOW + timedelta(days=366), tls={"given": [LEAF]})
 
 
 def test_leaves_of_cert_manager_are_none_of_its_business() -> None:
-    assert sorted(converge(Cluster(), tls={})) == ["shop-redis", "shop-secrets", "shop-worker"]
+    assert sorted(converge(ClusterInMemory(), tls={})) == ["shop-redis", "shop-secrets", "shop-worker"]
 
 
 REFUSED: dict[str, tuple[dict[str, dict[str, str]], dict[str, Any], str]] = {
@@ -355,6 +341,6 @@ REFUSED: dict[str, tuple[dict[str, dict[str, str]], dict[str, Any], str]] = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_is_wrong_is_said_in_a_line(case: str) -> None:
     given, changes, line = REFUSED[case]
-    with pytest.raises(make.Refused) as refused:
-        converge(Cluster(**given), **changes)
+    with pytest.raises(Refused) as refused:
+        converge(ClusterInMemory(**given), **changes)
     assert str(refused.value) == line
