@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,22 +57,20 @@ def long_tasks(release: Release, desk: Desk) -> dict[str, str]:
     return until_all_run(release, keys)
 
 
-def test_an_upgrade_from_an_older_chart_lets_tasks_end_where_they_began(release: Release, desk: Desk) -> None:
+def upgrade_from_the_older_chart(release: Release) -> None:
+    release.upgrade(CHANGED)
+
+
+def rollback(release: Release) -> None:
+    release.rollback()
+
+
+@pytest.mark.parametrize("happens", [upgrade_from_the_older_chart, rollback])
+def test_tasks_end_where_they_began(release: Release, desk: Desk, happens: Callable[[Release], None]) -> None:
     before = pods(release)
     with desk.flow("celery", "webhooks") as short:
         long = long_tasks(release, desk)
-        release.upgrade(CHANGED)
-    ledger = release.all_effects([*long, *short], SECONDS_UNTIL_ALL_TOOK_EFFECT)
-    assert once(ledger)
-    assert ended_where_they_began(ledger, long)
-    assert not pods(release) & before
-
-
-def test_a_rollback_lets_tasks_end_where_they_began(release: Release, desk: Desk) -> None:
-    before = pods(release)
-    with desk.flow("celery", "webhooks") as short:
-        long = long_tasks(release, desk)
-        release.rollback()
+        happens(release)
     ledger = release.all_effects([*long, *short], SECONDS_UNTIL_ALL_TOOK_EFFECT)
     assert once(ledger)
     assert ended_where_they_began(ledger, long)
