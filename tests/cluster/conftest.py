@@ -36,8 +36,10 @@ def box(cluster: clusters.Cluster) -> str:
 def new_namespace(cluster: clusters.Cluster, title: str) -> Iterator[str]:
     name = f"{title}-{uuid.uuid4().hex[:6]}"
     cluster.kubectl("create", "namespace", name)
-    yield name
-    cluster.kubectl("delete", "namespace", name, "--wait=false")
+    try:
+        yield name
+    finally:
+        cluster.kubectl("delete", "namespace", name, "--wait=false")
 
 
 @pytest.fixture(scope="module")
