@@ -42,7 +42,7 @@ class Release:
         self.app = stack["app"]["name"]
         self.host = stack["web"]["host"]
         self.objects = objects
-        self.plan: dict[str, Any] = json.loads(self.config(f"{self.app}-secrets")["plan.json"])
+        self.plan: dict[str, Any] = json.loads(self.config(f"{self.app}-secrets-hook")["plan.json"])
 
     def config(self, name: str) -> dict[str, str]:
         data: dict[str, str] = self.objects["ConfigMap", name]["data"]
