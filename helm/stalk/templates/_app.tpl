@@ -106,7 +106,8 @@ livenessProbe:
   exec: {command: {{ toJson $alive }}}
   periodSeconds: 30
   timeoutSeconds: 20
-  failureThreshold: 2
+  # The heartbeat's age tells of the process; probes that do not get through tell of the node.
+  failureThreshold: 4
   # Who is silent would not listen for long.
   terminationGracePeriodSeconds: 15
 readinessProbe:
