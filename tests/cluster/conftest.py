@@ -56,7 +56,7 @@ def new_release(cluster: clusters.Cluster, namespace: str) -> Release:
 
 @pytest.fixture(scope="session")
 def standing_release(cluster: clusters.Cluster) -> Iterator[Release]:
-    """The stack as installed from nothing, which many files share: a test leaves it as it was."""
+    """The stack as installed from nothing, which many files share: a test leaves it serving."""
     with new_namespace(cluster, "standing") as name:
         release = new_release(cluster, name)
         release.install()
