@@ -38,6 +38,7 @@ def test_they_reach_the_api_server_and_nobody_else(cluster: Cluster, namespace: 
     made = policy(namespace)
     apply(cluster, namespace, json.dumps(made))
     labels = made["spec"]["podSelector"]["matchLabels"]
-    tries = f"until {connect(API_SERVER)}; do sleep 0.2; done; ! {connect(f'{address}/{PORT}')}"
+    # A policy takes hold of a pod some time after it has started.
+    tries = f"while {connect(f'{address}/{PORT}')}; do sleep 0.2; done; {connect(API_SERVER)}"
     start_box(cluster, namespace, "maker", box, labels, tries)
     said(cluster, namespace, "maker")
