@@ -1,4 +1,4 @@
-"""`make test` and `make test-all`: run the kinds of tests, in three lanes at a time, and count what ran.
+"""`make test`: runs every kind of test, in three lanes at a time, and counts what ran.
 
 Each kind writes its whole output to build/test/<kind>.log; the terminal shows when it starts and ends,
 and the end of the log when it failed.
@@ -32,10 +32,7 @@ SHELL_SCRIPTS = (
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of test: its commands, run in order in `folder`; `{junit}` is where a command writes its report.
-
-    `only_in_all` is what `make test` has no time for.
-    """
+    """A kind of test: its commands, run in order in `folder`; `{junit}` is where a command writes its report."""
 
     name: str
     lane: int
@@ -43,7 +40,6 @@ class Kind:
     folder: str = "."
     env: dict[str, str] = field(default_factory=dict)
     least: int = 1
-    only_in_all: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,16 +79,9 @@ KINDS = (
     ),
     Kind("parity", 0, (f"{BIN}/pytest tests/parity --junitxml={{junit}}",), least=210),
     Kind("renders", 0, (f"{BIN}/pytest tests/chart --junitxml={{junit}}",), least=340),
-    Kind("servers-by-ssh", 0, (f"{BIN}/molecule test -s spread",), env={"STALK_DEBIAN": "trixie"}, least=60),
+    Kind("servers-by-ssh", 0, (f"{BIN}/molecule test -s spread",), least=60),
     Kind("server-bookworm", 1, (f"{BIN}/molecule test -s default",), env={"STALK_DEBIAN": "bookworm"}, least=80),
-    Kind(
-        "server-trixie",
-        1,
-        (f"{BIN}/molecule test -s default",),
-        env={"STALK_DEBIAN": "trixie"},
-        least=80,
-        only_in_all=True,
-    ),
+    Kind("server-trixie", 1, (f"{BIN}/molecule test -s default",), env={"STALK_DEBIAN": "trixie"}, least=80),
     # It waits more than it works. Kubernetes is compiled when it is the first time, beside the other lanes.
     Kind(
         "cluster",
@@ -168,10 +157,8 @@ def run(kind: Kind) -> Outcome:
 def main() -> int:
     names = [kind.name for kind in KINDS]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"which kinds, of: {', '.join(names)}")
-    parser.add_argument("--all", action="store_true", help="every kind, not only those of `make test`")
-    asked = parser.parse_args()
-    wanted = asked.kinds or [kind.name for kind in KINDS if asked.all or not kind.only_in_all]
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"which kinds, all by default: {', '.join(names)}")
+    wanted = parser.parse_args().kinds or names
     if unknown := set(wanted) - set(names):
         parser.error(f"unknown kind {shlex.join(sorted(unknown))}; choose from {', '.join(names)}")
     LOGS.mkdir(parents=True, exist_ok=True)
