@@ -81,7 +81,8 @@ def test_a_reboot_of_the_data_host_loses_no_order(deployment: Deployment) -> Non
         answer = shop.session.get(f"{shop.root}/orders.json", params={"batch": batch}, timeout=60)
         return answer.ok and not answer.json()["moving"]
 
-    wait_for("60 orders are through", finished, seconds=240)
+    # A step that met the outage comes again after at most `longest_eta`, 300 s.
+    wait_for("60 orders are through", finished, seconds=600)
     assert shop.progress(batch)["notified"] == 60
 
 
