@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from bench.namespace import namespace
 from bench.report import Figure, Table
 from bench.server import BenchFailed
-from tests.cluster.release import Release
+from tests.cluster.release import Release, name_of
 
 SETTLE = 30
 WINDOW = 120
@@ -93,13 +92,9 @@ def seconds_of_ping(release: Release, name: str, shim: Path, probes: float) -> f
     return (cpu_seconds(shim) - before - probes * (time.monotonic() - started) / 3600) / PINGS
 
 
-def pod_of(pods: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    return next(iter(pods))
-
-
 def memory_table(release: Release) -> Table:
-    workers = {pool: memory(pod_of(release.pods("worker", pool))) for pool in ("default", "reports", "io")}
-    others = {name: memory(pod_of(release.pods(name))) for name in ("beat", "flower", "web", "redis", "postgresql")}
+    workers = {pool: memory(release.pods("worker", pool)[0]) for pool in ("default", "reports", "io")}
+    others = {name: memory(release.pods(name)[0]) for name in ("beat", "flower", "web", "redis", "postgresql")}
     floor = mebibytes(release.execute("deployment/shop-worker-default", "python", "-c", IMPORT, container="worker"))
     slot = (workers["default"] - workers["reports"]) / (SLOTS["default"] - SLOTS["reports"])
     table = Table(
@@ -124,10 +119,10 @@ def memory_table(release: Release) -> Table:
 
 
 def probes_table(release: Release) -> Table:
-    pod = pod_of(release.pods("worker", "default"))
+    pod = release.pods("worker", "default")[0]
     shim = shim_of(pod)
     probes = probes_an_hour(shim)
-    ping = seconds_of_ping(release, pod["metadata"]["name"], shim, probes)
+    ping = seconds_of_ping(release, name_of(pod), shim, probes)
     pings = 3600 / SECONDS_BETWEEN_PINGS * ping
     percent = 100 * probes / pings
     table = Table(

@@ -13,11 +13,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.report import ROOT, Figure, Table
+from bench.report import Figure, Table
 from bench.server import run
+from tests.helm import BIN, CHART
 
-HELM = ROOT / ".cache" / "bin" / "helm"
-CHART = ROOT / "helm" / "stalk"
 FEW, SOME, MANY = 3, 100, 500
 ROUNDS = 5
 MANY_AIM = 5
@@ -55,7 +54,7 @@ class Renderings:
 
     def add(self, chart: Path, *arguments: str) -> None:
         cpu, started = cpu_of_children(), time.monotonic()
-        self.manifests = run([str(HELM), "template", "shop", str(chart), *arguments])
+        self.manifests = run([str(BIN / "helm"), "template", "shop", str(chart), *arguments])
         self.seconds.append(time.monotonic() - started)
         self.cpu.append(cpu_of_children() - cpu)
 

@@ -7,10 +7,11 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from resources.waiting import wait_for
+
 from bench.namespace import namespace
 from bench.report import Figure, Table
-from bench.server import BenchFailed
-from tests.cluster.release import Release
+from tests.cluster.release import Release, name_of
 
 TASKS = 1000
 SECONDS_OF_A_TASK = 1
@@ -79,7 +80,7 @@ class Burst:
 
 def burst(release: Release, name: str) -> Burst:
     """Sends the tasks to a pool of one idle worker and waits until they took effect."""
-    pod = release.pods("worker", POOL)[0]["metadata"]["name"]
+    pod = name_of(release.pods("worker", POOL)[0])
     code = SEND.format(tasks=TASKS, name=name, seconds=SECONDS_OF_A_TASK, pool=POOL)
     sent = float(release.django(code).split()[-1])
     query = PROGRESS.format(name=name, first=f"{POOL}@{pod}")
@@ -102,7 +103,7 @@ def burst(release: Release, name: str) -> Burst:
 def unharmed(release: Release) -> set[str]:
     """The pool's workers whose containers have not ended since they started first."""
     return {
-        f"{POOL}@{pod['metadata']['name']}"
+        f"{POOL}@{name_of(pod)}"
         for pod in release.pods("worker", POOL)
         if all(container["restartCount"] == 0 for container in pod["status"]["containerStatuses"])
     }
@@ -155,13 +156,10 @@ def back_to_one(release: Release) -> None:
     for kind in ("scaledobject", "horizontalpodautoscaler"):
         release.kubectl("delete", kind, "--all", "--wait")
     release.kubectl("scale", f"deployment/{WORKERS}", f"--replicas={LEAST}")
-    deadline = time.monotonic() + PATIENCE
     selector = f"stalk.celery/pool={POOL}"
-    while len(release.get("pods", "--selector", selector)) > LEAST:
-        if time.monotonic() > deadline:
-            raise BenchFailed(f"{WORKERS} did not come back to {LEAST} within {PATIENCE} s")
-        time.sleep(1)
-    release.kubectl("wait", f"deployment/{WORKERS}", "--for=condition=Available", f"--timeout={PATIENCE}s")
+    back = f"{WORKERS} comes back to {LEAST}"
+    wait_for(back, lambda: len(release.get("pods", "--selector", selector)) <= LEAST, PATIENCE)
+    release.wait(f"deployment/{WORKERS}", "condition=Available", PATIENCE)
 
 
 def empty_the_queue(release: Release) -> None:

@@ -6,8 +6,7 @@ import argparse
 import os
 import shutil
 import sys
-import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 import images
@@ -20,6 +19,7 @@ from terminal import say
 
 NAMESPACE = "stalk-demo"
 HTTPS_PORT = 8443
+SECONDS_BETWEEN_LOOKS = 1
 FOLDER = ROOT / "build" / "demo-kubernetes"
 CA = FOLDER / "ca.crt"
 FLOWER_USERS = FOLDER / "flower-users"
@@ -45,12 +45,11 @@ def install(release: ChartRelease) -> None:
 
 def show_progress(release: ChartRelease, installing: Future[None]) -> None:
     last = ""
-    while not installing.done():
+    while wait([installing], SECONDS_BETWEEN_LOOKS).not_done:
         waiting = ", ".join(sorted(component_of(pod) for pod in release.get("pods") if not is_done(pod)))
         if waiting and waiting != last:
             print(f"    waiting for {waiting}", flush=True)
             last = waiting
-        time.sleep(1)
 
 
 def component_of(pod: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """`make test`: runs every kind of test, in three lanes at a time, and counts what ran.
 
-Each kind writes its whole output to build/test/<kind>.log; the terminal shows when it starts and ends,
-and the end of the log when it failed.
+Each kind writes its whole output to build/test/<kind>.log; the terminal shows when it starts and ends, and
+when it failed which tests did and why, or the end of the log when no test has.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(".venv/bin")
 APP_BIN = Path("../.venv-app/bin")
 LOGS = ROOT / "build" / "test"
-TAIL = 60
+TAIL = 30
+REASON = 12
 
 PYTHON_FOLDERS = "plugins helm tools tests molecule bench"
 SHELL_SCRIPTS = (
@@ -86,7 +87,7 @@ KINDS = (
     Kind(
         "cluster",
         2,
-        ("tools/prepare cluster images", f"{BIN}/pytest tests/cluster --durations=0 --junitxml={{junit}}"),
+        ("tools/prepare cluster images", f"{BIN}/pytest tests/cluster --durations=20 --junitxml={{junit}}"),
         least=80,
     ),
 )
@@ -111,6 +112,20 @@ def counts(report: Path) -> tuple[int, int, int]:
             totals[name] += int(suite.get(name, 0))
     failed = totals["failures"] + totals["errors"]
     return totals["tests"] - failed - totals["skipped"], failed, totals["skipped"]
+
+
+def failures(report: Path) -> list[str]:
+    """The tests that failed by a JUnit report, each with the end of its reason."""
+    try:
+        cases = list(ElementTree.parse(report).iter("testcase"))
+    except (FileNotFoundError, ElementTree.ParseError):
+        return []
+    lines = []
+    for case in cases:
+        for broken in (*case.iter("failure"), *case.iter("error")):
+            reason = (broken.text or broken.get("message") or "").strip().splitlines()
+            lines += [f"{case.get('classname')}::{case.get('name')}", *("  " + line for line in reason[-REASON:])]
+    return lines
 
 
 def run(kind: Kind) -> Outcome:
@@ -149,8 +164,8 @@ def run(kind: Kind) -> Outcome:
     seconds = time.monotonic() - started
     say(f"  {'FAILED' if failed else 'passed'} {kind.name}: {passed} passed, {failed} failed, in {seconds:.0f} s")
     if failed:
-        tail = log.read_text(errors="replace").splitlines()[-TAIL:]
-        say("\n".join([f"  --- the end of {log.relative_to(ROOT)}", *("  | " + line for line in tail)]))
+        why = failures(junit) or log.read_text(errors="replace").splitlines()[-TAIL:]
+        say("\n".join([f"  --- from {log.relative_to(ROOT)}", *("  | " + line for line in why)]))
     return Outcome(kind, passed, failed, skipped, seconds)
 
 

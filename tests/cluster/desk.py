@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
-
-import cluster as clusters
 
 from tests.cluster.release import Release
 
@@ -36,6 +33,7 @@ def connect(until):
     except Error:
         if time.monotonic() > until:
             raise
+        # A database that has no connection to give cannot tell when it is back.
         time.sleep(0.5)
         connect(until)
 
@@ -66,10 +64,11 @@ class Desk:
     def open(self) -> None:
         self.release.apply(json.dumps(pod_like_a_worker(self.release.get("deployment", "shop-worker-default"))))
         self.release.wait(f"pod/{NAME}", "condition=Ready")
-        command = (str(clusters.TOOLS / "kubectl"), "--namespace", self.release.namespace, "exec", "--stdin", NAME)
+        cluster = self.release.cluster
+        command = cluster.command("kubectl", "--namespace", self.release.namespace, "exec", "--stdin", NAME)
         self.process = subprocess.Popen(
             (*command, "--", "python", "-c", SEND),
-            env=os.environ | {"KUBECONFIG": str(self.release.cluster.kubeconfig)},
+            env=cluster.environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
