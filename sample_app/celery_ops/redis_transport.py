@@ -1,4 +1,4 @@
-"""kombu's Redis transport, which keeps its client.
+"""kombu's Redis transport, which keeps its client and can tell how many messages the workers of a pool hold.
 
 kombu builds a client of redis-py for each publish, each delivery and each acknowledgement, and redis-py copies a
 table of 170 callbacks into each: a sixth of what a worker's main process does for a task, and an eighth of a publish
@@ -8,13 +8,48 @@ A client on a pool has no state of its own, so one serves all threads.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as kombu_redis
 
 
+class QoS(kombu_redis.QoS):
+    """Keeps the delivery tags of the messages that it holds in the set `unacked_tags_key`, if there is one.
+
+    The messages stay in one hash for all workers: one of another pool, or of a pool that is renamed, returns them when
+    their worker was killed. What is left of such a worker in the set ends with a redelivery, or with the set.
+    """
+
+    _arriving: str | None = None
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        self._arriving = delivery_tag
+        try:
+            super().append(message, delivery_tag)  # type: ignore[no-untyped-call]
+        finally:
+            self._arriving = None
+
+    @contextmanager
+    def pipe_or_acquire(self, pipe: Any = None, client: Any = None) -> Iterator[Any]:
+        with super().pipe_or_acquire(pipe, client) as commands:
+            if self._arriving and (tags := self.channel.unacked_tags_key):
+                commands.sadd(tags, self._arriving).pexpire(tags, int(1000 * self.visibility_timeout))
+            yield commands
+
+    def _remove_from_indices(self, delivery_tag: str, pipe: Any = None) -> Any:
+        commands = super()._remove_from_indices(delivery_tag, pipe)  # type: ignore[no-untyped-call]
+        tags = self.channel.unacked_tags_key
+        return commands.srem(tags, delivery_tag) if tags else commands
+
+
 class Channel(kombu_redis.Channel):
+    QoS = QoS
+    unacked_tags_key = ""
+    from_transport_options: Any = (*kombu_redis.Channel.from_transport_options, "unacked_tags_key")
+
     _kept_client: Any = None
 
     def _create_client(self, asynchronous: bool = False) -> Any:

@@ -52,7 +52,6 @@ def result_url(tls: dict[str, Any]) -> str:
 _tls = tls_options()
 _key_prefix = environment.text("CELERY_KEY_PREFIX")
 _visibility_timeout = environment.seconds("CELERY_VISIBILITY_TIMEOUT", 3600)
-_unacked = environment.text("CELERY_UNACKED_KEY", "unacked")
 
 # --- broker ---------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = redis_url(
@@ -64,10 +63,8 @@ CELERY_BROKER_USE_SSL = _tls or None
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "global_keyprefix": _key_prefix,
     "visibility_timeout": _visibility_timeout,
-    # Where the messages are that a worker holds; a scaler counts those of one pool.
-    "unacked_key": _unacked,
-    "unacked_index_key": f"{_unacked}_index",
-    "unacked_mutex_key": f"{_unacked}_mutex",
+    # celery_ops/redis_transport.py
+    "unacked_tags_key": environment.text("CELERY_UNACKED_TAGS_KEY"),
     # One list per queue, so that LLEN is the queue's length (kombu/transport/redis.py, _q_for_pri).
     "priority_steps": [0],
     # The health check needs the socket timeout: a read from a half-open connection never ends without it

@@ -16,7 +16,7 @@
 {{- $_ := set $merged "grace" (include "stalk.pool.grace" $merged | int64) }}
 {{- $_ := set $merged "scaled" (not (kindIs "invalid" $merged.scale.max)) }}
 {{- if $merged.scaled }}
-{{- $_ := set $env "CELERY_UNACKED_KEY" (printf "unacked.%s" $name) }}
+{{- $_ := set $env "CELERY_UNACKED_TAGS_KEY" (printf "unacked_tags.%s" $name) }}
 {{- end }}
 {{- $_ := set $pools $name $merged }}
 {{- end }}

@@ -153,15 +153,3 @@ def test_a_name_wins_over_globs_and_of_globs_the_first_that_matches(
     app.conf.task_routes = run_path(str(APP_FOLDER / "celery_ops/settings.py"))["CELERY_TASK_ROUTES"]
     queues = {task: app.amqp.router.route({}, task)["queue"].name for task in ("shop.pay", "shop.send", "a.pay", "a")}
     assert queues == {"shop.pay": "name", "shop.send": "glob", "a.pay": "another", "a": "celery"}
-
-
-def test_a_scaled_pool_keeps_the_messages_that_it_holds_apart(
-    services: Services, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CELERY_UNACKED_KEY", "unacked.high")
-    options = run_path(str(APP_FOLDER / "celery_ops/settings.py"))["CELERY_BROKER_TRANSPORT_OPTIONS"]
-    assert {options[f"unacked{part}_key"] for part in ("", "_index", "_mutex")} == {
-        "unacked.high",
-        "unacked.high_index",
-        "unacked.high_mutex",
-    }
