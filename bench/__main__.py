@@ -42,6 +42,8 @@ def main() -> int:
     except server.BenchFailed as failure:
         print(f"bench: {failure}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     print(f"{machine()}; {today()}; the whole bench took {time.monotonic() - started:.0f} s.")
     return 0
 

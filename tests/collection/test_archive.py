@@ -53,11 +53,12 @@ def ansible_playbook(folder: Path, stack: str, *arguments: str) -> subprocess.Co
     )
 
 
-def test_the_archive_holds_no_state_and_no_tests_of_the_servers(elsewhere: Path) -> None:
+def test_the_archive_holds_no_state_and_nothing_that_needs_a_checkout(elsewhere: Path) -> None:
     installed = elsewhere / "collections" / "ansible_collections" / "stalk" / "celery"
     paths = {path.relative_to(installed).as_posix() for path in installed.rglob("*")}
     assert {"playbooks/site.yml", "helm/stalk/values.yaml", "sample_app/manage.py"} <= paths
-    assert not {path for path in paths if ".stalk" in path or path.startswith(("molecule", "bench", "."))}
+    of_a_checkout = ("bench", "molecule", "tests", "tools", ".")
+    assert not {path for path in paths if ".stalk" in path or path.startswith(of_a_checkout)}
 
 
 def test_a_good_description_is_read_with_the_defaults_and_the_app_of_the_archive(elsewhere: Path) -> None:
