@@ -71,8 +71,14 @@ def test_beats_and_stops_although_it_has_an_event_to_send_to_a_broker_that_is_aw
         assert worker.stop() == 0
 
 
+def until_it_hears_commands() -> None:
+    """A worker listens to them a moment after it consumes, and a command that comes earlier is not kept for it."""
+    until(lambda: app.control.ping(destination=["worker@localhost"], timeout=1), why="it hears commands")
+
+
 def test_says_that_it_does_not_consume_when_it_was_told_to_stop_that(start_worker: Callable[..., Process]) -> None:
     worker = start_worker(queues="celery")
+    until_it_hears_commands()
     app.control.cancel_consumer("celery", destination=["worker@localhost"])
     worker.until_beating(lambda beat: not beat["consuming"])
     app.control.add_consumer("celery", destination=["worker@localhost"])
@@ -82,8 +88,7 @@ def test_says_that_it_does_not_consume_when_it_was_told_to_stop_that(start_worke
 @pytest.mark.parametrize("pool", ["prefork", "gevent", "threads", "solo"])
 def test_a_blocked_main_loop_makes_it_stale(start_worker: Callable[..., Process], pool: str, gate: Gate) -> None:
     worker = start_worker(pool=pool)
-    # A pool of greenlets listens to commands a moment after it consumes.
-    until(lambda: app.control.ping(destination=["worker@localhost"], timeout=1), why="it hears commands")
+    until_it_hears_commands()
     app.control.broadcast("block_main_loop", arguments={"path": str(gate.path)}, destination=["worker@localhost"])
     until(lambda: gate.arrivals, why="the loop is blocked")
     blocked_at = time.time()

@@ -1,4 +1,7 @@
-"""`ansible-playbook playbooks/site.yml` refuses every bad description before it connects to any host."""
+"""`ansible-playbook playbooks/site.yml` refuses a bad description before it connects to any host.
+
+What it says of each of them is the business of test_bad_descriptions.py; a run takes seconds, so here are some of them.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ import pytest
 from bad_descriptions import BAD, CASES, INVENTORY, ROOT, expected_lines, files_of
 
 ANSIBLE_PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
+SOME = CASES[::10]
 AT_ONCE = 2
 # So that a run that hangs ends; what it must not do is asserted from its output.
 PATIENCE = 300
@@ -37,10 +41,10 @@ def deploy(case: str, state: Path) -> Run:
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     state = tmp_path_factory.mktemp("state")
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return dict(zip(CASES, pool.map(lambda case: deploy(case, state), CASES), strict=True))
+        return dict(zip(SOME, pool.map(lambda case: deploy(case, state), SOME), strict=True))
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", SOME)
 def test_the_deployment_is_refused(case: str, runs: dict[str, Run]) -> None:
     run = runs[case]
     lines = {line.strip() for line in run.stdout.splitlines()}
@@ -49,7 +53,7 @@ def test_the_deployment_is_refused(case: str, runs: dict[str, Run]) -> None:
     assert "Traceback" not in run.stdout + run.stderr
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", SOME)
 def test_nothing_else_has_been_tried(case: str, runs: dict[str, Run]) -> None:
     output = runs[case].stdout
     assert output.count("TASK [") == 1
