@@ -72,7 +72,9 @@ def on_purpose(stack: Mapping[str, Any]) -> Iterator[Difference]:
     for name, pool in stack["pools"].items():
         if pool["scale"].get("max") is not None:
             counted = "servers do not scale, so nobody counts a pool's work in progress"
-            yield Difference(f"worker {name}/environment/CELERY_UNACKED_TAGS_KEY", ABSENT, "unacked_tags.{pool}", counted)
+            yield Difference(
+                f"worker {name}/environment/CELERY_UNACKED_TAGS_KEY", ABSENT, "unacked_tags.{pool}", counted
+            )
 
     for variable in stack["kubernetes"]["extraEnv"]:
         yield Difference(
