@@ -37,7 +37,7 @@ def start_anew(release: Release, component: str, pool: str = "") -> str:
     return wait_for("another pod", lambda: {*map(name_of, release.pods(component, pool))} - {old}).pop()
 
 
-def said(release: Release, pod: str, container: str, words: str) -> str:
+def logged(release: Release, pod: str, container: str, words: str) -> str:
     """The first line of a container's log with these words; nothing before it says them."""
     found = release.get("pod", pod)["status"]
     started = [*found.get("initContainerStatuses", []), *found.get("containerStatuses", [])]
@@ -60,7 +60,7 @@ def test_who_starts_without_the_database_waits_for_it_and_ships_what_was_queued(
         for pod in pods:
             line = wait_for(
                 f"{pod} says what it waits for",
-                partial(said, release, pod, "migrations", "The database does not answer: "),
+                partial(logged, release, pod, "migrations", "The database does not answer: "),
                 SECONDS,
             )
             assert "shop-postgresql" in line or "5432" in line
@@ -81,7 +81,7 @@ def test_a_worker_that_starts_without_the_broker_waits_for_it_and_ships_what_was
             batch = shop.place_orders(ORDERS)
             line = wait_for(
                 f"{pod} says what it waits for",
-                lambda: said(release, pod, "worker", "Cannot connect to rediss://"),
+                lambda: logged(release, pod, "worker", "Cannot connect to rediss://"),
                 SECONDS,
             )
             assert "shop-redis:6379" in line

@@ -35,8 +35,8 @@ def rendered(files: Sequence[Path]) -> Objects:
     return {(each["kind"], each["metadata"]["name"]): each for each in documents if each}
 
 
-class Release:
-    """The objects of one release."""
+class Kubernetes:
+    """What a release has on Kubernetes."""
 
     def __init__(self, stack: Mapping[str, Any], objects: Objects) -> None:
         self.app = stack["app"]["name"]

@@ -18,7 +18,7 @@ from pems import make
 from tests.parity.derived import flat
 from tests.parity.descriptions import ROOT, SECRETS, cases, generated, issuer
 from tests.parity.differences import ABSENT, Difference, on_purpose
-from tests.parity.on_kubernetes import Release, rendered
+from tests.parity.on_kubernetes import Kubernetes, rendered
 from tests.parity.on_servers import GROUPS, Server
 
 CASES = cases()
@@ -41,7 +41,7 @@ def compare(tmp_path_factory: pytest.TempPathFactory) -> Compare:
             files = (*files, own / "ca.yml")
         stack = describe([str(file) for file in files], ROOT, Surroundings(GROUPS, SECRETS))
         servers = flat(Server(stack, state).derived())
-        kubernetes = flat(Release(stack, rendered(files)).derived())
+        kubernetes = flat(Kubernetes(stack, rendered(files)).derived())
         paths = sorted(servers.keys() | kubernetes.keys())
         pairs = {path: (servers.get(path, ABSENT), kubernetes.get(path, ABSENT)) for path in paths}
         return {path: (one, other) for path, (one, other) in pairs.items() if one != other}, stack
