@@ -1,10 +1,12 @@
-"""Every leaf certificate is renewed while tasks run: nothing restarts, and no task is lost."""
+"""Certificates and the broker's passwords are renewed while tasks run: nothing restarts, and no task is lost."""
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 import struct
+import uuid
 from typing import Any
 
 import pytest
@@ -18,12 +20,13 @@ COMPONENTS = ("redis", "postgresql", "web", "beat", "worker", "flower")
 SERVERS = {"redis": "rediss", "postgresql": "postgresql", "web": "https", "flower": "https"}
 POSTGRESQL_REQUESTS_TLS = struct.pack("!ii", 8, 80877103)
 SECONDS_UNTIL_A_FILE_IS_FOLLOWED = 180
+WITH_FLOWER = {"flower": {"enabled": True}}
 
 
 @pytest.fixture(scope="module")
 def release(empty_release: Release) -> Release:
     empty_release.files += (BRIEF,)
-    empty_release.install({"flower": {"enabled": True}})
+    empty_release.install(WITH_FLOWER)
     return empty_release
 
 
@@ -76,8 +79,49 @@ def renew(release: Release) -> None:
     release.kubectl("delete", "secret", *(f"shop-{name}-tls" for name in COMPONENTS))
     release.kubectl("create", "job", "--from=cronjob/shop-secrets", "renewal")
     release.wait("job/renewal", "condition=Complete")
-    # The kubelet looks at the Secrets of a pod that changed at once, of others within a minute or two.
-    release.kubectl("annotate", "pods", "--all", "--overwrite", "looked-at=now")
+    mount_what_changed(release)
+
+
+def mount_what_changed(release: Release, pods: str = "--all") -> None:
+    """The kubelet looks at the Secrets of a pod that changed at once, of others within a minute or two."""
+    release.kubectl("annotate", "pods", pods, "--overwrite", f"looked-at={uuid.uuid4().hex}")
+
+
+def password(release: Release) -> str:
+    return release.secret("shop-secrets")["REDIS_PASSWORD_worker"]
+
+
+def change_passwords(release: Release, digest: str = "") -> str:
+    """The new one of the workers, once Redis takes it. Without another digest no pod is rolled."""
+    names = [name for name in release.secret("shop-secrets") if name.startswith("REDIS_PASSWORD_")]
+    removal = [{"op": "remove", "path": f"/data/{name}"} for name in names]
+    release.kubectl("patch", "secret", "shop-secrets", "--type=json", f"--patch={json.dumps(removal)}")
+    release.upgrade({**WITH_FLOWER, "broker": {"kubernetes": {"existingSecret": {"digest": digest}}}})
+    mount_what_changed(release, "shop-redis-0")
+    new = password(release)
+    wait_for("Redis takes the new password", lambda: takes(release, new), SECONDS_UNTIL_A_FILE_IS_FOLLOWED)
+    return new
+
+
+def takes(release: Release, password: str) -> bool:
+    """Whether Redis lets a worker in by it."""
+    ask = "REDISCLI_AUTH=$(cat) redis-cli -s /run/stalk/redis.sock --user worker PING || true"
+    return release.execute("shop-redis-0", "sh", "-c", ask, stdin=password).strip() == "PONG"
+
+
+def cut_connections(release: Release) -> None:
+    release.execute("shop-redis-0", "/etc/stalk/redis/ask", "CLIENT", "KILL", "TYPE", "normal")
+
+
+def restart_redis(release: Release) -> None:
+    release.kubectl("delete", "pod", "shop-redis-0")
+    release.wait("pod/shop-redis-0", "condition=Ready")
+
+
+def users(release: Release) -> set[str]:
+    return {
+        line.split()[1] for line in release.execute("shop-redis-0", "/etc/stalk/redis/ask", "ACL", "LIST").splitlines()
+    }
 
 
 def test_renewed_leaves_are_taken_without_a_restart_while_tasks_run(release: Release, desk: Desk) -> None:
@@ -102,10 +146,57 @@ def test_connections_are_made_anew_with_the_new_leaves(release: Release, desk: D
     for component in ("worker", "beat"):
         for pod in release.pods(component):
             wait_until_mounted(release, name_of(pod), release.secret(f"shop-{component}-tls")["tls.crt"])
-    release.execute("shop-redis-0", "/etc/stalk/redis/ask", "CLIENT", "KILL", "TYPE", "normal")
+    cut_connections(release)
     release.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'shop'")
     with release.shop() as shop:
         assert shop.place_orders(3)
     keys = [*desk.send("after", 3), *desk.send("after-io", 3, 0, "webhooks")]
     assert once(release.all_effects(keys, SECONDS_UNTIL_A_FILE_IS_FOLLOWED))
     assert processes(release) == before
+
+
+def test_pods_that_know_the_password_before_connect_again(release: Release, desk: Desk) -> None:
+    before, first = processes(release), password(release)
+    with desk.flow("celery", "webhooks") as short:
+        long = until_all_run(release, desk.send("long", 2, 30))
+        second = change_passwords(release)
+        cut_connections(release)
+        restart_redis(release)
+        assert takes(release, first)
+        assert takes(release, second)
+    with release.shop() as shop:
+        assert shop.place_orders(3)
+    ledger = release.all_effects([*long, *short], SECONDS_UNTIL_A_FILE_IS_FOLLOWED)
+    assert once(ledger)
+    assert ended_where_they_began(ledger, long)
+    after = processes(release)
+    assert after.pop("shop-redis-0") != before.pop("shop-redis-0")
+    assert after == before
+
+
+def test_a_password_is_refused_from_the_second_change_on(release: Release, desk: Desk) -> None:
+    first = change_passwords(release, "first")
+    second = change_passwords(release, "second")
+    assert takes(release, first)
+    change_passwords(release, "third")
+    assert takes(release, second)
+    assert not takes(release, first)
+    keys = [*desk.send("after", 3), *desk.send("after-io", 3, 0, "webhooks")]
+    assert once(release.all_effects(keys, SECONDS_UNTIL_A_FILE_IS_FOLLOWED))
+
+
+def test_a_component_that_is_switched_off_is_refused_from_the_next_change_on(release: Release) -> None:
+    def change(megabytes: int) -> set[str]:
+        """The users of Redis, once it took the change."""
+        release.upgrade({"broker": {"maxmemory": f"{megabytes}mb"}})
+        mount_what_changed(release, "shop-redis-0")
+        setting = ("shop-redis-0", "/etc/stalk/redis/ask", "CONFIG", "GET", "maxmemory")
+        wait_for(
+            "Redis took the change",
+            lambda: str(megabytes * 2**20) in release.execute(*setting).split(),
+            SECONDS_UNTIL_A_FILE_IS_FOLLOWED,
+        )
+        return users(release)
+
+    assert "flower" in change(65)
+    assert "flower" not in change(66)
