@@ -11,6 +11,8 @@ from resources.deployment import Deployment
 from resources.waiting import wait_for
 
 Shoot = Callable[[Page, str], None]
+# On a machine that is busy a webhook is answered too late, and its delivery comes again up to 5 minutes later.
+MILLISECONDS = 600_000
 WATCH = """(bar) => {
   window.seen = [bar.value];
   new MutationObserver(() => window.seen.push(bar.value)).observe(bar, {attributes: true, childList: true});
@@ -23,6 +25,7 @@ def values_until_full(page: Page, bar: str) -> list[float]:
     page.wait_for_function(
         "(name) => { const bar = document.querySelector(name); return bar.value === bar.max }",
         arg=bar,
+        timeout=MILLISECONDS,
     )
     values: list[float] = page.evaluate("window.seen")
     return values
