@@ -16,9 +16,15 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version | replace "+" "_" }}
 {{- end }}
 
-{{/* Annotations of a hook of Helm that is gone once it succeeded, as JSON. dict "on" "weight" */}}
+{{/* Annotations of a hook of Helm that is gone once it succeeded, as JSON. A Job that failed says why in Helm's own output,
+     from Helm 3.18 on. dict "on" "weight" */}}
 {{- define "stalk.hook" -}}
-{{- dict "helm.sh/hook" .on "helm.sh/hook-weight" .weight "helm.sh/hook-delete-policy" "before-hook-creation,hook-succeeded" | toJson }}
+{{- dict
+  "helm.sh/hook" .on
+  "helm.sh/hook-weight" .weight
+  "helm.sh/hook-delete-policy" "before-hook-creation,hook-succeeded"
+  "helm.sh/hook-output-log-policy" "hook-failed"
+  | toJson }}
 {{- end }}
 
 {{/* A label of the user's goes before Stalk's, but not before one that pods are found by. list CONTEXT LABELS */}}

@@ -96,7 +96,18 @@
 ["secrets/broker_url.py", "secrets/secrets_store.py", "certificates/authority.py", "certificates/duration.py", "certificates/leaves.py", "certificates/refusal.py"]
 {{- end }}
 
-{{/* The pod that makes them. dict "root" "name" "annotations" */}}
+{{/* The Job that makes them. dict "root" "name" */}}
+{{- define "stalk.secrets.job" -}}
+backoffLimit: 3
+activeDeadlineSeconds: 300
+# What is refused waits for a person.
+podFailurePolicy:
+  rules:
+    - {action: FailJob, onExitCodes: {containerName: secrets, operator: In, values: [1]}}
+template:
+  {{- include "stalk.secrets.pod" . | nindent 2 }}
+{{- end }}
+
 {{- define "stalk.secrets.pod" -}}
 {{- $options := include "stalk.options" (list .root .root.Values.app.kubernetes.secrets) | fromJson }}
 {{- $context := dict "root" .root "component" "secrets" "options" $options "account" .name "token" true }}

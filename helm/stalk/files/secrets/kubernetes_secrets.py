@@ -23,6 +23,10 @@ class Refused(Exception):
     """One line: what, why, and what to do."""
 
 
+class MayPass(Refused):
+    """Another run may find it otherwise, although nobody did anything."""
+
+
 class Cluster:
     """Secrets of one namespace, by the API server."""
 
@@ -68,9 +72,13 @@ class Cluster:
         except urllib.error.HTTPError as error:
             if error.code == absent:
                 return None
-            raise Refused(f"{method} {url}: the API server answers {error.code} {reason_of(error)}") from None
+            said = f"{method} {url}: the API server answers {error.code} {reason_of(error)}"
+            # The account of a hook is gone with the hook.
+            if error.code == 401:
+                raise Refused(f"{said}, as when Helm has given up; give it a longer --timeout") from None
+            raise MayPass(said) from None
         except OSError as error:
-            raise Refused(f"{method} {url}: the API server cannot be reached ({error}); run again") from None
+            raise MayPass(f"{method} {url}: the API server cannot be reached ({error}); run again") from None
 
 
 def reason_of(error: urllib.error.HTTPError) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import sys
 import tempfile
@@ -37,7 +38,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
-from kubernetes_secrets import Cluster, Data, Refused, Store
+from kubernetes_secrets import Cluster, Data, MayPass, Refused, Store
 
 TLS = "kubernetes.io/tls"
 
@@ -220,7 +221,9 @@ def main() -> None:
     try:
         Stack(plan, Cluster.of_this_pod(), datetime.now(UTC)).converge()
     except Refused as refused:
-        sys.exit(f"stalk: {refused}")
+        print(f"stalk: {refused}", file=sys.stderr)
+        # The Job runs again after the one status, and has failed after the other.
+        sys.exit(os.EX_TEMPFAIL if isinstance(refused, MayPass) else 1)
 
 
 if __name__ == "__main__":
