@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from ansible_collections.stalk.celery.plugins.module_utils.memory import Memory
+from ansible_collections.stalk.celery.plugins.module_utils.stranded import holds, queue_of, stranding, untold, waits
 
 # Components that take over a service of the distribution.
 TAKEN_OVER = ("redis", "postgresql", "web")
-PRIORITY_SEPARATOR = "\x06\x16"
 
 
 def described_queues(stack: Mapping[str, Any]) -> set[str]:
@@ -53,16 +53,15 @@ def queue_problems(
     departing = departing_queues(memory, stack) - set(abandoned)
     if "error" in broker:
         for queue in sorted(departing):
-            yield stranding(queue, f"the broker does not tell how many messages wait ({broker['error']})")
+            yield stranding(queue, untold(broker["error"]), way_out(queue))
         return
     waiting: dict[str, int] = {}
     for name, length in broker["queues"].items():
-        queue = name.partition(PRIORITY_SEPARATOR)[0]
-        waiting[queue] = waiting.get(queue, 0) + length
+        waiting[queue_of(name)] = waiting.get(queue_of(name), 0) + length
     suspects = departing if memory.pools else set(waiting) - described_queues(stack) - set(abandoned)
     for queue in sorted(suspects):
         if count := waiting.get(queue, 0):
-            yield stranding(queue, f"{messages(count)} {'waits' if count == 1 else 'wait'}")
+            yield stranding(queue, waits(count), way_out(queue))
 
 
 def held_problems(
@@ -72,15 +71,8 @@ def held_problems(
     for pool, count in reserved.items():
         queues = [queue for queue in departing[pool] if queue not in abandoned]
         if count and queues:
-            yield stranding(queues[0], f"pool {pool} on {host} holds {messages(count)} for later")
+            yield stranding(queues[0], holds(f"pool {pool} on {host}", count), way_out(queues[0]))
 
 
-def messages(count: int) -> str:
-    return f"{count} message{'' if count == 1 else 's'}"
-
-
-def stranding(queue: str, reason: str) -> str:
-    return (
-        f"queue {queue}: {reason} and no pool would consume it; keep a pool for it until it is empty, "
-        f"or leave what it holds with -e stalk_abandon={queue}"
-    )
+def way_out(queue: str) -> str:
+    return f"-e stalk_abandon={queue}"

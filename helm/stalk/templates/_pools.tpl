@@ -24,6 +24,13 @@
 {{- toRawJson $pools }}
 {{- end }}
 
+{{/* Every queue that a pool consumes, as JSON. */}}
+{{- define "stalk.pools.queues" -}}
+{{- $queues := list }}
+{{- range .Values.pools }}{{ if . }}{{ $queues = concat $queues .queues }}{{ end }}{{ end }}
+{{- $queues | uniq | sortAlpha | toRawJson }}
+{{- end }}
+
 {{/* A stop signals 15 s before the grace ends, so that much of it is no working time; the rest is slack. */}}
 {{- define "stalk.pool.grace" -}}
 {{- if kindIs "invalid" .grace }}{{ add (int64 .time_limit) 30 }}{{ else }}{{ int64 .grace }}{{ end }}

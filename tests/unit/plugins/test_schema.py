@@ -83,7 +83,7 @@ POD_OPTIONS = frozenset(SCHEMA["properties"]["kubernetes"]["properties"])
 
 def is_option_of_a_component(path: tuple[str, ...]) -> bool:
     """Options of pods have their default under `kubernetes:`, from where the components take it."""
-    return len(path) > 2 and path[-2] in ("kubernetes", "migrations", "secrets") and path[-1] in POD_OPTIONS
+    return len(path) > 2 and path[-2] in ("kubernetes", "migrations", "secrets", "queues") and path[-1] in POD_OPTIONS
 
 
 def test_every_key_of_the_schema_has_a_default() -> None:

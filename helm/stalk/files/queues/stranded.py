@@ -1,0 +1,192 @@
+"""stranded.py DESCRIBED ABANDONED: refuses a description in which no pool consumes a queue that has messages any more.
+
+The chart runs it before an upgrade and a rollback, with lists of queues in JSON; the playbooks take its words. The
+queues of the release that runs are in a ConfigMap, hence in DEPLOYED_QUEUES: messages in a queue that no pool ever
+took, for its name was misspelt say, are no reason. What no pool takes any more is kept in a set of the broker until it
+is seen empty, so that the next run names what came while the pool left.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+# kombu 5.7, transport/redis.py: Channel.sep, between a queue and its priority and in a binding.
+SEPARATOR = "\x06\x16"
+PRIORITIES = range(1, 10)
+LEFT = "_stalk.left_queues"
+MESSAGES_AT_ONCE = 1000
+SECONDS_TO_ANSWER = 10
+
+
+class BrokerSilent(Exception):
+    """Why nobody can tell what the queues hold; it never repeats the broker's address."""
+
+
+def stranding(queue: str, reason: str, way_out: str) -> str:
+    return (
+        f"queue {queue}: {reason} and no pool would consume it; keep a pool for it until it is empty, "
+        f"or leave what it holds with {way_out}"
+    )
+
+
+def waits(count: int) -> str:
+    return f"{messages(count)} {'waits' if count == 1 else 'wait'}"
+
+
+def holds(who: str, count: int) -> str:
+    return f"{who} holds {messages(count)} for later"
+
+
+def untold(error: object) -> str:
+    return f"the broker does not tell how many messages wait ({error})"
+
+
+def messages(count: int) -> str:
+    return f"{count} message{'' if count == 1 else 's'}"
+
+
+def queue_of(name: str) -> str:
+    """The queue that one of its lists, of one priority, belongs to."""
+    return name.partition(SEPARATOR)[0]
+
+
+def way_out(queue: str) -> str:
+    return f"helm upgrade --set 'kubernetes.abandon={{{queue}}}' or helm rollback --no-hooks"
+
+
+def problems(queues: Iterable[str], waiting: Mapping[str, int], held: Mapping[str, int]) -> Iterator[str]:
+    for queue in sorted(queues):
+        if count := waiting.get(queue, 0):
+            yield stranding(queue, waits(count), way_out(queue))
+        if count := held.get(queue, 0):
+            yield stranding(queue, holds("a worker", count), way_out(queue))
+
+
+def destinations(exchange: str, routing_key: str, bindings: Iterable[str]) -> set[str]:
+    """The queues to which kombu would give a message back (transport/virtual/base.py, `_lookup`)."""
+    if not exchange:
+        return {routing_key}
+    found = (binding.split(SEPARATOR) for binding in bindings)
+    return {
+        queue for key, pattern, queue in found if key == routing_key or (pattern and re.match(pattern, routing_key))
+    }
+
+
+class Broker:
+    """What kombu keeps in Redis, read with the rights that a worker of any release has."""
+
+    def __init__(self, client: Any, prefix: str) -> None:
+        self.client = client
+        self.prefix = prefix
+
+    def waiting(self, queues: Iterable[str]) -> Counter[str]:
+        endings = ("", *(f"{SEPARATOR}{priority}" for priority in PRIORITIES))
+        lists = [queue + ending for queue in queues for ending in endings]
+        counts: Counter[str] = Counter()
+        with self.client.pipeline(transaction=False) as pipe:
+            for name in lists:
+                pipe.llen(self.prefix + name)
+            for name, count in zip(lists, pipe.execute(), strict=True):
+                counts[queue_of(name)] += count
+        return counts
+
+    def held(self) -> Counter[str]:
+        """Messages that were sent for later and that a worker took, by queue. One that is due may run, or wait for a
+        process that is free: nothing in the broker tells, so each counts until it is acknowledged."""
+        counts: Counter[str] = Counter()
+        bindings: dict[str, set[str]] = {}
+        for message, exchange, routing_key in self.taken():
+            if message.get("headers", {}).get("eta"):
+                if exchange and exchange not in bindings:
+                    bindings[exchange] = self.client.smembers(f"{self.prefix}_kombu.binding.{exchange}")
+                counts.update(destinations(exchange, routing_key, bindings.get(exchange, ())))
+        return counts
+
+    def taken(self) -> Iterator[tuple[dict[str, Any], str, str]]:
+        tags = self.client.zrange(f"{self.prefix}unacked_index", 0, -1)
+        for start in range(0, len(tags), MESSAGES_AT_ONCE):
+            with self.client.pipeline(transaction=False) as pipe:
+                for tag in tags[start : start + MESSAGES_AT_ONCE]:
+                    pipe.hget(f"{self.prefix}unacked", tag)
+                # Those that were acknowledged meanwhile are gone.
+                yield from (json.loads(taken) for taken in pipe.execute() if taken)
+
+    def left(self) -> set[str]:
+        return set(self.client.smembers(self.prefix + LEFT))
+
+    def keep_left(self, queues: set[str], before: set[str]) -> None:
+        if new := queues - before:
+            self.client.sadd(self.prefix + LEFT, *sorted(new))
+        if old := before - queues:
+            self.client.srem(self.prefix + LEFT, *sorted(old))
+
+
+def refusals(broker: Broker, deployed: set[str], described: set[str], abandoned: set[str]) -> list[str]:
+    """None: the broker then remembers what no pool takes any more."""
+    before = broker.left()
+    suspects = (deployed | before) - described
+    if not suspects:
+        broker.keep_left(suspects, before)
+        return []
+    waiting, held = broker.waiting(suspects), broker.held()
+    if found := list(problems(suspects - abandoned, waiting, held)):
+        return found
+    broker.keep_left({queue for queue in suspects if queue in deployed or waiting[queue] or held[queue]}, before)
+    return []
+
+
+def connect() -> Broker:
+    """By the variables of docs/contract.md."""
+    import redis
+
+    address = Path(os.environ["CREDENTIALS_DIRECTORY"]) / "CELERY_BROKER_URL"
+    files = {"ssl_ca_certs": "CELERY_TLS_CA", "ssl_certfile": "CELERY_TLS_CERT", "ssl_keyfile": "CELERY_TLS_KEY"}
+    tls = {option: os.environ[variable] for option, variable in files.items() if variable in os.environ}
+    try:
+        # redis-py checks a certificate and its host name unless told otherwise (6.0 and newer).
+        client = redis.Redis.from_url(
+            address.read_text(encoding="utf-8").strip(), socket_timeout=SECONDS_TO_ANSWER, decode_responses=True, **tls
+        )
+    except OSError as error:
+        raise BrokerSilent(f"the secret CELERY_BROKER_URL: {error.strerror}") from None
+    except ValueError:
+        raise BrokerSilent("the secret CELERY_BROKER_URL is no address of a Redis") from None
+    return Broker(client, os.environ["CELERY_KEY_PREFIX"])
+
+
+def asked(deployed: set[str], described: set[str], abandoned: set[str]) -> list[str]:
+    import redis
+
+    try:
+        return refusals(connect(), deployed, described, abandoned)
+    except redis.RedisError as error:
+        raise BrokerSilent(str(error)) from None
+
+
+def main() -> None:
+    described, abandoned = (set(json.loads(argument)) for argument in sys.argv[1:])
+    known = os.environ.get("DEPLOYED_QUEUES")
+    if known is None:
+        print("Nothing tells which queues had a pool before; whether one loses it was not looked at.")
+        return
+    deployed = set(json.loads(known))
+    try:
+        found = asked(deployed, described, abandoned)
+    except BrokerSilent as silent:
+        # Where no queue departs, the release may be what mends the broker.
+        found = [stranding(queue, untold(silent), way_out(queue)) for queue in sorted(deployed - described - abandoned)]
+        if not found:
+            print(f"No queue departs, and {untold(silent)}, so the release goes on.")
+    if found:
+        sys.exit("\n".join([*found, "Nothing was changed."]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+../../helm/stalk/files/queues/stranded.py

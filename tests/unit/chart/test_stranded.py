@@ -1,0 +1,219 @@
+"""The chart's hook against messages that nobody would take: kombu's own, in a real Redis, by a worker's rights."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[3]
+FILES = ROOT / "helm" / "stalk" / "files"
+PYTHON = ROOT / ".venv-app" / "bin" / "python"
+UNCHANGED = "Nothing was changed.\n"
+REMEDY = (
+    "and no pool would consume it; keep a pool for it until it is empty, or leave what it holds with "
+    "helm upgrade --set 'kubernetes.abandon={reports}' or helm rollback --no-hooks\n"
+)
+
+# A process that ends so gives nothing back that it took.
+SEND = """
+import json, os, sys
+from kombu import Connection, Exchange, Producer, Queue
+options = {"global_keyprefix": "shop:", "priority_steps": [0, 3]}
+connection = Connection(sys.argv[1], transport_options=options)
+for order in json.loads(sys.argv[2]):
+    channel = connection.channel()
+    exchange = Exchange(order.get("exchange", order["queue"]), order.get("type", "direct"))
+    queue = Queue(order["queue"], exchange, order.get("binding", order["queue"]), channel=channel)
+    queue.declare()
+    Producer(channel).publish(
+        {}, exchange=order.get("to", ""), routing_key=order.get("routing_key", order["queue"]),
+        headers={"eta": order.get("eta")}, priority=order.get("priority", 0),
+    )
+    if order.get("taken"):
+        assert queue.get(), order
+os._exit(0)
+"""
+NEXT_YEAR = "2027-01-01T00:00:00+00:00"
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> Iterator[str]:
+    if not shutil.which("redis-server"):
+        pytest.fail("redis-server is missing; tools/prepare tests installs it")
+    rights = yaml.safe_load((FILES / "redis" / "rights.yaml").read_text())["components"]["worker"]
+    # Redis 7.0 does not know it.
+    allowed = " ".join(rights).format(app="shop").replace(" +client|setinfo", "")
+    (tmp_path / "users.acl").write_text(f"user default on nopass ~* &* +@all\nuser worker on >secret -@all {allowed}\n")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    options = {"port": port, "bind": "127.0.0.1", "save": "", "dir": tmp_path, "aclfile": tmp_path / "users.acl"}
+    command = ["redis-server", *(word for name, value in options.items() for word in (f"--{name}", str(value)))]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        wait_for_an_answer(port)
+        yield f"redis://worker:secret@127.0.0.1:{port}/0"
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def wait_for_an_answer(port: int) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+Send = Callable[..., None]
+Upgrade = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def send(address: str) -> Send:
+    def send(queue: str, **order: Any) -> None:
+        subprocess.run([PYTHON, "-c", SEND, address, json.dumps([{"queue": queue, **order}])], check=True)
+
+    return send
+
+
+@pytest.fixture
+def empty(address: str) -> Callable[[str], None]:
+    def empty(queue: str) -> None:
+        code = "import redis, sys; redis.Redis.from_url(sys.argv[1]).delete('shop:' + sys.argv[2])"
+        subprocess.run([PYTHON, "-c", code, address, queue], check=True)
+
+    return empty
+
+
+@pytest.fixture
+def upgrade(address: str, tmp_path: Path) -> Upgrade:
+    """The hook's status and what it says, from a release with the queues celery and reports to one with celery."""
+    (tmp_path / "CELERY_BROKER_URL").write_text(address)
+
+    def upgrade(
+        deployed: tuple[str, ...] | None = ("celery", "reports"),
+        described: tuple[str, ...] = ("celery",),
+        abandoned: tuple[str, ...] = (),
+    ) -> tuple[int, str]:
+        variables = {"PATH": os.environ["PATH"], "CELERY_KEY_PREFIX": "shop:", "CREDENTIALS_DIRECTORY": str(tmp_path)}
+        if deployed is not None:
+            variables["DEPLOYED_QUEUES"] = json.dumps(deployed)
+        script = (FILES / "queues" / "stranded.py").read_text()
+        done = subprocess.run(
+            [PYTHON, "-c", script, json.dumps(described), json.dumps(abandoned)],
+            env=variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout
+
+    return upgrade
+
+
+def test_messages_that_wait_are_refused_in_the_words_of_the_playbooks(send: Send, upgrade: Upgrade) -> None:
+    send("celery")
+    assert upgrade() == (0, "")
+    send("reports")
+    assert upgrade() == (1, f"queue reports: 1 message waits {REMEDY}{UNCHANGED}")
+    assert upgrade(described=("celery", "reports")) == (0, "")
+
+
+def test_messages_of_every_priority_count(send: Send, upgrade: Upgrade) -> None:
+    send("reports", priority=3)
+    send("reports")
+    assert upgrade() == (1, f"queue reports: 2 messages wait {REMEDY}{UNCHANGED}")
+
+
+def test_a_queue_that_no_pool_took_before_is_no_reason(send: Send, upgrade: Upgrade) -> None:
+    send("misspelt")
+    assert upgrade() == (0, "")
+
+
+def test_an_abandoned_queue_may_go(send: Send, upgrade: Upgrade) -> None:
+    send("reports")
+    assert upgrade(abandoned=("reports",)) == (0, "")
+
+
+def test_what_a_worker_holds_for_later_is_refused_and_what_it_runs_is_not(send: Send, upgrade: Upgrade) -> None:
+    send("reports", taken=True)
+    assert upgrade() == (0, "")
+    send("reports", taken=True, eta=NEXT_YEAR)
+    assert upgrade() == (1, f"queue reports: a worker holds 1 message for later {REMEDY}{UNCHANGED}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "binding", "routing_key"), [("direct", "by-night", "by-night"), ("topic", "by.*", "by.night")]
+)
+def test_what_came_by_an_exchange_goes_back_to_its_queue(
+    send: Send, upgrade: Upgrade, kind: str, binding: str, routing_key: str
+) -> None:
+    by = {"exchange": "work", "to": "work", "type": kind, "binding": binding, "routing_key": routing_key}
+    send("reports", taken=True, eta=NEXT_YEAR, **by)
+    assert upgrade() == (1, f"queue reports: a worker holds 1 message for later {REMEDY}{UNCHANGED}")
+
+
+def test_what_came_while_the_pool_left_is_refused_until_the_queue_is_empty(
+    send: Send, upgrade: Upgrade, empty: Callable[[str], None]
+) -> None:
+    assert upgrade() == (0, "")
+    send("reports")
+    gone = ("celery",)
+    assert upgrade(gone) == (1, f"queue reports: 1 message waits {REMEDY}{UNCHANGED}")
+    assert upgrade(gone, abandoned=("reports",)) == (0, "")
+    assert upgrade(gone)[0] == 1
+    empty("reports")
+    assert upgrade(gone) == (0, "")
+    send("reports")
+    assert upgrade(gone) == (0, ""), "nobody consumed it since it was seen empty"
+
+
+def test_a_pool_that_came_back_is_remembered_no_more(send: Send, upgrade: Upgrade) -> None:
+    assert upgrade() == (0, "")
+    assert upgrade(("celery",), described=("celery", "reports")) == (0, "")
+    send("reports")
+    assert upgrade(("celery",)) == (0, "")
+
+
+def test_a_release_that_left_no_note_of_its_queues_is_upgraded(send: Send, upgrade: Upgrade) -> None:
+    send("reports")
+    status, said = upgrade(None)
+    assert (status, said) == (
+        0,
+        "Nothing tells which queues had a pool before; whether one loses it was not looked at.\n",
+    )
+
+
+def test_a_broker_that_does_not_answer_is_a_reason_only_when_a_queue_departs(upgrade: Upgrade, tmp_path: Path) -> None:
+    (tmp_path / "CELERY_BROKER_URL").unlink()
+    untold = "the broker does not tell how many messages wait (the secret CELERY_BROKER_URL: No such file or directory)"
+    assert upgrade() == (1, f"queue reports: {untold} {REMEDY}{UNCHANGED}")
+    goes_on = (0, f"No queue departs, and {untold}, so the release goes on.\n")
+    assert upgrade(described=("celery", "reports")) == goes_on
+    assert upgrade(abandoned=("reports",)) == goes_on
+
+
+def test_a_broker_that_refuses_is_told_in_one_line_without_its_password(upgrade: Upgrade, tmp_path: Path) -> None:
+    path = tmp_path / "CELERY_BROKER_URL"
+    path.write_text(path.read_text().replace("secret", "another"))
+    status, said = upgrade()
+    assert status == 1
+    assert said.startswith("queue reports: the broker does not tell how many messages wait (")
+    assert said.count("\n") == 2
+    assert "another" not in said
