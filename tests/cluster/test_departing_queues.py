@@ -15,16 +15,20 @@ from tests.cluster.desk import NAME, Desk
 from tests.cluster.ledger import once
 from tests.cluster.release import BRIEF, Release
 
-WITHOUT: dict[str, Any] = {}
-ABANDONED = {"kubernetes": {"abandon": ["archive"]}}
+SECONDS_AHEAD = 600
+APP = {"longest_eta": SECONDS_AHEAD}
+WITHOUT = {"app": APP}
+ABANDONED = {**WITHOUT, "kubernetes": {"abandon": ["archive"]}}
 PAST = "and no pool would consume it; keep a pool for it until it is empty, or leave what it holds with "
 INSTALLED = 1
-SECONDS_AHEAD = 120
 
 
 def with_pool(workers: int) -> dict[str, Any]:
     pool = {"queues": ["archive"], "concurrency": 1, "time_limit": 60, "soft_time_limit": 50}
-    return {"app": {"queues": ["archive"]}, "pools": {"archive": {**pool, "kubernetes": {"replicas": workers}}}}
+    return {
+        "app": {**APP, "queues": ["archive"]},
+        "pools": {"archive": {**pool, "kubernetes": {"replicas": workers}}},
+    }
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from cluster import ClusterFailed
 from resources.waiting import wait_for
 from storefront import watch
 
@@ -13,14 +16,18 @@ from tests.cluster.release import BRIEF, Release
 
 ORDERS = 10
 SECONDS_TO_SCALE = 180
+VALUES: dict[str, Any] = {
+    "broker": VALUES_FOR_IT,
+    "pools": {"default": {"scale": {"min": 0, "max": 2, "queue_length": 5}}},
+    "flower": {"enabled": True},
+}
 
 
 @pytest.fixture(scope="module")
 def release(empty_release: Release) -> Release:
     provide(empty_release)
     empty_release.files += (BRIEF,)
-    scaled = {"scale": {"min": 0, "max": 2, "queue_length": 5}}
-    empty_release.install({"broker": VALUES_FOR_IT, "pools": {"default": scaled}, "flower": {"enabled": True}})
+    empty_release.install(VALUES)
     # A lull of a second is long enough for the test.
     change = '{"spec": {"cooldownPeriod": 1}}'
     empty_release.kubectl("patch", "scaledobject", "shop-worker-default", "--type=merge", f"--patch={change}")
@@ -41,3 +48,11 @@ def test_keda_ends_the_last_worker_and_starts_one_for_orders(release: Release) -
 def test_a_task_that_is_sent_later_takes_effect_once(release: Release, desk: Desk) -> None:
     keys = desk.send("later", 5, 0)
     assert once(release.all_effects(keys, SECONDS_TO_SCALE))
+
+
+def test_a_queue_with_messages_there_keeps_its_pool(release: Release) -> None:
+    pool = {"queues": ["archive"], "kubernetes": {"replicas": 0}}
+    release.upgrade({**VALUES, "app": {"queues": ["archive"]}, "pools": {**VALUES["pools"], "archive": pool}})
+    release.django("import config.celery\nfrom shop.tasks import sleep\nsleep.apply_async((0,), queue='archive')")
+    with pytest.raises(ClusterFailed, match="queue archive: 1 message waits "):
+        release.upgrade(VALUES)
