@@ -144,3 +144,10 @@ def test_what_a_worker_holds_for_later_counts(release: Release, pool: None) -> N
     assert state(release) == before
     release.upgrade(ABANDONED)
     wait_for("it is given back", lambda: waiting(release) == 1)
+
+
+def test_the_app_keeps_its_name(release: Release) -> None:
+    before = state(release)
+    with pytest.raises(ClusterFailed, match=r"app\.name: books would begin empty, and leave the messages"):
+        release.upgrade({"app": {**APP, "name": "books"}})
+    assert state(release) == before

@@ -109,10 +109,11 @@ def upgrade(address: str, tmp_path: Path) -> Upgrade:
         deployed: tuple[str, ...] | None = ("celery", "reports"),
         described: tuple[str, ...] = ("celery",),
         abandoned: tuple[str, ...] = (),
+        app: str = "shop",
     ) -> tuple[int, str]:
         variables = {"PATH": os.environ["PATH"], "CELERY_KEY_PREFIX": "shop:", "CREDENTIALS_DIRECTORY": str(tmp_path)}
         if deployed is not None:
-            variables["DEPLOYED_QUEUES"] = json.dumps(deployed)
+            variables |= {"DEPLOYED_APP": app, "DEPLOYED_QUEUES": json.dumps(deployed)}
         script = (FILES / "queues" / "stranded.py").read_text()
         done = subprocess.run(
             [PYTHON, "-c", script, json.dumps(described), json.dumps(abandoned)],
@@ -133,6 +134,14 @@ def test_messages_that_wait_are_refused_in_the_words_of_the_playbooks(send: Send
     send("reports")
     assert upgrade() == (1, f"queue reports: 1 message waits {REMEDY}{UNCHANGED}")
     assert upgrade(described=("celery", "reports")) == (0, "")
+
+
+def test_another_name_of_the_app_is_refused_whatever_waits(upgrade: Upgrade) -> None:
+    assert upgrade(app="books", described=("celery", "reports")) == (
+        1,
+        "app.name: shop would begin empty, and leave the messages and the data of books to nobody; "
+        f"set it back to books, or install shop as another release\n{UNCHANGED}",
+    )
 
 
 def test_messages_of_every_priority_count(send: Send, upgrade: Upgrade) -> None:

@@ -1,9 +1,10 @@
-"""stranded.py DESCRIBED ABANDONED: refuses a description in which no pool consumes a queue that has messages any more.
+"""stranded.py DESCRIBED ABANDONED: refuses a description in which no pool consumes a queue that has messages any more,
+or whose app has another name, which would take the broker and all pools away.
 
-The chart runs it before an upgrade and a rollback, with lists of queues in JSON; the playbooks take its words. The
-queues of the release that runs are in a ConfigMap, hence in DEPLOYED_QUEUES: messages in a queue that no pool ever
-took, for its name was misspelt say, are no reason. What no pool takes any more is kept in a set of the broker until it
-is seen empty, so that the next run names what came while the pool left.
+The chart runs it before an upgrade and a rollback, with lists of queues in JSON; the playbooks take its words. The name
+and the queues of the app that runs are in a ConfigMap, hence in DEPLOYED_APP and DEPLOYED_QUEUES: messages in a queue
+that no pool ever took, for its name was misspelt say, are no reason. What no pool takes any more is kept in a set of
+the broker until it is seen empty, so that the next run names what came while the pool left.
 """
 
 from __future__ import annotations
@@ -59,6 +60,13 @@ def queue_of(name: str) -> str:
 
 def way_out(queue: str) -> str:
     return f"helm upgrade --set 'kubernetes.abandon={{{queue}}}' or helm rollback --no-hooks"
+
+
+def renaming(deployed: str, described: str) -> str:
+    return (
+        f"app.name: {described} would begin empty, and leave the messages and the data of {deployed} to nobody; "
+        f"set it back to {deployed}, or install {described} as another release"
+    )
 
 
 def problems(queues: Iterable[str], waiting: Mapping[str, int], held: Mapping[str, int]) -> Iterator[str]:
@@ -170,21 +178,25 @@ def asked(deployed: set[str], described: set[str], abandoned: set[str]) -> list[
         raise BrokerSilent(str(error)) from None
 
 
-def main() -> None:
-    described, abandoned = (set(json.loads(argument)) for argument in sys.argv[1:])
-    known = os.environ.get("DEPLOYED_QUEUES")
-    if known is None:
-        print("Nothing tells which queues had a pool before; whether one loses it was not looked at.")
-        return
-    deployed = set(json.loads(known))
+def stranded(deployed: set[str], described: set[str], abandoned: set[str]) -> list[str]:
     try:
-        found = asked(deployed, described, abandoned)
+        return asked(deployed, described, abandoned)
     except BrokerSilent as silent:
         # Where no queue departs, the release may be what mends the broker.
-        found = [stranding(queue, untold(silent), way_out(queue)) for queue in sorted(deployed - described - abandoned)]
-        if not found:
-            print(f"No queue departs, and {untold(silent)}, so the release goes on.")
-    if found:
+        if departing := sorted(deployed - described - abandoned):
+            return [stranding(queue, untold(silent), way_out(queue)) for queue in departing]
+        print(f"No queue departs, and {untold(silent)}, so the release goes on.")
+        return []
+
+
+def main() -> None:
+    described, abandoned = (set(json.loads(argument)) for argument in sys.argv[1:])
+    deployed = os.environ.get("DEPLOYED_QUEUES")
+    if deployed is None:
+        print("Nothing tells which queues had a pool before; whether one loses it was not looked at.")
+        return
+    was, name = os.environ["DEPLOYED_APP"], os.environ["CELERY_KEY_PREFIX"].rstrip(":")
+    if found := [renaming(was, name)] if was != name else stranded(set(json.loads(deployed)), described, abandoned):
         sys.exit("\n".join([*found, "Nothing was changed."]))
 
 
