@@ -19,7 +19,7 @@ from celery.utils.log import get_logger
 from celery.worker import state
 from celery.worker.consumer import Consumer
 
-from celery_ops import environment, watchdog
+from celery_ops import delayed_delivery, environment, watchdog
 
 SECONDS_BETWEEN_BEATS = 5
 
@@ -146,14 +146,17 @@ class WorkerHeartbeat(bootsteps.StartStopStep):
         }
 
 
+REPLACED_STEPS = {
+    "celery.worker.consumer.heart:Heart": "celery_ops.event_heartbeat:Heart",
+    "celery.worker.consumer.delayed_delivery:DelayedDelivery": "celery_ops.delayed_delivery:DelayedDelivery",
+}
+
+
 class BeatingConsumer(Consumer):
     """The worker's consumer, which tells the heartbeat that its loop went round or that it tries to connect."""
 
     class Blueprint(Consumer.Blueprint):
-        default_steps = tuple(
-            "celery_ops.event_heartbeat:Heart" if step.endswith(".heart:Heart") else step
-            for step in Consumer.Blueprint.default_steps
-        )
+        default_steps = tuple(REPLACED_STEPS.get(step, step) for step in Consumer.Blueprint.default_steps)
 
     is_in_event_loop = False
 
@@ -170,6 +173,20 @@ class BeatingConsumer(Consumer):
     def perform_pending_operations(self) -> None:
         super().perform_pending_operations()
         self.beat()
+
+    def add_task_queue(self, queue: str, exchange: str | None = None, *args: Any, **options: Any) -> None:
+        if exchange is None:
+            # Made as the settings say; of a name that it does not know Celery makes a classic queue.
+            self.app.amqp.queues[queue]
+        super().add_task_queue(queue, exchange, *args, **options)
+        delayed_delivery.bind(self.app, self.app.amqp.queues[queue])
+
+    def connection_for_write(self, url: str | None = None, heartbeat: float | None = None) -> Any:
+        """The connection for events, which wait for no confirm of RabbitMQ, and need no heartbeat of it: a send ends it
+        when it is broken."""
+        events = self.app.connection_for_write(url=url, heartbeat=0)
+        events.transport_options.pop("confirm_publish", None)
+        return self.ensure_connected(events)
 
     def ensure_connected(self, conn: Any) -> Any:
         connect = conn.ensure_connection

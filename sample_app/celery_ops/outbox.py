@@ -21,6 +21,7 @@ from datetime import datetime, timedelta
 from typing import Any, NoReturn
 from uuid import uuid4
 
+from amqp.exceptions import MessageNacked
 from celery import Celery, signals, states
 from celery.backends.asynchronous import E_RETRY_LIMIT_EXCEEDED
 from celery.contrib.django.task import DjangoTask
@@ -54,6 +55,10 @@ logger = get_logger(__name__)
 
 class RanTooOften(Exception):
     """The task's process died in each of its runs."""
+
+
+class QueueTakesNothing(Exception):
+    """RabbitMQ's queue is full, or cannot be made; another may take what is sent to it."""
 
 
 class RetryWithoutMessage(Exception):
@@ -311,6 +316,10 @@ def send(app: Celery, message: OutboxMessage) -> None:
             run_here(task, message.id, args, kwargs, options)
         else:
             task.apply_async(args, kwargs, task_id=message.id, **options)
+    except (OperationalError, MessageNacked) as error:
+        if isinstance(error.__cause__ or error, MessageNacked):
+            raise QueueTakesNothing(str(error)) from error
+        raise
     except RuntimeError as error:
         # Before a message is sent, the sender listens to its result (celery/app/task.py, apply_async).
         if str(error) == E_RETRY_LIMIT_EXCEEDED:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
+from amqp.exceptions import NotFound
 from celery import Celery, current_app, states
 from celery.utils.log import get_logger
 from django.db import transaction
@@ -51,8 +52,9 @@ def send_missing(app: Celery) -> int:
         return 0
     sent = 0
     after: datetime | None = None
+    refusing: set[str] = set()
     for _ in range(SWEEP_LIMIT // SWEEP_BATCH):
-        sent_now, after = sweep_batch(app, missing, after)
+        sent_now, after = sweep_batch(app, missing, after, refusing)
         sent += sent_now
         if after is None:
             break
@@ -60,6 +62,7 @@ def send_missing(app: Celery) -> int:
 
 
 def visibility_timeout(app: Celery) -> float:
+    """RabbitMQ hides no message; one that waits for so long is sent again there too, and its copy dropped."""
     return float(app.conf.broker_transport_options.get("visibility_timeout", 3600))
 
 
@@ -89,7 +92,11 @@ def lengths(app: Celery, queues: Iterable[str]) -> dict[str, int | None]:
             broker.ensure_connection(max_retries=1)
             try:
                 with broker.channel() as channel:
-                    counted[queue] = app.amqp.queues[queue](channel).queue_declare().message_count
+                    # RabbitMQ says that a queue is not there; a list that is not there is an empty queue of Redis.
+                    is_passive = broker.transport.driver_type == "amqp"
+                    counted[queue] = app.amqp.queues[queue](channel).queue_declare(passive=is_passive).message_count
+            except NotFound:
+                counted[queue] = 0
             except broker.connection_errors as error:
                 raise OperationalError(str(error)) from error
             except Exception:
@@ -99,9 +106,13 @@ def lengths(app: Celery, queues: Iterable[str]) -> dict[str, int | None]:
 
 
 @transaction.atomic
-def sweep_batch(app: Celery, missing: Q, after: datetime | None) -> tuple[int, datetime | None]:
-    """How many were sent, and where the next batch starts, if any. Raises nothing for a broker that is away."""
+def sweep_batch(app: Celery, missing: Q, after: datetime | None, refusing: set[str]) -> tuple[int, datetime | None]:
+    """How many were sent, and where the next batch starts, if any. Raises nothing for a broker that is away.
+
+    Adds the queues that take nothing to `refusing`, and leaves their messages to the next sweep.
+    """
     rows = due_rows().filter(outbox.is_free(), missing).select_for_update(skip_locked=True).annotate(now=Now())
+    rows = rows.exclude(queue__in=refusing)
     if after:
         # What was looked at is due later; to read past it again and again takes long in a long table.
         rows = rows.filter(next_send_at__gte=after)
@@ -109,6 +120,8 @@ def sweep_batch(app: Celery, missing: Q, after: datetime | None) -> tuple[int, d
     cap = visibility_timeout(app)
     sent = 0
     for message in due:
+        if message.queue in refusing:
+            continue
         row = outbox.open_row(message.pk)
         expires = outbox.moment(message.options.get("expires"))
         if expires and expires < message.now:
@@ -123,6 +136,11 @@ def sweep_batch(app: Celery, missing: Q, after: datetime | None) -> tuple[int, d
             # Behind the others, in case that it is this message which the broker does not take.
             row.update(next_send_at=Now())
             return sent, None
+        except outbox.QueueTakesNothing as error:
+            logger.warning("The sweep leaves the queue %s to the next: %s", message.queue, error)
+            refusing.add(message.queue)
+            row.update(sent_at=None, next_send_at=Now())
+            continue
         except Exception:
             # The row stays open and is tried again, as far apart as any other; it must not keep the rest back.
             logger.exception("The sweep cannot send %s", message)

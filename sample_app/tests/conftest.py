@@ -8,8 +8,9 @@ from typing import Any
 import django
 import pytest
 
+from tests.brokers import app_on
 from tests.processes import Process
-from tests.services import Services
+from tests.services import Broker, Services
 
 ALL_QUEUES = "celery,high_priority,webhooks,reports"
 started: list[Services] = []
@@ -48,20 +49,29 @@ def environment(services: Services, django_db_setup: None) -> dict[str, str]:
 
 
 @pytest.fixture
-def empty_redis(services: Services) -> None:
-    with services.redis.client() as client:
-        client.flushall()
+def broker(request: pytest.FixtureRequest, services: Services) -> Iterator[Broker]:
+    """The broker of the test's app and of the processes that it starts; Redis unless the test is ON_BOTH_BROKERS."""
+    broker = services.broker(getattr(request, "param", "redis"))
+    with app_on(broker.url):
+        yield broker
+
+
+@pytest.fixture
+def empty_broker(services: Services, broker: Broker) -> None:
+    """And an empty result store."""
+    for each in {services.redis, broker}:
+        each.empty()
 
 
 @pytest.fixture
 def start_celery(
-    environment: dict[str, str], empty_redis: None, transactional_db: None, tmp_path: Path
+    environment: dict[str, str], broker: Broker, empty_broker: None, transactional_db: None, tmp_path: Path
 ) -> Iterator[Callable[..., Process]]:
     """Starts `celery ARGUMENTS` with the tests' database; keywords are further variables."""
     processes: list[Process] = []
 
     def start(name: str, *arguments: str, **variables: str) -> Process:
-        process = Process(name, list(arguments), environment | variables, tmp_path)
+        process = Process(name, list(arguments), environment | {"CELERY_BROKER_URL": broker.url} | variables, tmp_path)
         processes.append(process)
         return process
 

@@ -1,4 +1,5 @@
-"""A real Redis (TLS, client certificates required, ACL) and a real PostgreSQL (TLS) of a test run's own."""
+"""A real Redis (TLS, client certificates required, ACL) and a real PostgreSQL (TLS) of a test run's own, and where a
+test asks for it a real RabbitMQ."""
 
 from __future__ import annotations
 
@@ -8,15 +9,17 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 import redis
 
 from tests.pki import Authority
+from tests.ports import free_port
+from tests.rabbitmq import RabbitMQ
 from tests.waiting import until
 
 PREFIX = "shop:"
@@ -34,12 +37,6 @@ ROUTES = {
     "shop.tasks.build_report": "reports",
 }
 CHANNELS = f"&{PREFIX}* &{PREFIX}/0.celery.pidbox &{PREFIX}/0.celeryev/worker.* &{PREFIX}/0.celeryev/*"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Redis:
@@ -75,18 +72,35 @@ class Redis:
             )
         )
 
-    def url(self, database: int, user: str = "app") -> str:
+    @property
+    def url(self) -> str:
+        return self.database_url(0)
+
+    def database_url(self, database: int, user: str = "app") -> str:
         return f"rediss://{user}:{PASSWORD}@localhost:{self.port}/{database}"
 
     def client(self, database: int = 0) -> redis.Redis:
         """A client that may do everything, to look behind Celery's back."""
         return redis.Redis.from_url(
-            self.url(database, "root"),
+            self.database_url(database, "root"),
             ssl_ca_certs=str(self.authority.path),
             ssl_certfile=str(self.authority.folder / "app.crt"),
             ssl_keyfile=str(self.authority.folder / "app.key"),
             decode_responses=True,
         )
+
+    def messages_in(self, queue: str = "celery") -> int:
+        with self.client() as client:
+            return int(client.llen(f"{PREFIX}{queue}"))
+
+    def lose_messages(self, queue: str = "celery") -> None:
+        """Those that workers hold as well."""
+        with self.client() as client:
+            client.delete(f"{PREFIX}{queue}", f"{PREFIX}unacked", f"{PREFIX}unacked_index")
+
+    def empty(self) -> None:
+        with self.client() as client:
+            client.flushall()
 
     def start(self) -> None:
         self.process = subprocess.Popen(["redis-server", str(self.folder / "redis.conf")], stdout=subprocess.DEVNULL)
@@ -181,6 +195,9 @@ class PostgreSQL:
         self._run("pg_ctl", "--pgdata", str(self.folder / "data"), "--mode", "immediate", "--wait", "stop", "-s")
 
 
+Broker = Redis | RabbitMQ
+
+
 class Services:
     """Everything that the app's environment names; `environment` is that environment."""
 
@@ -191,6 +208,7 @@ class Services:
         certificate, key = self.authority.leaf("app")
         self.redis = Redis(self.folder / "redis", self.authority)
         self.postgresql = PostgreSQL(self.folder / "postgresql", self.authority)
+        self._started: list[Redis | PostgreSQL | RabbitMQ] = [self.redis, self.postgresql]
         self.environment = {
             "DJANGO_SETTINGS_MODULE": "config.settings",
             "DJANGO_SECRET_KEY": "only-in-tests-" + "x" * 50,
@@ -200,8 +218,8 @@ class Services:
             "PGSSLROOTCERT": str(self.authority.path),
             "PGSSLCERT": str(certificate),
             "PGSSLKEY": str(key),
-            "CELERY_BROKER_URL": self.redis.url(0),
-            "CELERY_RESULT_BACKEND": self.redis.url(1),
+            "CELERY_BROKER_URL": self.redis.url,
+            "CELERY_RESULT_BACKEND": self.redis.database_url(1),
             "CELERY_TLS_CA": str(self.authority.path),
             "CELERY_TLS_CERT": str(certificate),
             "CELERY_TLS_KEY": str(key),
@@ -215,8 +233,19 @@ class Services:
         self.redis.start()
         self.postgresql.start()
 
+    @cached_property
+    def rabbitmq(self) -> RabbitMQ:
+        """Started by the first test that asks for it: that takes longer than the others do together."""
+        rabbitmq = RabbitMQ(self.folder / "rabbitmq", self.authority, PASSWORD)
+        self._started.append(rabbitmq)
+        rabbitmq.start()
+        return rabbitmq
+
+    def broker(self, name: str) -> Broker:
+        return self.rabbitmq if name == "rabbitmq" else self.redis
+
     def stop(self) -> None:
-        for service in (self.redis, self.postgresql):
+        for service in self._started:
             with contextlib.suppress(RuntimeError, subprocess.TimeoutExpired):
                 service.stop()
         shutil.rmtree(self.folder, ignore_errors=True)

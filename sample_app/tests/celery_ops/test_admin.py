@@ -11,7 +11,7 @@ from celery_ops import outbox, sweep
 from celery_ops.models import BeatLease, OutboxMessage
 from tests.celery_ops.tasks import effect
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("empty_redis")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("empty_broker")]
 
 
 @pytest.fixture

@@ -14,16 +14,19 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask, PeriodicTasks
+from kombu.exceptions import OperationalError
 
 from celery_ops.beat import Lease, LeasedScheduler
 from celery_ops.models import BeatLease, OutboxMessage
 from config.celery import app
+from tests.brokers import ON_BOTH_BROKERS, ON_RABBITMQ
 from tests.celery_ops.tasks import effect, wait_at_gate
 from tests.processes import Process
-from tests.services import PREFIX, Services
+from tests.rabbitmq import FULL_QUEUE, RabbitMQ
+from tests.services import PREFIX, Broker, Services
 from tests.waiting import until
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("empty_redis")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("empty_broker")]
 
 QUEUE = "periodic"
 AN_HOUR = timedelta(hours=1)
@@ -39,9 +42,8 @@ def is_due(**fields: Any) -> PeriodicTask:
     return entry("every hour", 3600, last_run_at=timezone.now() - 2 * AN_HOUR, **fields)
 
 
-def sent(services: Services) -> int:
-    with services.redis.client() as client:
-        return int(client.llen(f"{PREFIX}{QUEUE}"))
+def sent(broker: Broker) -> int:
+    return broker.messages_in(QUEUE)
 
 
 def runs() -> int:
@@ -70,11 +72,11 @@ def is_active(beat: Process) -> bool:
 
 
 def test_one_is_active_and_the_next_takes_over_when_it_stops(
-    services: Services, start_beats: Callable[..., list[Process]]
+    broker: Broker, start_beats: Callable[..., list[Process]]
 ) -> None:
     entry("every second", 1)
     first, second = start_beats("first", "second")
-    until(lambda: sent(services) >= 2)
+    until(lambda: sent(broker) >= 2)
     assert is_active(first)
     assert not is_active(second)
     assert second.heartbeat["holder"] == "first"
@@ -83,48 +85,48 @@ def test_one_is_active_and_the_next_takes_over_when_it_stops(
     assert first.stop() == 0
     assert not first.heartbeat_file.exists()
     until(lambda: is_active(second), seconds=20, why="long before the lease of 60 s ends")
-    before = sent(services)
-    until(lambda: sent(services) > before)
+    before = sent(broker)
+    until(lambda: sent(broker) > before)
     assert second.stop() == 0
     assert BeatLease.objects.get().expires_at is None
-    assert sent(services) == runs()
+    assert sent(broker) == runs()
 
 
 def test_the_next_takes_over_from_a_killed_one_and_nothing_is_sent_twice(
-    services: Services, start_beats: Callable[..., list[Process]]
+    broker: Broker, start_beats: Callable[..., list[Process]]
 ) -> None:
     is_due()
     first, second = start_beats("first", "second", ttl=3)
-    until(lambda: sent(services) == 1)
+    until(lambda: sent(broker) == 1)
     first.kill()
     until(lambda: is_active(second))
     entry("every second", 1)
-    until(lambda: sent(services) >= 3)
+    until(lambda: sent(broker) >= 3)
     assert PeriodicTask.objects.get(name="every hour").total_run_count == 1
     second.stop()
-    assert sent(services) == runs()
+    assert sent(broker) == runs()
 
 
 def test_a_frozen_one_sends_nothing_before_it_holds_the_lease_again(
-    services: Services, start_beats: Callable[..., list[Process]]
+    broker: Broker, start_beats: Callable[..., list[Process]]
 ) -> None:
     entry("every second", 1)
     first, second = start_beats("first", "second", ttl=3)
-    until(lambda: sent(services) >= 2)
+    until(lambda: sent(broker) >= 2)
     first.signal(signal.SIGSTOP)
     until(lambda: is_active(second))
     thawed_at = time.time()
     first.signal(signal.SIGCONT)
     until(partial(first.beats_after, thawed_at))
     assert not is_active(first)
-    before = sent(services)
-    until(lambda: sent(services) >= before + 2)
+    before = sent(broker)
+    until(lambda: sent(broker) >= before + 2)
     second.stop()
     until(lambda: is_active(first))
-    before = sent(services)
-    until(lambda: sent(services) > before)
+    before = sent(broker)
+    until(lambda: sent(broker) > before)
     first.stop()
-    assert sent(services) == runs()
+    assert sent(broker) == runs()
 
 
 def test_a_standby_leaves_the_schedule_alone(start_beats: Callable[..., list[Process]]) -> None:
@@ -137,7 +139,7 @@ def test_a_standby_leaves_the_schedule_alone(start_beats: Callable[..., list[Pro
 
 
 def test_an_outage_of_database_and_broker_is_outlived(
-    services: Services, start_beats: Callable[..., list[Process]]
+    services: Services, broker: Broker, start_beats: Callable[..., list[Process]]
 ) -> None:
     (beat,) = start_beats("only", ttl=3)
     until(lambda: is_active(beat))
@@ -146,15 +148,15 @@ def test_an_outage_of_database_and_broker_is_outlived(
         until(lambda: "every hour is not sent" in beat.log)
         noticed_at = time.time()
         until(partial(beat.beats_after, noticed_at), why="it beats without a broker")
-    until(lambda: sent(services) == 1)
+    until(lambda: sent(broker) == 1)
     with services.postgresql.away():
         beat.until_beating(lambda content: not content["active"])
     until(lambda: is_active(beat))
-    assert sent(services) == runs() == 1
+    assert sent(broker) == runs() == 1
 
 
 def test_the_active_one_sweeps_the_outbox_with_no_worker_and_behind_any_backlog(
-    services: Services, start_beats: Callable[..., list[Process]]
+    services: Services, broker: Broker, start_beats: Callable[..., list[Process]]
 ) -> None:
     backlog = wait_at_gate.apply_async(("x",))
     task_id = effect.apply_async_on_commit(("x",), queue=QUEUE)
@@ -162,7 +164,7 @@ def test_the_active_one_sweeps_the_outbox_with_no_worker_and_behind_any_backlog(
         client.delete(f"{PREFIX}{QUEUE}")
     OutboxMessage.objects.filter(pk=task_id).update(next_send_at=timezone.now() - AN_HOUR)
     start_beats("only")
-    until(lambda: sent(services) == 1)
+    until(lambda: sent(broker) == 1)
     with services.redis.client() as client:
         (first,) = client.lrange(f"{PREFIX}celery", 0, -1)
     assert backlog.id in first
@@ -198,43 +200,45 @@ def tick_until_idle(scheduler: Scheduler) -> None:
     raise AssertionError("it never comes to rest")
 
 
-def test_a_run_that_another_has_written_down_is_not_sent(services: Services, scheduler: Scheduler) -> None:
+def test_a_run_that_another_has_written_down_is_not_sent(broker: Broker, scheduler: Scheduler) -> None:
     tick_until_idle(scheduler)
     task = is_due()
     scheduler.schedule  # noqa: B018
     entry_of_old = scheduler.Entry(task, app=app)
     PeriodicTask.objects.filter(pk=task.pk).update(total_run_count=1, last_run_at=timezone.now())
     scheduler.apply_entry(scheduler.reserve(entry_of_old) and entry_of_old)
-    assert sent(services) == 0
+    assert sent(broker) == 0
 
 
-def test_a_beat_that_lost_its_lease_before_the_claim_sends_nothing(services: Services, scheduler: Scheduler) -> None:
+def test_a_beat_that_lost_its_lease_before_the_claim_sends_nothing(broker: Broker, scheduler: Scheduler) -> None:
     tick_until_idle(scheduler)
     task = is_due()
     BeatLease.objects.update(process="another", holder="another", expires_at=timezone.now() + AN_HOUR)
     stale = scheduler.Entry(task, app=app)
     scheduler.apply_entry(scheduler.reserve(stale) and stale)
-    assert sent(services) == 0
+    assert sent(broker) == 0
     assert runs() == 0
     assert not scheduler.is_active
 
 
-def test_a_run_whose_lease_ended_between_claim_and_send_is_given_back(services: Services, scheduler: Scheduler) -> None:
+@ON_BOTH_BROKERS
+def test_a_run_whose_lease_ended_between_claim_and_send_is_given_back(broker: Broker, scheduler: Scheduler) -> None:
     is_due()
     scheduler.between = scheduler.lease.lose
     scheduler.tick()
-    assert sent(services) == 0
+    assert sent(broker) == 0
     assert runs() == 0
     scheduler.between = None
     tick_until_idle(scheduler)
-    assert sent(services) == 1
+    assert sent(broker) == 1
     assert runs() == 1
 
 
-def test_an_outbox_task_is_published_with_its_claim(services: Services, scheduler: Scheduler) -> None:
+@ON_BOTH_BROKERS
+def test_an_outbox_task_is_published_with_its_claim(broker: Broker, scheduler: Scheduler) -> None:
     is_due(task=effect.name)
     tick_until_idle(scheduler)
-    assert sent(services) == 1
+    assert sent(broker) == 1
     assert OutboxMessage.objects.get().queue == QUEUE
     assert runs() == 1
 
@@ -252,7 +256,7 @@ def test_an_outbox_task_is_published_with_its_claim(services: Services, schedule
     ids=lambda mistake: " ".join(mistake.values()),
 )
 def test_a_mistake_in_an_entry_costs_its_run_and_no_other(
-    services: Services, scheduler: Scheduler, task: str, mistake: dict[str, str]
+    broker: Broker, scheduler: Scheduler, task: str, mistake: dict[str, str]
 ) -> None:
     bad = is_due(task=task)
     PeriodicTask.objects.filter(pk=bad.pk).update(name="bad", **mistake)
@@ -261,13 +265,13 @@ def test_a_mistake_in_an_entry_costs_its_run_and_no_other(
     tick_until_idle(scheduler)
     good.refresh_from_db()
     assert good.total_run_count == 1
-    assert sent(services) >= 1
+    assert sent(broker) >= 1
     assert scheduler.could_send
 
 
 @pytest.mark.parametrize("trouble", ["away", "full"])
 def test_a_run_that_the_broker_does_not_take_is_sent_later(
-    services: Services, scheduler: Scheduler, trouble: str
+    services: Services, broker: Broker, scheduler: Scheduler, trouble: str
 ) -> None:
     tick_until_idle(scheduler)
     is_due()
@@ -275,7 +279,26 @@ def test_a_run_that_the_broker_does_not_take_is_sent_later(
         tick_until_idle(scheduler)
         assert runs() == 0
     tick_until_idle(scheduler)
-    assert sent(services) == runs() == 1
+    assert sent(broker) == runs() == 1
+
+
+@ON_RABBITMQ
+def test_a_run_that_a_full_queue_does_not_take_is_sent_later(broker: RabbitMQ, scheduler: Scheduler) -> None:
+    tick_until_idle(scheduler)
+    while True:
+        try:
+            wait_at_gate.apply_async(("x",), queue=FULL_QUEUE)
+        except OperationalError:
+            break
+    task = is_due()
+    PeriodicTask.objects.filter(pk=task.pk).update(queue=FULL_QUEUE)
+    tick_until_idle(scheduler)
+    task.refresh_from_db()
+    assert task.total_run_count == 0
+    broker.lose_messages(FULL_QUEUE)
+    tick_until_idle(scheduler)
+    task.refresh_from_db()
+    assert broker.messages_in(FULL_QUEUE) == task.total_run_count == 1
 
 
 @contextmanager
@@ -288,7 +311,7 @@ def full(services: Services) -> Iterator[None]:
 
 @pytest.mark.parametrize("moment", ["before the commit", "after the commit", "in the send"])
 def test_a_stop_between_claim_and_send_loses_no_run(
-    services: Services, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch, moment: str
+    broker: Broker, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     def stop(*_: Any, **__: Any) -> None:
         raise SystemExit
@@ -305,11 +328,11 @@ def test_a_stop_between_claim_and_send_loses_no_run(
         with pytest.raises(SystemExit):
             tick_until_idle(scheduler)
     scheduler.close()
-    assert sent(services) == runs() == 0
+    assert sent(broker) == runs() == 0
     successor = Scheduler(app)
     tick_until_idle(successor)
     successor.close()
-    assert sent(services) == runs() == 1
+    assert sent(broker) == runs() == 1
 
 
 def test_a_stop_while_an_outbox_task_is_published_stores_no_second_message(
@@ -339,14 +362,14 @@ def test_a_claim_of_another_is_not_given_back(scheduler: Scheduler) -> None:
     assert runs() == 1
 
 
-def test_an_entry_with_a_start_fires_then_and_not_an_interval_later(services: Services, scheduler: Scheduler) -> None:
+def test_an_entry_with_a_start_fires_then_and_not_an_interval_later(broker: Broker, scheduler: Scheduler) -> None:
     entry("later", 3600, start_time=timezone.now() + timedelta(seconds=2))
     tick_until_idle(scheduler)
-    assert sent(services) == 0
-    until(lambda: scheduler.tick() >= 0 and sent(services) == 1, seconds=10)
+    assert sent(broker) == 0
+    until(lambda: scheduler.tick() >= 0 and sent(broker) == 1, seconds=10)
 
 
-def test_an_entry_counts_from_the_moment_that_it_is_enabled(services: Services, scheduler: Scheduler) -> None:
+def test_an_entry_counts_from_the_moment_that_it_is_enabled(broker: Broker, scheduler: Scheduler) -> None:
     disabled = entry("disabled", 3600, enabled=False)
     PeriodicTask.objects.filter(pk=disabled.pk).update(date_changed=timezone.now() - 2 * AN_HOUR)
     tick_until_idle(scheduler)
@@ -354,14 +377,14 @@ def test_an_entry_counts_from_the_moment_that_it_is_enabled(services: Services, 
     disabled.enabled = True
     disabled.save()
     tick_until_idle(scheduler)
-    assert sent(services) == 0
+    assert sent(broker) == 0
 
 
-def test_an_entry_that_never_ran_keeps_its_place_over_restarts(services: Services, scheduler: Scheduler) -> None:
+def test_an_entry_that_never_ran_keeps_its_place_over_restarts(broker: Broker, scheduler: Scheduler) -> None:
     task = entry("new", 3600)
     PeriodicTask.objects.filter(pk=task.pk).update(date_changed=timezone.now() - 2 * AN_HOUR)
     tick_until_idle(scheduler)
-    assert sent(services) == 1
+    assert sent(broker) == 1
 
 
 # --- the lease --------------------------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ ROUTES_REMEDY = r'write an object .* such as \{"shop\.tasks\.\*": "high"\}$'
 
 BAD_SETTINGS: dict[str, tuple[dict[str, str], str]] = {
     "no broker": ({"CELERY_BROKER_URL": ""}, r"CELERY_BROKER_URL: neither .*; set it to rediss://"),
-    "another broker": ({"CELERY_BROKER_URL": "amqp://u:sesame@h/"}, r"CELERY_BROKER_URL: not a URL of the form redis"),
+    "another broker": ({"CELERY_BROKER_URL": "sqs://u:sesame@h/"}, r"CELERY_BROKER_URL: not a URL of the form redis"),
     "no host": ({"CELERY_BROKER_URL": "rediss:///0"}, r"CELERY_BROKER_URL: not a URL"),
     "raw password": ({"CELERY_BROKER_URL": "rediss://u:a[sesame@h:1/0"}, r"CELERY_BROKER_URL: not a URL.*percent"),
     "bad port": ({"CELERY_BROKER_URL": "rediss://u:sesame@h:port/0"}, r"CELERY_BROKER_URL: not a URL"),
@@ -60,6 +60,18 @@ BAD_SETTINGS: dict[str, tuple[dict[str, str], str]] = {
         r"CELERY_BROKER_URL: rediss:// verifies nothing without a CA; set CELERY_TLS_CA",
     ),
     "plain broker with TLS files": ({"CELERY_BROKER_URL": "redis://h/0"}, r"CELERY_BROKER_URL: redis:// is plain text"),
+    "plain RabbitMQ with TLS files": (
+        {"CELERY_BROKER_URL": "amqp://u:sesame@h/"},
+        r"CELERY_BROKER_URL: amqp:// is plain text although CELERY_TLS_\* are set; write amqps://$",
+    ),
+    "RabbitMQ's TLS without files": (
+        {"CELERY_BROKER_URL": "amqps://u:sesame@h/", "CELERY_TLS_CA": "", "CELERY_TLS_CERT": "", "CELERY_TLS_KEY": ""},
+        r"CELERY_BROKER_URL: amqps:// verifies nothing without a CA; set CELERY_TLS_CA",
+    ),
+    "results in RabbitMQ": (
+        {"CELERY_RESULT_BACKEND": "amqps://h/0"},
+        r"CELERY_RESULT_BACKEND: not a URL of the form redis.rediss:",
+    ),
     "plain results with TLS files": ({"CELERY_RESULT_BACKEND": "redis://h/0"}, r"CELERY_RESULT_BACKEND: redis:// is"),
     "other results": ({"CELERY_RESULT_BACKEND": "file:///tmp"}, r"CELERY_RESULT_BACKEND: not a URL"),
     "words for seconds": ({"CELERY_VISIBILITY_TIMEOUT": "1h"}, r"CELERY_VISIBILITY_TIMEOUT: '1h' is not a whole"),
@@ -124,6 +136,34 @@ def test_a_broker_may_ask_for_no_certificate(services: Services, monkeypatch: py
         "ssl_check_hostname": True,
         "ssl_ca_certs": services.environment["CELERY_TLS_CA"],
     }
+
+
+OF_REDIS = re.compile("redis|visibility|prefix|disable_prefetch|priority_steps", re.IGNORECASE)
+OF_RABBITMQ = re.compile("quorum|confirm|exchange|server_hostname")
+
+
+def words_of(settings: dict[str, Any]) -> str:
+    return " ".join(f"{name}={settings[name]!r}" for name in settings["__all__"] if name != "CELERY_RESULT_BACKEND")
+
+
+@pytest.mark.parametrize("results", ["", "django-db"])
+def test_rabbitmq_gets_no_setting_of_redis(services: Services, monkeypatch: pytest.MonkeyPatch, results: str) -> None:
+    for name, value in services.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("CELERY_BROKER_URL", "amqps://u:p@broker.example.org/shop")
+    monkeypatch.setenv("CELERY_RESULT_BACKEND", results)
+    settings = run_path(str(APP_FOLDER / "celery_ops/settings.py"))
+    assert not OF_REDIS.findall(words_of(settings))
+    assert settings["CELERY_BROKER_USE_SSL"]["server_hostname"] == "broker.example.org"
+    monkeypatch.setenv("CELERY_RESULT_BACKEND", services.redis.database_url(1))
+    settings = run_path(str(APP_FOLDER / "celery_ops/settings.py"))
+    assert settings["CELERY_REDIS_BACKEND_USE_SSL"]["ssl_ca_certs"] == settings["CELERY_BROKER_USE_SSL"]["ca_certs"]
+
+
+def test_redis_gets_no_setting_of_rabbitmq(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in services.environment.items():
+        monkeypatch.setenv(name, value)
+    assert not OF_RABBITMQ.findall(words_of(run_path(str(APP_FOLDER / "celery_ops/settings.py"))))
 
 
 def test_a_star_import_of_the_settings_brings_nothing_else() -> None:

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
-from tests.services import PASSWORD, Services
+from tests.brokers import ON_BOTH_BROKERS
+from tests.services import PASSWORD, Broker, Services
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -13,11 +14,13 @@ def client() -> Client:
     return Client(headers={"X-Forwarded-Proto": "https"})
 
 
-def test_a_process_with_all_it_needs_is_healthy_and_ready(client: Client) -> None:
+@ON_BOTH_BROKERS
+def test_a_process_with_all_it_needs_is_healthy_and_ready(client: Client, broker: Broker) -> None:
     for path in ("/healthz", "/readyz"):
         answer = client.get(path)
         assert answer.status_code == 200
         assert answer.json()["status"] == "ok"
+        assert not answer.json().get("unreachable")
         assert "no-store" in answer["Cache-Control"]
         assert client.post(path).status_code == 405
 

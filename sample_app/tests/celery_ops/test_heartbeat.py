@@ -10,6 +10,7 @@ from functools import partial
 import pytest
 
 from config.celery import app
+from tests.brokers import ON_BOTH_BROKERS
 from tests.celery_ops.tasks import wait_at_gate
 from tests.gate import Gate
 from tests.processes import Process
@@ -17,6 +18,7 @@ from tests.services import Services
 from tests.waiting import until
 
 
+@ON_BOTH_BROKERS
 def test_tells_what_each_kind_of_pool_does_and_disappears_with_it(
     start_workers: Callable[..., list[Process]], gate: Gate
 ) -> None:

@@ -12,8 +12,8 @@ from pytest_django import Settings
 from shop import tasks, webhooks
 from shop.models import Order, WebhookDelivery
 from tests.outbox import in_another_transaction
+from tests.ports import free_port
 from tests.processes import Process
-from tests.services import free_port
 from tests.shop.receiver import Answer, Receiver
 from tests.waiting import until
 
