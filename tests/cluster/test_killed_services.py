@@ -1,4 +1,5 @@
-"""The broker and the database are killed while tasks run, and come back: no worker restarts, no task is lost."""
+"""The broker and the database are killed while tasks run, and come back: no worker restarts, no task is lost. One that
+hangs is restarted."""
 
 from __future__ import annotations
 
@@ -116,3 +117,22 @@ def test_tasks_outlive_a_kill_of_the_database(release: Release, desk: Desk) -> N
 
 def ready_database(release: Release) -> str:
     return next((pod["metadata"]["uid"] for pod in release.pods("postgresql") if is_ready(pod)), "")
+
+
+def freeze(release: Release, pod: str) -> None:
+    """The main process of its worker, which is the child of the container's first."""
+    release.execute(pod, "sh", "-c", "kill -STOP $(cat /proc/1/task/1/children)", container="worker")
+
+
+def test_workers_that_hang_are_restarted_and_their_tasks_are_run(release: Release, desk: Desk) -> None:
+    before = starts(release)
+    keys = running(release, desk, 20)
+    frozen = {name_of(pod) for pod in workers(release)}
+    for pod in frozen:
+        freeze(release, pod)
+    keys += [*desk.send("behind", 3), *desk.send("behind-io", 3, 0, "webhooks")]
+    after = {pod: count + (pod in frozen) for pod, count in before.items()}
+    wait_for("they are restarted", lambda: starts(release) == after, SECONDS_UNTIL_ALL_IS_WELL)
+    assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
+    wait_for("they take tasks", lambda: all(is_ready(pod) for pod in workers(release)), SECONDS_UNTIL_ALL_IS_WELL)
+    assert starts(release) == after

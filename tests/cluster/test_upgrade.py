@@ -19,6 +19,7 @@ from tests.cluster.release import BRIEF, Release, name_of
 
 SECONDS_UNTIL_ALL_TOOK_EFFECT = 300
 LONG = 25
+MISSING = {"app": {"kubernetes": {"image": {"tag": "missing"}}}}
 CHANGED = {"app": {"env": {"SHOP_KEEP_DAYS": 30}}, "pools": {"default": {"max_tasks_per_child": 500}}}
 
 
@@ -57,6 +58,14 @@ def long_tasks(release: Release, desk: Desk) -> dict[str, str]:
     return until_all_run(release, keys)
 
 
+def test_an_installation_whose_image_is_missing_starts_nothing(empty_release: Release) -> None:
+    """The installation that follows in the fixture `release` finds what it left."""
+    with pytest.raises(ClusterFailed, match="failed"):
+        empty_release.install(MISSING, "--timeout=20s")
+    assert not empty_release.running_pods()
+    assert not empty_release.get("deployments,statefulsets")
+
+
 def upgrade_from_the_older_chart(release: Release) -> None:
     release.upgrade(CHANGED)
 
@@ -77,14 +86,25 @@ def test_tasks_end_where_they_began(release: Release, desk: Desk, happens: Calla
     assert not pods(release) & before
 
 
-def test_a_release_whose_image_is_missing_ends_nothing_and_is_taken_back(release: Release, desk: Desk) -> None:
+def upgrade_to_what_it_was(release: Release, older_chart: Path) -> None:
+    release.upgrade(chart=older_chart)
+
+
+def rollback_to_what_it_was(release: Release, _: Path) -> None:
+    release.rollback()
+
+
+@pytest.mark.parametrize("mend", [upgrade_to_what_it_was, rollback_to_what_it_was])
+def test_a_release_whose_image_is_missing_ends_nothing_and_is_mended(
+    release: Release, desk: Desk, older_chart: Path, mend: Callable[[Release, Path], None]
+) -> None:
     before = pods(release)
     with desk.flow("celery", "webhooks") as short:
         long = long_tasks(release, desk)
         with pytest.raises(ClusterFailed, match="failed"):
-            release.upgrade({"app": {"kubernetes": {"image": {"tag": "missing"}}}}, "--timeout=20s")
+            release.upgrade(MISSING, "--timeout=20s")
         assert pods(release) >= before
-        release.rollback()
+        mend(release, older_chart)
     assert once(release.all_effects([*long, *short], SECONDS_UNTIL_ALL_TOOK_EFFECT))
     assert pods(release) == before
 
@@ -108,7 +128,7 @@ def test_a_release_whose_migration_fails_ends_nothing_and_is_taken_back(
     before = pods(release)
     with desk.flow("celery", "webhooks") as short:
         long = long_tasks(release, desk)
-        with pytest.raises(ClusterFailed, match="failed"):
+        with pytest.raises(ClusterFailed, match='column "broken" does not exist'):
             release.upgrade(broken_migration, "--atomic", "--timeout=60s")
     assert once(release.all_effects([*long, *short], SECONDS_UNTIL_ALL_TOOK_EFFECT))
     assert pods(release) == before
