@@ -43,6 +43,7 @@ class RabbitMQ:
         self.authority = authority
         self.password = password
         self.process: subprocess.Popen[bytes] | None = None
+        self.names: subprocess.Popen[bytes] | None = None
         self.log = folder / "log" / "rabbitmq.log"
         folder.mkdir()
         certificate, key = authority.leaf("rabbitmq")
@@ -164,6 +165,9 @@ class RabbitMQ:
                     channel.queue_purge(queue)
 
     def start(self) -> None:
+        if self.names is None:
+            # Else RabbitMQ starts a daemon that outlives it.
+            self.names = subprocess.Popen(["epmd"], env=self._environment, stdout=subprocess.DEVNULL)
         self.process = subprocess.Popen(
             [PROGRAM],
             env=self._environment,
@@ -211,4 +215,6 @@ class RabbitMQ:
 
     def stop(self) -> None:
         self.kill()
-        subprocess.run(["epmd", "-kill"], env=self._environment, capture_output=True, check=False)
+        if self.names:
+            self.names.kill()
+            self.names.wait(20)
