@@ -202,8 +202,7 @@ def test_eager_mode_leaves_no_row_open(gate: Gate, propagates: bool) -> None:
 
 
 @ON_BOTH_BROKERS
-def test_states_of_ends(broker: Broker, gate: Gate, start_worker: Callable[..., Process]) -> None:
-    worker = start_worker(arguments=("--time-limit=3",))
+def test_states_of_ends(broker: Broker, gate: Gate, worker: Process) -> None:
     success = effect.delay_on_commit(str(gate.open()))
     until(lambda: state_of(success) == "SUCCESS")
     retried = always_retry.delay_on_commit(str(gate.path))
@@ -219,7 +218,7 @@ def test_states_of_ends(broker: Broker, gate: Gate, start_worker: Callable[..., 
         sweep.sweep()
     until(lambda: state_of(expired) in ("REVOKED", "EXPIRED"))
     gate.close()
-    limited = effect.delay_on_commit(str(gate.path))
+    limited = effect.apply_async_on_commit((str(gate.path),), time_limit=1)
     until(lambda: state_of(limited) == "FAILURE")
     revoked = effect.apply_async_on_commit((str(gate.path),), countdown=3)
     app.control.revoke(revoked, destination=["worker@localhost"])
