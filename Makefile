@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-status demo-down demo-kubernetes demo-kubernetes-open demo-kubernetes-down cluster cluster-down test test-fast lint bench chart-readme lock clean
+.PHONY: help demo demo-status demo-down demo-kubernetes demo-kubernetes-open demo-kubernetes-down cluster cluster-down test test-all test-fast lint bench chart-readme lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,8 +28,11 @@ cluster: ## Start Kubernetes with KEDA, the one that the chart's tests use
 cluster-down: ## Remove that Kubernetes
 	@python3 tools/cluster.py down
 
-test: ## Run every test; installs what it needs
+test: ## Run the tests; installs what it needs
 	@tools/prepare control tests chart && .venv/bin/python tools/test.py
+
+test-all: ## Run every test, those that take minutes too
+	@tools/prepare control tests chart && .venv/bin/python tools/test.py --all
 
 test-fast: ## Run the linters and the tests that need no server
 	@tools/prepare control tests chart && .venv/bin/python tools/test.py lint unit app chart parity renders

@@ -1,4 +1,4 @@
-"""`make test`: runs every kind of test, in three lanes at a time, and counts what ran.
+"""`make test`: runs every kind of test, in three lanes at a time, and counts what ran. `--all`: the long ones too.
 
 Each kind writes its whole output to build/test/<kind>.log; the terminal shows when it starts and ends, and
 when it failed which tests did and why, or the end of the log when no test has.
@@ -33,7 +33,8 @@ SHELL_SCRIPTS = (
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of test: its commands, run in order in `folder`; `{junit}` is where a command writes its report."""
+    """A kind of test: its commands, run in order in `folder`; `{junit}` is where a command writes its report, `{long}`
+    leaves long tests out."""
 
     name: str
     lane: int
@@ -87,7 +88,7 @@ KINDS = (
     Kind(
         "cluster",
         2,
-        ("tools/prepare cluster images", f"{BIN}/pytest tests/cluster --durations=20 --junitxml={{junit}}"),
+        ("tools/prepare cluster images", f"{BIN}/pytest tests/cluster {{long}} --durations=20 --junitxml={{junit}}"),
         least=80,
     ),
 )
@@ -128,7 +129,7 @@ def failures(report: Path) -> list[str]:
     return lines
 
 
-def run(kind: Kind) -> Outcome:
+def run(kind: Kind, long: str) -> Outcome:
     log, junit = LOGS / f"{kind.name}.log", LOGS / f"{kind.name}.xml"
     junit.unlink(missing_ok=True)
     started = time.monotonic()
@@ -136,7 +137,7 @@ def run(kind: Kind) -> Outcome:
     passed = failed = skipped = 0
     with log.open("w") as output:
         for template in kind.commands:
-            command = template.format(junit=junit)
+            command = template.format(junit=junit, long=long)
             output.write(f"$ {command}\n")
             output.flush()
             env = os.environ | kind.env | {"STALK_JUNIT": str(junit), "PATH": f"{ROOT / BIN}:{os.environ['PATH']}"}
@@ -173,14 +174,17 @@ def main() -> int:
     names = [kind.name for kind in KINDS]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"which kinds, all by default: {', '.join(names)}")
-    wanted = parser.parse_args().kinds or names
+    parser.add_argument("--all", action="store_true", help="run the tests that take minutes too")
+    arguments = parser.parse_args()
+    wanted = arguments.kinds or names
+    long = "" if arguments.all else "-m 'not long'"
     if unknown := set(wanted) - set(names):
         parser.error(f"unknown kind {shlex.join(sorted(unknown))}; choose from {', '.join(names)}")
     LOGS.mkdir(parents=True, exist_ok=True)
     lanes = [[kind for kind in KINDS if kind.lane == lane and kind.name in wanted] for lane in range(3)]
     with ThreadPoolExecutor(len(lanes)) as pool:
         outcomes = [
-            outcome for lane in pool.map(lambda kinds: [run(kind) for kind in kinds], lanes) for outcome in lane
+            outcome for lane in pool.map(lambda kinds: [run(kind, long) for kind in kinds], lanes) for outcome in lane
         ]
     print("\nTests by kind:")
     for outcome in outcomes:

@@ -104,6 +104,7 @@ def test_a_queue_with_messages_is_kept_and_work_goes_on(release: Release, desk: 
     assert once(release.all_effects(keys))
 
 
+@pytest.mark.long
 def test_no_rollback_leaves_it_either_and_the_next_one_ends_that(release: Release, pool: None) -> None:
     send(release, 1)
     before = state(release)
@@ -117,6 +118,7 @@ def test_no_rollback_leaves_it_either_and_the_next_one_ends_that(release: Releas
     assert "archive" not in str(release.get("deployments"))
 
 
+@pytest.mark.long
 def test_an_abandoned_queue_goes_and_keeps_its_messages(release: Release, pool: None) -> None:
     send(release, 3)
     release.upgrade(ABANDONED)

@@ -124,6 +124,7 @@ def freeze(release: Release, pod: str) -> None:
     release.execute(pod, "sh", "-c", "kill -STOP $(cat /proc/1/task/1/children)", container="worker")
 
 
+@pytest.mark.long
 def test_workers_that_hang_are_restarted_and_their_tasks_are_run(release: Release, desk: Desk) -> None:
     before = starts(release)
     keys = running(release, desk, 20)

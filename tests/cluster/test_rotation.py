@@ -175,6 +175,7 @@ def test_pods_that_know_the_password_before_connect_again(release: Release, desk
     assert after == before
 
 
+@pytest.mark.long
 def test_a_password_is_refused_from_the_second_change_on(release: Release) -> None:
     first = change_passwords(release, "first")
     second = change_passwords(release, "second")
@@ -186,6 +187,7 @@ def test_a_password_is_refused_from_the_second_change_on(release: Release) -> No
         assert watch(shop, shop.place_orders(3))["shipped"] == 3
 
 
+@pytest.mark.long
 def test_a_component_that_is_switched_off_is_refused_from_the_next_change_on(release: Release) -> None:
     def change(megabytes: int) -> set[str]:
         """The users of Redis, once it took the change."""

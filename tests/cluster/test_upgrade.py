@@ -94,7 +94,9 @@ def rollback_to_what_it_was(release: Release, _: Path) -> None:
     release.rollback()
 
 
-@pytest.mark.parametrize("mend", [upgrade_to_what_it_was, rollback_to_what_it_was])
+@pytest.mark.parametrize(
+    "mend", [upgrade_to_what_it_was, pytest.param(rollback_to_what_it_was, marks=pytest.mark.long)]
+)
 def test_a_release_whose_image_is_missing_ends_nothing_and_is_mended(
     release: Release, desk: Desk, older_chart: Path, mend: Callable[[Release, Path], None]
 ) -> None:
