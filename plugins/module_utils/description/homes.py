@@ -12,9 +12,13 @@ Schema = Mapping[str, Any]
 
 
 def homes_of(path: Path, schema: Schema) -> list[str]:
-    """Paths with the same last key, those that begin as the path does first."""
+    """Paths with the same last key, those first that begin as the path does, then those that every target reads."""
+
+    def rank(home: Path) -> tuple[int, bool, str]:
+        return -shared(home, path), "kubernetes" in home, dotted(home)
+
     homes = [home for home in all_keys(schema, schema, ()) if home[-1] == path[-1]]
-    return [dotted(home) for home in sorted(homes, key=lambda home: (-shared(home, path), dotted(home)))]
+    return [dotted(home) for home in sorted(homes, key=rank)]
 
 
 def shared(one: Path, other: Path) -> int:

@@ -1,5 +1,5 @@
 {{/* Where in a description a key is at home that was written elsewhere, as plugins/module_utils/description/homes.py
-     finds it: two paths at most, those that begin as the path does first. dict "run" "path" */}}
+     finds it: two paths at most, those first that begin as the path does, then those that every target reads. dict "run" "path" */}}
 {{- define "stalk.schema.homes" -}}
 {{- if not .run.keys }}
 {{- $_ := set .run "keys" list }}
@@ -8,11 +8,11 @@
 {{- $ranked := list }}
 {{- range $home := .run.keys }}
 {{- if eq (last $home) (last $.path) }}
-{{- $ranked = append $ranked (printf "%02d %s" (sub 99 (include "stalk.schema.shared" (list $home $.path) | int)) (include "stalk.dotted" $home)) }}
+{{- $ranked = append $ranked (printf "%02d%d %s" (sub 99 (include "stalk.schema.shared" (list $home $.path) | int)) (has "kubernetes" $home | ternary 1 0) (include "stalk.dotted" $home)) }}
 {{- end }}
 {{- end }}
 {{- $homes := list }}
-{{- range $ranked | sortAlpha }}{{ $homes = append $homes (substr 3 -1 .) }}{{ end }}
+{{- range $ranked | sortAlpha }}{{ $homes = append $homes (substr 4 -1 .) }}{{ end }}
 {{- slice $homes 0 (min 2 (len $homes)) | join " or " }}
 {{- end }}
 
