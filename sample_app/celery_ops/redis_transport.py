@@ -15,6 +15,9 @@ from typing import Any
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as kombu_redis
 
+SECONDS_TO_RETURN = 300
+"""What kombu may need to return a message that is overdue: it looks every 100 s."""
+
 
 class QoS(kombu_redis.QoS):
     """Keeps the delivery tags of the messages that it holds in the set `unacked_tags_key`, if there is one.
@@ -36,7 +39,8 @@ class QoS(kombu_redis.QoS):
     def pipe_or_acquire(self, pipe: Any = None, client: Any = None) -> Iterator[Any]:
         with super().pipe_or_acquire(pipe, client) as commands:
             if self._arriving and (tags := self.channel.unacked_tags_key):
-                commands.sadd(tags, self._arriving).pexpire(tags, int(1000 * self.visibility_timeout))
+                milliseconds = 1000 * int(self.visibility_timeout + SECONDS_TO_RETURN)
+                commands.sadd(tags, self._arriving).pexpire(tags, milliseconds)
             yield commands
 
     def _remove_from_indices(self, delivery_tag: str, pipe: Any = None) -> Any:

@@ -42,8 +42,8 @@ def test_what_a_scaled_pool_holds_is_counted_until_it_is_done(
         wait_at_gate.delay(str(gate.path))
     until(lambda: counted() == (2, 2), why="two of its two slots are taken")
     gate.open()
+    until(lambda: len(gate.arrivals) == 3, why="the third has started")
     until(lambda: counted() == (0, 0), why="nothing is held any more")
-    assert len(gate.arrivals) == 3
 
 
 def test_a_worker_of_another_pool_returns_what_a_killed_one_held(

@@ -11,11 +11,13 @@ from kubernetes_secrets import Cluster, MayPass, Refused
 
 
 class ApiServer(BaseHTTPRequestHandler):
-    """Answers with the status that is the Secret's name."""
+    """Answers with the status that is the Secret's name, and with half of what it announces."""
 
     def do_GET(self) -> None:
         self.send_response(int(self.path.rpartition("/")[2]))
+        self.send_header("Content-Length", "100")
         self.end_headers()
+        self.wfile.write(b'{"kind"')
 
     def log_message(self, format: str, *arguments: object) -> None:
         pass
@@ -33,6 +35,11 @@ def cluster() -> Iterator[Cluster]:
 def test_an_answer_that_may_pass_is_asked_for_again(cluster: Cluster, status: str) -> None:
     with pytest.raises(MayPass, match=status):
         cluster.read(status)
+
+
+def test_an_answer_that_is_cut_off_is_asked_for_again(cluster: Cluster) -> None:
+    with pytest.raises(MayPass, match="is cut off"):
+        cluster.read("200")
 
 
 def test_an_account_that_is_gone_stays_so(cluster: Cluster) -> None:

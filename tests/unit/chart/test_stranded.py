@@ -193,6 +193,15 @@ def test_what_came_while_the_pool_left_is_refused_until_the_queue_is_empty(
     assert upgrade(gone) == (0, ""), "nobody consumed it since it was seen empty"
 
 
+def test_a_queue_is_remembered_while_a_task_of_it_runs(send: Send, upgrade: Upgrade) -> None:
+    send("reports", taken=True)
+    assert upgrade() == (0, "")
+    gone = ("celery",)
+    assert upgrade(gone) == (0, "")
+    send("reports")
+    assert upgrade(gone) == (1, f"queue reports: 1 message waits {REMEDY}{UNCHANGED}")
+
+
 def test_a_pool_that_came_back_is_remembered_no_more(send: Send, upgrade: Upgrade) -> None:
     assert upgrade() == (0, "")
     assert upgrade(("celery",), described=("celery", "reports")) == (0, "")

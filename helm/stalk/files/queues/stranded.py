@@ -27,7 +27,7 @@ SECONDS_TO_ANSWER = 10
 
 
 class BrokerSilent(Exception):
-    """Why nobody can tell what the queues hold; it never repeats the broker's address."""
+    """Why nobody can tell what the queues hold; it never repeats the broker's password."""
 
 
 def stranding(queue: str, reason: str, way_out: str) -> str:
@@ -69,11 +69,11 @@ def renaming(deployed: str, described: str) -> str:
     )
 
 
-def problems(queues: Iterable[str], waiting: Mapping[str, int], held: Mapping[str, int]) -> Iterator[str]:
+def problems(queues: Iterable[str], waiting: Mapping[str, int], later: Mapping[str, int]) -> Iterator[str]:
     for queue in sorted(queues):
         if count := waiting.get(queue, 0):
             yield stranding(queue, waits(count), way_out(queue))
-        if count := held.get(queue, 0):
+        if count := later.get(queue, 0):
             yield stranding(queue, holds("a worker", count), way_out(queue))
 
 
@@ -105,17 +105,20 @@ class Broker:
                 counts[queue_of(name)] += count
         return counts
 
-    def held(self) -> Counter[str]:
-        """Messages that were sent for later and that a worker took, by queue. One that is due may run, or wait for a
-        process that is free: nothing in the broker tells, so each counts until it is acknowledged."""
+    def held(self) -> tuple[Counter[str], Counter[str]]:
+        """Messages that workers took, by queue: all, and those that were sent for later. One of these that is due may
+        run, or wait for a free process: nothing in the broker tells, so each counts until it is acknowledged."""
         counts: Counter[str] = Counter()
+        later: Counter[str] = Counter()
         bindings: dict[str, set[str]] = {}
         for message, exchange, routing_key in self.taken():
+            if exchange and exchange not in bindings:
+                bindings[exchange] = self.client.smembers(f"{self.prefix}_kombu.binding.{exchange}")
+            queues = destinations(exchange, routing_key, bindings.get(exchange, ()))
+            counts.update(queues)
             if message.get("headers", {}).get("eta"):
-                if exchange and exchange not in bindings:
-                    bindings[exchange] = self.client.smembers(f"{self.prefix}_kombu.binding.{exchange}")
-                counts.update(destinations(exchange, routing_key, bindings.get(exchange, ())))
-        return counts
+                later.update(queues)
+        return counts, later
 
     def taken(self) -> Iterator[tuple[dict[str, Any], str, str]]:
         tags = self.client.zrange(f"{self.prefix}unacked_index", 0, -1)
@@ -130,10 +133,16 @@ class Broker:
         return set(self.client.smembers(self.prefix + LEFT))
 
     def keep_left(self, queues: set[str], before: set[str]) -> None:
-        if new := queues - before:
-            self.client.sadd(self.prefix + LEFT, *sorted(new))
-        if old := before - queues:
-            self.client.srem(self.prefix + LEFT, *sorted(old))
+        """One that is full notes nothing: what comes to these queues later is then not named."""
+        from redis import ResponseError
+
+        try:
+            if new := queues - before:
+                self.client.sadd(self.prefix + LEFT, *sorted(new))
+            if old := before - queues:
+                self.client.srem(self.prefix + LEFT, *sorted(old))
+        except ResponseError as error:
+            print(f"The broker does not note which queues no pool takes any more ({error}).")
 
 
 def refusals(broker: Broker, deployed: set[str], described: set[str], abandoned: set[str]) -> list[str]:
@@ -143,10 +152,10 @@ def refusals(broker: Broker, deployed: set[str], described: set[str], abandoned:
     if not suspects:
         broker.keep_left(suspects, before)
         return []
-    waiting, held = broker.waiting(suspects), broker.held()
-    if found := list(problems(suspects - abandoned, waiting, held)):
+    waiting, (taken, later) = broker.waiting(suspects), broker.held()
+    if found := list(problems(suspects - abandoned, waiting, later)):
         return found
-    broker.keep_left({queue for queue in suspects if queue in deployed or waiting[queue] or held[queue]}, before)
+    broker.keep_left({queue for queue in suspects if queue in deployed or waiting[queue] or taken[queue]}, before)
     return []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import os
 import ssl
@@ -79,12 +80,14 @@ class Cluster:
             raise MayPass(said) from None
         except OSError as error:
             raise MayPass(f"{method} {url}: the API server cannot be reached ({error}); run again") from None
+        except (http.client.HTTPException, ValueError) as error:
+            raise MayPass(f"{method} {url}: the API server's answer is cut off ({error}); run again") from None
 
 
 def reason_of(error: urllib.error.HTTPError) -> str:
     try:
         return str(json.load(error)["message"])
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, OSError, http.client.HTTPException):
         return str(error.reason)
 
 
