@@ -17,7 +17,7 @@ from kombu.exceptions import OperationalError
 from celery_ops import outbox, rabbitmq_settings, rabbitmq_transport, sweep, tls
 from celery_ops.models import OutboxMessage
 from config.celery import app
-from tests.brokers import ON_RABBITMQ, app_on, connect_anew
+from tests.brokers import ON_RABBITMQ, app_on
 from tests.celery_ops.tasks import effect, wait_at_gate
 from tests.gate import Gate
 from tests.outbox import until_ended
@@ -125,10 +125,9 @@ def test_a_message_that_no_queue_takes_is_an_error(broker: RabbitMQ, gate: Gate)
 def test_a_broker_that_says_nothing_keeps_no_request(
     broker: RabbitMQ, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rabbitmq_transport, "CONFIRM_SECONDS", 0.5)
-    connect_anew(app, {"broker_connection_timeout": 1})
     effect.delay_on_commit(str(gate.path))
-    with broker.frozen():
+    with broker.frozen(), monkeypatch.context() as while_frozen:
+        while_frozen.setattr(rabbitmq_transport, "CONFIRM_SECONDS", 0.5)
         task_id = effect.delay_on_commit(str(gate.path))
     assert row(task_id).sent_at is None
     assert sweep.sweep()["sent"] == 1
