@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -149,11 +150,14 @@ def test_a_task_for_later_occupies_no_worker_and_outlives_it(gate: Gate, start_w
     first = start_worker("first", concurrency=1)
     soon = [effect.apply_async_on_commit((path, "soon"), countdown=countdown) for countdown in (0.5, 1)]
     until_ended(*soon)
-    later = [effect.apply_async_on_commit((path, "later"), countdown=4) for _ in range(3)]
+    later = [effect.apply_async_on_commit((path, "later"), countdown=15) for _ in range(3)]
+    until_ended(effect.apply_async_on_commit((path, "meanwhile")))
+    until(partial(first.beats_after, time.time()))
+    assert first.heartbeat["reserved"] == 0
     first.kill()
     start_worker("second", concurrency=1)
     until_ended(*later)
-    assert gate.effects == ["soon"] * 2 + ["later"] * 3
+    assert gate.effects == ["soon"] * 2 + ["meanwhile"] + ["later"] * 3
 
 
 def test_a_queue_that_a_worker_takes_up_is_a_quorum_queue_and_gets_what_was_delayed(
