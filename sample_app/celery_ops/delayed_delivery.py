@@ -1,4 +1,4 @@
-"""RabbitMQ's own delay of tasks with an ETA, for the queues that a worker consumes."""
+"""RabbitMQ's own delay of tasks with an ETA, which brings each to its queue and to no other."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from celery import Celery
 from celery.utils.quorum_queues import detect_quorum_queues
 from celery.worker.consumer import delayed_delivery
 from kombu.entity import Queue
-from kombu.transport.native_delayed_delivery import bind_queue_to_native_delayed_delivery_exchange
+from kombu.transport.native_delayed_delivery import CELERY_DELAYED_DELIVERY_EXCHANGE, MAX_NUMBER_OF_BITS_TO_USE
+
+ANY_DELAY = "*." * MAX_NUMBER_OF_BITS_TO_USE
+"""The words before a routing key that say how long; kombu's `#.high` would take what is for `eu.high` as well."""
 
 
 class DelayedDelivery(delayed_delivery.DelayedDelivery):
@@ -16,11 +19,17 @@ class DelayedDelivery(delayed_delivery.DelayedDelivery):
 
     def _bind_queues(self, app: Celery, connection: Any) -> None:
         for queue in app.amqp.queues.consume_from.values():
-            bind_queue_to_native_delayed_delivery_exchange(connection, queue)
+            bind_to_delays(connection, queue)
+
+
+def bind_to_delays(connection: Any, queue: Queue) -> None:
+    key = f"{ANY_DELAY}{queue.routing_key}"
+    bound = queue.bind(connection.default_channel)  # type: ignore[no-untyped-call]
+    bound.bind_to(CELERY_DELAYED_DELIVERY_EXCHANGE, routing_key=key)
 
 
 def bind(app: Celery, queue: Queue) -> None:
     """Brings to the queue what was delayed; nothing on a broker that delays nothing."""
     with app.connection_for_write() as connection:
         if detect_quorum_queues(app, connection.transport.driver_type)[0]:
-            bind_queue_to_native_delayed_delivery_exchange(connection, queue)
+            bind_to_delays(connection, queue)

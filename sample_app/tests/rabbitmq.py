@@ -29,7 +29,7 @@ VHOST = "shop"
 FULL_QUEUE = "full"
 """A queue that takes one message."""
 POOLS = ("prefork", "gevent", "threads", "solo")
-QUEUES = ("celery", "high_priority", "webhooks", "reports", "periodic", FULL_QUEUE, *POOLS)
+QUEUES = ("celery", "high_priority", "webhooks", "reports", "high", "eu.high", "periodic", FULL_QUEUE, *POOLS)
 
 
 def has_no_consumer(channel: Any, queue: str) -> bool:
