@@ -171,15 +171,14 @@ def test_a_queue_that_a_worker_takes_up_is_a_quorum_queue_and_gets_what_was_dela
     until_ended(task_id)
 
 
-def test_what_is_delayed_goes_to_its_queue_alone(
-    broker: RabbitMQ, gate: Gate, start_worker: Callable[..., Process]
+def test_what_is_delayed_goes_to_its_queue_alone_without_a_worker_there(
+    broker: RabbitMQ, gate: Gate, worker: Process
 ) -> None:
-    path = str(gate.path)
-    start_worker(queues="high,eu.high").stop()
-    wait_at_gate.apply_async((path,), queue="eu.high", countdown=1)
-    until(lambda: broker.messages_in("eu.high"))
-    wait_at_gate.apply_async((path,), queue="high")
-    assert broker.messages_in("high") == broker.messages_in("eu.high") == 1
+    queues = ("high", "eu.high")
+    for queue in queues:
+        wait_at_gate.apply_async((str(gate.path),), queue=queue, countdown=1)
+        until(partial(broker.messages_in, queue))
+    assert [broker.messages_in(queue) for queue in queues] == [1, 1]
 
 
 # --- what is killed ---------------------------------------------------------------------------------------------
