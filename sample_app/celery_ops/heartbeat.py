@@ -19,7 +19,7 @@ from celery.utils.log import get_logger
 from celery.worker import state
 from celery.worker.consumer import Consumer
 
-from celery_ops import delayed_delivery, environment, watchdog
+from celery_ops import delayed_delivery, environment, rabbitmq_transport, watchdog
 
 SECONDS_BETWEEN_BEATS = 5
 
@@ -107,11 +107,15 @@ class WorkerHeartbeat(bootsteps.StartStopStep):
         return str(type(self.worker.pool).__module__).rpartition(".")[2]
 
     def beat_while_waiting_for_tasks(self) -> None:
-        """Beats in place of a main loop that runs a task itself (solo) or waits for the last ones."""
+        """Beats, for RabbitMQ as well, in place of a main loop that runs a task itself (solo) or waits for the last.
+
+        A broker that hears nothing gives what the worker holds to another (rabbitmq.com/docs/heartbeats).
+        """
         while not self.has_ended.wait(1):
             is_draining = self.worker.blueprint.state != bootsteps.RUN
             if is_draining or (self.pool_kind == "solo" and state.active_requests):
                 self.beat()
+                rabbitmq_transport.send_heartbeat(getattr(self.worker.consumer, "connection", None))
 
     def beat(self) -> None:
         is_consuming = self.is_consuming()

@@ -6,6 +6,8 @@ has some again; and the broker confirms what it could route to no queue (rabbitm
 
 from __future__ import annotations
 
+from contextlib import suppress
+from time import monotonic
 from typing import Any
 
 from amqp.exceptions import ChannelError, MessageNacked
@@ -63,6 +65,20 @@ class Transport(pyamqp.Transport):
 
 class SSLTransport(Transport, pyamqp.SSLTransport):
     pass
+
+
+def send_heartbeat(client: Any) -> None:
+    """In place of a main loop that is held up. Any thread may: py-amqp writes one frame after another."""
+    # `client.connection` would connect anew.
+    connection = client and client._connection
+    if not isinstance(connection, Connection) or not connection.heartbeat:
+        return
+    # The main loop sends one, if there is need, twice in that time.
+    if monotonic() > connection.last_heartbeat_sent + connection.heartbeat:
+        connection.last_heartbeat_sent = monotonic()
+        # The latter of a connection that was closed meanwhile.
+        with suppress(*connection.connection_errors, AttributeError):
+            connection.send_heartbeat()
 
 
 def routing_key_of_delay(countdown: int, routing_key: str) -> str:

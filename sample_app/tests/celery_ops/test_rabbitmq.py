@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -179,6 +180,42 @@ def test_what_is_delayed_goes_to_its_queue_alone_without_a_worker_there(
         wait_at_gate.apply_async((str(gate.path),), queue=queue, countdown=1)
         until(partial(broker.messages_in, queue))
     assert [broker.messages_in(queue) for queue in queues] == [1, 1]
+
+
+# --- heartbeats -------------------------------------------------------------------------------------------------
+
+
+def until_the_silent_are_closed(broker: RabbitMQ, heartbeat: int) -> None:
+    """The connections of those who have sent no heartbeat since."""
+    with Connection(broker.url, ssl=rabbitmq_settings.use_ssl(tls.files(), "localhost"), heartbeat=heartbeat) as silent:  # type: ignore[no-untyped-call]
+        silent.connect()
+
+        def is_closed() -> bool:
+            try:
+                silent.drain_events(timeout=0.1)
+            except TimeoutError:
+                return False
+            except OSError:
+                return True
+            return False
+
+        until(is_closed)
+
+
+@pytest.mark.parametrize("pool", ["solo", "threads"])
+def test_a_long_task_is_given_to_no_other(
+    broker: RabbitMQ, gate: Gate, start_worker: Callable[..., Process], pool: str
+) -> None:
+    heartbeat = 4
+    worker = start_worker(pool=pool, concurrency=1, arguments=("--", f"broker.heartbeat={heartbeat}"))
+    wait_at_gate.delay(str(gate.path))
+    until(lambda: gate.arrivals)
+    worker.signal(signal.SIGTERM)
+    until_the_silent_are_closed(broker, heartbeat)
+    assert broker.messages_in() == 0
+    gate.open()
+    assert worker.stop() == 0
+    assert broker.messages_in() == 0
 
 
 # --- what is killed ---------------------------------------------------------------------------------------------
