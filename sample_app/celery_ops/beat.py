@@ -15,7 +15,9 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
+from amqp.exceptions import MessageNacked
 from celery.beat import SchedulingError
+from celery.schedules import schedstate
 from celery.utils.log import get_logger
 from celery.utils.nodenames import gethostname
 from django.db import connection, transaction
@@ -113,10 +115,9 @@ class Entry(ModelEntry):
             raise ValueError(f"{model.name} cannot be read") from error
 
 
-def broker_takes_nothing(error: BaseException | None) -> bool:
-    """Whether any message would have failed, as opposed to this one."""
+def comes_of(error: BaseException | None, kinds: type[BaseException] | tuple[type[BaseException], ...]) -> bool:
     while error is not None:
-        if isinstance(error, BROKER_TAKES_NOTHING):
+        if isinstance(error, kinds):
             return True
         error = error.__cause__ or error.__context__
     return False
@@ -139,6 +140,7 @@ class LeasedScheduler(DatabaseScheduler):
         self.is_active = False
         self.is_ticking = False
         self.could_send = True
+        self.refused_until: dict[str, float] = {}
         super().__init__(*args, lazy=lazy, **options)
         self.sweeper = Sweeper(self.app, lambda: self.is_active and self.lease.is_valid)
 
@@ -188,6 +190,13 @@ class LeasedScheduler(DatabaseScheduler):
         self._initial_read = True
         self._heap = None
 
+    def is_refused(self, entry: Any) -> bool:
+        """Whether the queue of this one took nothing a moment ago; the others need not wait for that."""
+        return self.refused_until.get(entry.name, 0.0) > steady_clock()
+
+    def is_due(self, entry: Any) -> Any:
+        return schedstate(False, STANDBY_SECONDS) if self.is_refused(entry) else super().is_due(entry)
+
     def apply_entry(self, entry: Any, producer: Any = None) -> None:
         """Claims the run, then sends it. What an OutboxTask sends is part of the claim."""
         is_settled = False
@@ -199,7 +208,7 @@ class LeasedScheduler(DatabaseScheduler):
             raise
         finally:
             if not is_settled:
-                self.could_send = False
+                self.could_send = self.is_refused(entry)
                 # Of an OutboxTask the message is in the claim's transaction: one stands for the other.
                 if not isinstance(self.app.tasks.get(entry.task), OutboxTask):
                     self.give_back(entry)
@@ -234,7 +243,9 @@ class LeasedScheduler(DatabaseScheduler):
         try:
             self.apply_async(entry, producer=producer, advance=False)
         except SchedulingError as error:
-            if broker_takes_nothing(error):
+            if comes_of(error, BROKER_TAKES_NOTHING):
+                if comes_of(error, MessageNacked):
+                    self.refused_until[entry.name] = steady_clock() + STANDBY_SECONDS
                 logger.warning("beat: %s is not sent: %s", entry.name, error)
                 return False
             logger.exception("beat: %s cannot be sent; correct it before its next run", entry.name)

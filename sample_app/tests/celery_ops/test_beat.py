@@ -283,7 +283,9 @@ def test_a_run_that_the_broker_does_not_take_is_sent_later(
 
 
 @ON_RABBITMQ
-def test_a_run_that_a_full_queue_does_not_take_is_sent_later(broker: RabbitMQ, scheduler: Scheduler) -> None:
+def test_a_run_that_a_full_queue_does_not_take_is_sent_later_and_keeps_no_other_back(
+    broker: RabbitMQ, scheduler: Scheduler
+) -> None:
     tick_until_idle(scheduler)
     while True:
         try:
@@ -292,11 +294,13 @@ def test_a_run_that_a_full_queue_does_not_take_is_sent_later(broker: RabbitMQ, s
             break
     task = is_due()
     PeriodicTask.objects.filter(pk=task.pk).update(queue=FULL_QUEUE)
+    entry("another", 3600, last_run_at=timezone.now() - 2 * AN_HOUR)
     tick_until_idle(scheduler)
+    assert sent(broker) == runs() == 1
     task.refresh_from_db()
     assert task.total_run_count == 0
     broker.lose_messages(FULL_QUEUE)
-    tick_until_idle(scheduler)
+    until(lambda: scheduler.tick() and broker.messages_in(FULL_QUEUE))
     task.refresh_from_db()
     assert broker.messages_in(FULL_QUEUE) == task.total_run_count == 1
 
