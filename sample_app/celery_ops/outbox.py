@@ -58,7 +58,7 @@ class RanTooOften(Exception):
 
 
 class QueueTakesNothing(Exception):
-    """RabbitMQ's queue is full, or cannot be made; another may take what is sent to it."""
+    """RabbitMQ's queue is full, or not bound to its exchange; another may take what is sent to it."""
 
 
 class RetryWithoutMessage(Exception):
