@@ -1,6 +1,6 @@
 """kombu's transport for RabbitMQ, whose publishers learn what became of their message.
 
-py-amqp 5.3 waits for the broker's confirm without an end, which a broker that is short of disk or memory gives when it
+py-amqp 5.4 waits for the broker's confirm without an end, which a broker that is short of disk or memory gives when it
 has some again; and the broker confirms what it could route to no queue (rabbitmq.com/docs/confirms).
 """
 
