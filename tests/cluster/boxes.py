@@ -19,8 +19,13 @@ def start_box(cluster: Cluster, namespace: str, name: str, box: str, labels: dic
     apply(cluster, namespace, json.dumps(pod))
 
 
+def until(command: str) -> str:
+    """A shell command that goes on until another succeeds: what a cluster is told takes hold some time after."""
+    return f"until {command}; do sleep 0.2; done"
+
+
 def said(cluster: Cluster, namespace: str, pod: str) -> str:
     """What a pod has printed by the time that it ends well."""
     phase = "--for=jsonpath={.status.phase}=Succeeded"
-    cluster.kubectl("wait", "--namespace", namespace, phase, f"pod/{pod}", "--timeout=120s")
+    cluster.kubectl("wait", "--namespace", namespace, phase, f"pod/{pod}", "--timeout=300s")
     return cluster.kubectl("logs", "--namespace", namespace, pod).strip()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from cluster import Cluster, ClusterFailed
 
-from tests.cluster.boxes import apply, said, start_box
+from tests.cluster.boxes import apply, said, start_box, until
 
 
 def get(host: str) -> str:
@@ -60,8 +60,8 @@ def greeter(cluster: Cluster, namespace: str, box: str) -> str:
 def test_a_pod_reaches_a_deployment_by_the_name_of_its_service(
     cluster: Cluster, namespace: str, greeter: str, box: str
 ) -> None:
-    start_box(cluster, namespace, "visitor", box, {}, get(f"{greeter}.{namespace}.svc.cluster.local"))
-    assert said(cluster, namespace, "visitor") == "hello"
+    start_box(cluster, namespace, "visitor", box, {}, until(get(f"{greeter}.{namespace}.svc.cluster.local")))
+    assert said(cluster, namespace, "visitor").endswith("hello")
 
 
 def test_a_network_policy_lets_in_only_whom_it_names(cluster: Cluster, namespace: str, greeter: str, box: str) -> None:
@@ -77,13 +77,13 @@ def test_a_network_policy_lets_in_only_whom_it_names(cluster: Cluster, namespace
         """
     apply(cluster, namespace, policy)
     try:
-        start_box(cluster, namespace, "friend", box, {"role": "friend"}, f"until {get(greeter)}; do sleep 0.2; done")
+        start_box(cluster, namespace, "friend", box, {"role": "friend"}, until(get(greeter)))
         start_box(cluster, namespace, "stranger", box, {"role": "stranger"}, until_refused(greeter))
         assert said(cluster, namespace, "friend").endswith("hello")
         assert "timed out" in said(cluster, namespace, "stranger")
     finally:
         cluster.kubectl("delete", "networkpolicy", "friends", "--namespace", namespace)
-    start_box(cluster, namespace, "anyone", box, {}, f"until {get(greeter)}; do sleep 0.2; done")
+    start_box(cluster, namespace, "anyone", box, {}, until(get(greeter)))
     assert said(cluster, namespace, "anyone").endswith("hello")
 
 
@@ -102,7 +102,7 @@ def test_a_network_policy_lets_out_only_to_what_it_names(
               ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]
         """
     apply(cluster, namespace, policy)
-    asks = f"getent hosts {greeter} && {until_refused(greeter)}"
+    asks = f"{until(f'getent hosts {greeter}')}; {until_refused(greeter)}"
     start_box(cluster, namespace, "confined", box, {"role": "confined"}, asks)
     assert "timed out" in said(cluster, namespace, "confined")
 
