@@ -101,14 +101,18 @@ def say(text: str) -> None:
         print(text, flush=True)
 
 
-def counts(report: Path) -> tuple[int, int, int]:
-    """Passed, failed and skipped of a JUnit report; (0, 0, 0) when there is none that is whole."""
+def read(report: Path) -> ElementTree.Element:
+    """A JUnit report; an empty one when there is none that is whole."""
     try:
-        suites = ElementTree.parse(report).iter("testsuite")
+        return ElementTree.parse(report).getroot()
     except (FileNotFoundError, ElementTree.ParseError):
-        return 0, 0, 0
+        return ElementTree.Element("testsuites")
+
+
+def counts(report: Path) -> tuple[int, int, int]:
+    """Passed, failed and skipped of a JUnit report."""
     totals = {"tests": 0, "failures": 0, "errors": 0, "skipped": 0}
-    for suite in suites:
+    for suite in read(report).iter("testsuite"):
         for name in totals:
             totals[name] += int(suite.get(name, 0))
     failed = totals["failures"] + totals["errors"]
@@ -117,12 +121,8 @@ def counts(report: Path) -> tuple[int, int, int]:
 
 def failures(report: Path) -> list[str]:
     """The tests that failed by a JUnit report, each with the end of its reason."""
-    try:
-        cases = list(ElementTree.parse(report).iter("testcase"))
-    except (FileNotFoundError, ElementTree.ParseError):
-        return []
     lines = []
-    for case in cases:
+    for case in read(report).iter("testcase"):
         for broken in (*case.iter("failure"), *case.iter("error")):
             reason = (broken.text or broken.get("message") or "").strip().splitlines()
             lines += [f"{case.get('classname')}::{case.get('name')}", *("  " + line for line in reason[-REASON:])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -55,12 +56,12 @@ def queue_problems(
         for queue in sorted(departing):
             yield stranding(queue, untold(broker["error"]), way_out(queue))
         return
-    waiting: dict[str, int] = {}
+    waiting: Counter[str] = Counter()
     for name, length in broker["queues"].items():
-        waiting[queue_of(name)] = waiting.get(queue_of(name), 0) + length
+        waiting[queue_of(name)] += length
     suspects = departing if memory.pools else set(waiting) - described_queues(stack) - set(abandoned)
     for queue in sorted(suspects):
-        if count := waiting.get(queue, 0):
+        if count := waiting[queue]:
             yield stranding(queue, waits(count), way_out(queue))
 
 

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
 
 from django.db import connection
+from django.utils import timezone
 
 from celery_ops.models import OutboxMessage
 from tests.waiting import until
+
+LONG_AGO = timedelta(hours=-2)
+
+
+def row(task_id: str) -> OutboxMessage:
+    return OutboxMessage.objects.get(pk=task_id)
+
+
+def make_due(*task_ids: str, **changes: Any) -> None:
+    """Turns the clock of rows forward, past their pause and past a lease that nobody renews."""
+    OutboxMessage.objects.filter(pk__in=task_ids).update(next_send_at=timezone.now() + LONG_AGO, **changes)
 
 
 def until_ended(*task_ids: str, state: str = "SUCCESS", seconds: float = 30) -> list[OutboxMessage]:

@@ -106,6 +106,7 @@ def change_passwords(release: Release, digest: str = "") -> str:
 
 def takes(release: Release, password: str) -> bool:
     """Whether Redis lets a worker in by it."""
+    # redis-cli fails where it is refused.
     ask = "REDISCLI_AUTH=$(cat) redis-cli -s /run/stalk/redis.sock --user worker PING || true"
     return release.execute("shop-redis-0", "sh", "-c", ask, stdin=password).strip() == "PONG"
 

@@ -27,6 +27,17 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version | replace "+" "_" }
   | toJson }}
 {{- end }}
 
+{{/* The ServiceAccount of a hook's Job: that of the release comes after it, or may be gone. dict "root" "component" "name"
+     "on" "weight" */}}
+{{- define "stalk.hook.serviceaccount" -}}
+{{- $annotations := merge (include "stalk.hook" . | fromJson) .root.Values.kubernetes.serviceAccount.annotations -}}
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  {{- include "stalk.metadata" (dict "root" .root "component" .component "name" .name "annotations" $annotations) | nindent 2 }}
+automountServiceAccountToken: false
+{{- end }}
+
 {{/* A label of the user's goes before Stalk's, but not before one that pods are found by. list CONTEXT LABELS */}}
 {{- define "stalk.labels.with" -}}
 {{- $selector := include "stalk.selector" (first .) | fromYaml }}

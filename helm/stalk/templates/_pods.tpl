@@ -52,6 +52,16 @@ topologySpreadConstraints:
 {{- end }}
 {{- end }}
 
+{{/* How often and how long a Job is tried whose container of that name ends with 1 where it refuses. */}}
+{{- define "stalk.job.retries" -}}
+backoffLimit: 3
+activeDeadlineSeconds: 300
+# What is refused waits for a person.
+podFailurePolicy:
+  rules:
+    - {action: FailJob, onExitCodes: {containerName: {{ . }}, operator: In, values: [1]}}
+{{- end }}
+
 {{/* What runs before a Job's container, and what runs beside it and ends with it: an init container that restarts
      (kubernetes.io/docs/concepts/workloads/pods/sidecar-containers). dict "options" */}}
 {{- define "stalk.job.initContainers" -}}

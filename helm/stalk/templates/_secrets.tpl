@@ -98,12 +98,7 @@
 
 {{/* The Job that makes them. dict "root" "name" */}}
 {{- define "stalk.secrets.job" -}}
-backoffLimit: 3
-activeDeadlineSeconds: 300
-# What is refused waits for a person.
-podFailurePolicy:
-  rules:
-    - {action: FailJob, onExitCodes: {containerName: secrets, operator: In, values: [1]}}
+{{ include "stalk.job.retries" "secrets" }}
 template:
   {{- include "stalk.secrets.pod" . | nindent 2 }}
 {{- end }}

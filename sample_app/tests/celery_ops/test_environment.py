@@ -124,9 +124,13 @@ def test_settings_of_development_need_no_tls(services: Services, monkeypatch: py
     assert settings["CELERY_TASK_IGNORE_RESULT"] is True
 
 
-def test_a_broker_may_ask_for_no_certificate(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in services.environment.items():
+def give(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in environment.items():
         monkeypatch.setenv(name, value)
+
+
+def test_a_broker_may_ask_for_no_certificate(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    give(services.environment, monkeypatch)
     monkeypatch.delenv("CELERY_TLS_CERT")
     monkeypatch.delenv("CELERY_TLS_KEY")
     settings = run_path(str(APP_FOLDER / "celery_ops/settings.py"))
@@ -148,8 +152,7 @@ def words_of(settings: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("results", ["", "django-db"])
 def test_rabbitmq_gets_no_setting_of_redis(services: Services, monkeypatch: pytest.MonkeyPatch, results: str) -> None:
-    for name, value in services.environment.items():
-        monkeypatch.setenv(name, value)
+    give(services.environment, monkeypatch)
     monkeypatch.setenv("CELERY_BROKER_URL", "amqps://u:p@broker.example.org/shop")
     monkeypatch.setenv("CELERY_RESULT_BACKEND", results)
     settings = run_path(str(APP_FOLDER / "celery_ops/settings.py"))
@@ -161,8 +164,7 @@ def test_rabbitmq_gets_no_setting_of_redis(services: Services, monkeypatch: pyte
 
 
 def test_redis_gets_no_setting_of_rabbitmq(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in services.environment.items():
-        monkeypatch.setenv(name, value)
+    give(services.environment, monkeypatch)
     assert not OF_RABBITMQ.findall(words_of(run_path(str(APP_FOLDER / "celery_ops/settings.py"))))
 
 

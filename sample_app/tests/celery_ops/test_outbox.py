@@ -41,33 +41,19 @@ from tests.celery_ops.tasks import (
     typed,
 )
 from tests.gate import Gate
+from tests.outbox import LONG_AGO, make_due, row
 from tests.processes import Process
 from tests.rabbitmq import RabbitMQ
 from tests.services import PREFIX, Broker, Services
 from tests.waiting import until
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("empty_broker")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("empty_broker", "forgotten_outage")]
 
-LONG_AGO = timedelta(hours=-2)
 EXPIRED = {"leased_until": timezone.now() + LONG_AGO, "suspected_at": timezone.now() + LONG_AGO}
-
-
-@pytest.fixture(autouse=True)
-def _forget_that_the_broker_was_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "broker_is_away_until", 0.0)
-
-
-def row(task_id: str) -> OutboxMessage:
-    return OutboxMessage.objects.get(pk=task_id)
 
 
 def state_of(task_id: str) -> str:
     return row(task_id).state
-
-
-def make_due(task_id: str, **changes: Any) -> None:
-    """Turns the clock of a row forward, past its pause and past a lease that nobody renews."""
-    OutboxMessage.objects.filter(pk=task_id).update(next_send_at=timezone.now() + LONG_AGO, **changes)
 
 
 # --- publishing -------------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from functools import partial
 from ssl import SSLCertVerificationError, SSLError
 from typing import Any
@@ -16,13 +15,12 @@ from django.utils import timezone
 from kombu.connection import Connection
 from kombu.exceptions import OperationalError
 
-from celery_ops import outbox, rabbitmq_settings, rabbitmq_transport, sweep, tls
-from celery_ops.models import OutboxMessage
+from celery_ops import rabbitmq_settings, rabbitmq_transport, sweep, tls
 from config.celery import app
 from tests.brokers import ON_RABBITMQ, app_on
 from tests.celery_ops.tasks import effect, wait_at_gate
 from tests.gate import Gate
-from tests.outbox import until_ended
+from tests.outbox import LONG_AGO, make_due, row, until_ended
 from tests.processes import Process
 from tests.rabbitmq import FULL_QUEUE, RabbitMQ
 from tests.waiting import until
@@ -30,24 +28,8 @@ from tests.waiting import until
 pytestmark = [
     ON_RABBITMQ,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.usefixtures("empty_broker"),
+    pytest.mark.usefixtures("empty_broker", "forgotten_outage"),
 ]
-
-LONG_AGO = timedelta(hours=-2)
-
-
-@pytest.fixture(autouse=True)
-def _forget_that_the_broker_was_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "broker_is_away_until", 0.0)
-
-
-def row(task_id: str) -> OutboxMessage:
-    return OutboxMessage.objects.get(pk=task_id)
-
-
-def make_due(*task_ids: str, **changes: Any) -> None:
-    OutboxMessage.objects.filter(pk__in=task_ids).update(next_send_at=timezone.now() + LONG_AGO, **changes)
-
 
 # --- the connection ---------------------------------------------------------------------------------------------
 

@@ -7,13 +7,13 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from resources.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES = ROOT / "helm" / "stalk" / "files"
@@ -61,22 +61,16 @@ def address(tmp_path: Path) -> Iterator[str]:
     command = ["redis-server", *(word for name, value in options.items() for word in (f"--{name}", str(value)))]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
-        wait_for_an_answer(port)
+        wait_for("Redis answers", lambda: answers(port), seconds=30)
         yield f"redis://worker:secret@127.0.0.1:{port}/0"
     finally:
         server.terminate()
         server.wait(10)
 
 
-def wait_for_an_answer(port: int) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 Send = Callable[..., None]
