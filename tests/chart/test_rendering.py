@@ -46,6 +46,25 @@ def test_no_object_is_there_twice(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
+def test_no_volume_has_two_files_of_one_path(case: str) -> None:
+    for made in objects(render(case)):
+        for volume in volumes_of(made):
+            paths = Counter(projected_paths(volume))
+            assert [path for path, count in paths.items() if count > 1] == [], f"{title(made)} {volume['name']}"
+
+
+def volumes_of(made: Object) -> list[Object]:
+    """Those of its pods, where it has any."""
+    pod = made.get("spec", {}).get("template", {}).get("spec", {})
+    return list(pod.get("volumes", []))
+
+
+def projected_paths(volume: Object) -> list[str]:
+    sources = volume.get("projected", {}).get("sources", [])
+    return [item["path"] for source in sources for held in source.values() for item in held.get("items", [])]
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_every_object_is_in_the_namespace_and_has_the_recommended_labels(case: str) -> None:
     for made in objects(render(case)):
         assert made["metadata"]["namespace"] == NAMESPACE, title(made)

@@ -7,6 +7,11 @@
 {{ end }}
 {{- end }}
 
+{{/* The app's secrets, as JSON. The address of a database has a home of its own. */}}
+{{- define "stalk.app.secrets" -}}
+{{- without .Values.app.secrets "DATABASE_URL" | toJson }}
+{{- end }}
+
 {{/* The secret files of docs/contract.md, scripts, and folders to write to. dict "root" "component" ["early"] */}}
 {{- define "stalk.app.volumes" -}}
 {{- $values := .root.Values }}
@@ -20,7 +25,7 @@
           name: {{ include "stalk.secret" (dict "root" .root "own" $values.database.kubernetes.existingSecret) | quote }}
           items: [{key: DATABASE_URL, path: DATABASE_URL}]
       {{- end }}
-      {{- with $values.app.secrets }}
+      {{- with include "stalk.app.secrets" .root | fromJsonArray }}
       - secret:
           name: {{ include "stalk.secret" (dict "root" $.root "own" $values.app.kubernetes.existingSecret) | quote }}
           items:

@@ -9,7 +9,7 @@
 {{- $digests := dict }}
 {{- $embedded := eq .Values.database.kind "embedded" }}
 {{- $_ := set $names (ternary "DATABASE_PASSWORD" "DATABASE_URL" $embedded) $database }}
-{{- range .Values.app.secrets }}
+{{- range include "stalk.app.secrets" . | fromJsonArray }}
 {{- $_ := set $names . (include "stalk.secret" (dict "root" $ "own" $.Values.app.kubernetes.existingSecret)) }}
 {{- end }}
 {{- $external := eq .Values.broker.kind "external" }}

@@ -9,7 +9,7 @@ from typing import Any
 from ansible_collections.stalk.celery.plugins.module_utils.description.chart import chart_words
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Problem
 from ansible_collections.stalk.celery.plugins.module_utils.description.sayings import refusal
-from ansible_collections.stalk.celery.plugins.module_utils.description.variables import is_for_stalk
+from ansible_collections.stalk.celery.plugins.module_utils.description.variables import is_of_stalk
 
 RULES = chart_words("rules")["flower"]
 
@@ -20,7 +20,7 @@ def flower_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
     auth = values["flower"]["auth"]
     if not values["web"]["enabled"]:
         yield refusal("flower_unreachable", ("flower", "enabled"))
-    if is_for_stalk(auth["secret"]):
+    if is_of_stalk(auth["secret"]):
         yield refusal("flower_secret_shared", ("flower", "auth", "secret"), name=auth["secret"])
     if auth["kind"] == "oauth" and not auth["emails"]:
         yield refusal("flower_open", ("flower", "auth", "emails"))

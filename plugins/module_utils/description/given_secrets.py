@@ -9,12 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Problem
 from ansible_collections.stalk.celery.plugins.module_utils.description.surroundings import Surroundings
-from ansible_collections.stalk.celery.plugins.module_utils.description.variables import (
-    ENCRYPTED,
-    KIND,
-    SET_BY_STALK,
-    is_for_stalk,
-)
+from ansible_collections.stalk.celery.plugins.module_utils.description.variables import ENCRYPTED, KIND, is_of_stalk
 
 USERS = re.compile(r"\s*(#.*|[!-9;-~]+:[!-~]+)?\s*")
 OAUTH_LINES = ("oauth2_key", "oauth2_secret")
@@ -25,14 +20,14 @@ def given_secret_problems(values: Mapping[str, Any], surroundings: Surroundings)
     yield from app_problems(values, surroundings)
     if values["database"]["kind"] == "external":
         yield from database_problems(values["app"]["env"], surroundings.secrets.get("DATABASE_URL"))
-    if values["flower"]["enabled"] and not is_for_stalk(values["flower"]["auth"]["secret"]):
+    if values["flower"]["enabled"] and not is_of_stalk(values["flower"]["auth"]["secret"]):
         yield from flower_problems(values["flower"]["auth"], surroundings)
 
 
 def app_problems(values: Mapping[str, Any], surroundings: Surroundings) -> Iterator[Problem]:
-    own = (*SET_BY_STALK, values["flower"]["auth"]["secret"])
+    users = values["flower"]["auth"]["secret"]
     for index, name in enumerate(values["app"]["secrets"]):
-        if name not in own and name not in surroundings.secrets and not is_for_stalk(name):
+        if name != users and name not in surroundings.secrets and not is_of_stalk(name):
             yield Problem(
                 ("app", "secrets", index), f"the secret {name} is nowhere to be found", GIVE.format(name, name)
             )

@@ -53,6 +53,11 @@ def secret_problems(path: Path, name: str, flower_users: str, external: bool) ->
         yield refusal("secret_generated", path, name=name)
 
 
+def is_of_stalk(name: str) -> bool:
+    """Whether Stalk sets what is named so, or makes it for itself."""
+    return name in SET_BY_STALK or is_for_stalk(name)
+
+
 def is_for_stalk(name: str) -> bool:
     return bool(re.fullmatch(RULES["generated"], name))
 

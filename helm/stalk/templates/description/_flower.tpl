@@ -5,7 +5,7 @@
 {{- if not .values.web.enabled }}
 {{- template "stalk.refuse" (dict "run" . "path" (list "flower" "enabled") "saying" "flower_unreachable") }}
 {{- end }}
-{{- if include "stalk.variables.for_stalk" (list . $auth.secret) }}
+{{- if include "stalk.variables.of_stalk" (list . $auth.secret) }}
 {{- template "stalk.refuse" (dict "run" . "path" (list "flower" "auth" "secret") "saying" "flower_secret_shared" "facts" (dict "name" $auth.secret)) }}
 {{- end }}
 {{- if eq $auth.kind "oauth" }}

@@ -44,6 +44,11 @@
 {{- end }}
 {{- end }}
 
+{{/* Whether Stalk sets what is named so, or makes it for itself. list run name */}}
+{{- define "stalk.variables.of_stalk" -}}
+{{- if or (hasKey (first .).rules.variables.set_by_stalk (last .)) (include "stalk.variables.for_stalk" .) }}yes{{ end }}
+{{- end }}
+
 {{/* Whether Stalk makes the secret for itself. list run name */}}
 {{- define "stalk.variables.for_stalk" -}}
 {{- if regexMatch (printf "^(%s)$" (first .).rules.variables.generated) (last .) }}yes{{ end }}
