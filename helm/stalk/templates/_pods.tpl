@@ -7,6 +7,11 @@
 {{- toRawJson $options }}
 {{- end }}
 
+{{/* A Deployment's strategy. The `rollingUpdate` of the defaults is for that type alone, and invalid beside another. */}}
+{{- define "stalk.strategy" -}}
+{{- eq (.type | default "RollingUpdate") "RollingUpdate" | ternary . (omit . "rollingUpdate") | toYaml }}
+{{- end }}
+
 {{/* metadata of a pod, without what changes although the pod does not. dict "root" "component" ["pool"] "options" "digests" */}}
 {{- define "stalk.pod.metadata" -}}
 labels:
