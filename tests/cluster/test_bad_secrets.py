@@ -11,6 +11,7 @@ from tests.cluster.release import BRIEF, Release
 
 OWN = {"app": {"kubernetes": {"existingSecret": {"name": "own"}}}}
 EXTERNAL = {"broker": {"kind": "external", "kubernetes": {"existingSecret": {"name": "own"}}}}
+DATABASE = {"database": {"kind": "external", "kubernetes": {"existingSecret": {"name": "own"}}}}
 PROVIDED = {"tls": {"issuer": "provided", "kubernetes": {"ca": "own"}}}
 BROKEN = [
     pytest.param(
@@ -25,6 +26,13 @@ BROKEN = [
         "broker.kind: is external, and the secret CELERY_BROKER_URL is no address of a Redis;"
         " write it as rediss://USER:PASSWORD@HOST:6379/0",
         id="no URL",
+    ),
+    pytest.param(
+        DATABASE,
+        {"DATABASE_URL": "postgresql://u:p@db.example.org:5432/shop"},
+        "database.kind: is external, and nothing keeps its connection from being in plain text; end the secret"
+        " DATABASE_URL with ?sslmode=verify-full, or write PGSSLMODE: verify-full into app.env",
+        id="plain text",
     ),
     pytest.param(
         PROVIDED,

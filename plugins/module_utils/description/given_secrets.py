@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
+from ansible_collections.stalk.celery.plugins.module_utils.database_url import why_refused
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Problem
 from ansible_collections.stalk.celery.plugins.module_utils.description.surroundings import Surroundings
 from ansible_collections.stalk.celery.plugins.module_utils.description.variables import ENCRYPTED, KIND, is_of_stalk
@@ -40,27 +40,8 @@ def database_problems(environment: Mapping[str, Any], url: str | None) -> Iterat
             "is external, and the secret DATABASE_URL is nowhere to be found",
             GIVE.format("DATABASE_URL", "DATABASE_URL"),
         )
-    elif not re.match(r"postgres(ql)?://[^\s/]+/[^\s/?]+", url):
-        yield Problem(
-            KIND,
-            "is external, and the secret DATABASE_URL is no address of a PostgreSQL database",
-            "write it as postgresql://USER:PASSWORD@HOST:5432/DATABASE?sslmode=verify-full",
-        )
-    else:
-        stated = parse_qs(urlsplit(url).query).get("sslmode", [])
-        if stated and stated[-1] not in ENCRYPTED:
-            yield Problem(
-                KIND,
-                "is external, and the sslmode in the secret DATABASE_URL lets the connection be in plain text",
-                f"write one of {', '.join(ENCRYPTED)} there",
-            )
-        elif not stated and "PGSSLMODE" not in environment:
-            yield Problem(
-                KIND,
-                "is external, and nothing keeps its connection from being in plain text",
-                "end the secret DATABASE_URL with ?sslmode=verify-full, or write PGSSLMODE: verify-full into app.env",
-                (("app", "env"),),
-            )
+    elif refused := why_refused(url, ENCRYPTED, environment.get("PGSSLMODE") is not None):
+        yield Problem(KIND, *refused, (("app", "env"),))
 
 
 def flower_problems(auth: Mapping[str, Any], surroundings: Surroundings) -> Iterator[Problem]:

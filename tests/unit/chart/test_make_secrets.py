@@ -30,6 +30,7 @@ PLAN: dict[str, Any] = {
         }
     },
     "digests": {"shop-redis": {"worker": "REDIS_PASSWORD_worker"}},
+    "database": {},
     "broker": {},
 }
 LEAF: dict[str, Any] = {
@@ -235,6 +236,59 @@ def test_an_external_broker_that_cannot_serve_is_refused(secrets: dict[str, str]
     with pytest.raises(Refused) as refused:
         converge(ClusterInMemory(mine=secrets), **EXTERNAL, tls={})
     assert str(refused.value) == f"broker.kind: is external, and {line}"
+
+
+DATABASE: dict[str, Any] = {
+    "names": {"DATABASE_URL": "mine"},
+    "texts": {},
+    "digests": {},
+    "tls": {},
+}
+
+
+def converge_database(url: str, mode_is_stated: bool) -> None:
+    plan = {"encrypted": ["verify-full", "verify-ca", "require"], "mode_is_stated": mode_is_stated}
+    converge(ClusterInMemory(mine={"DATABASE_URL": url}), **DATABASE, database=plan)
+
+
+@pytest.mark.parametrize(
+    ("query", "mode_is_stated"), [("?sslmode=verify-full", False), ("?a=b&sslmode=require", False), ("", True)]
+)
+def test_an_external_database_that_is_spoken_to_in_encrypted_form_is_taken(query: str, mode_is_stated: bool) -> None:
+    converge_database(f"postgresql://u:sesame@db.example.org/shop{query}", mode_is_stated)
+
+
+@pytest.mark.parametrize(
+    ("url", "mode_is_stated", "line"),
+    [
+        (
+            "postgresql://u:sesame@db.example.org/shop",
+            False,
+            "nothing keeps its connection from being in plain text; end the secret DATABASE_URL with "
+            "?sslmode=verify-full, or write PGSSLMODE: verify-full into app.env",
+        ),
+        (
+            "postgresql://u:sesame@db.example.org/shop?sslmode=disable",
+            True,
+            "the sslmode in the secret DATABASE_URL lets the connection be in plain text; "
+            "write one of verify-full, verify-ca, require there",
+        ),
+        *(
+            (
+                url,
+                True,
+                "the secret DATABASE_URL is no address of a PostgreSQL database; "
+                "write it as postgresql://USER:PASSWORD@HOST:5432/DATABASE?sslmode=verify-full",
+            )
+            for url in ("mysql://u:sesame@db.example.org/shop", "postgresql://u:sesame@[db/shop")
+        ),
+    ],
+    ids=["nothing", "plain text", "another software", "no host"],
+)
+def test_an_external_database_is_never_spoken_to_in_plain_text(url: str, mode_is_stated: bool, line: str) -> None:
+    with pytest.raises(Refused) as refused:
+        converge_database(url, mode_is_stated)
+    assert str(refused.value) == f"database.kind: is external, and {line}"
 
 
 def test_the_scalers_password_is_as_it_was_given() -> None:

@@ -33,6 +33,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.certificates.leaves i
     why_unfit,
 )
 from ansible_collections.stalk.celery.plugins.module_utils.certificates.refusal import CertificateRefusal
+from ansible_collections.stalk.celery.plugins.module_utils.database_url import why_refused
 from ansible_collections.stalk.celery.plugins.module_utils.secrets_store import is_generated, random_text
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -52,6 +53,7 @@ class Stack:
 
     def converge(self) -> None:
         self.make_passwords()
+        self.read_database()
         self.read_broker()
         for name, templates in self.plan["texts"].items():
             self.store.write(name, {key: self.filled(text) for key, text in templates.items()})
@@ -80,6 +82,11 @@ class Stack:
             self.values[name] = value
         if made:
             self.store.write(own, {**self.store.data(own), **made})
+
+    def read_database(self) -> None:
+        plan = self.plan["database"]
+        if plan and (refused := why_refused(self.values["DATABASE_URL"], plan["encrypted"], plan["mode_is_stated"])):
+            raise Refused(f"database.kind: {'; '.join(refused)}")
 
     def read_broker(self) -> None:
         """What follows from the address of an external broker."""

@@ -1,0 +1,1 @@
+../../helm/stalk/files/secrets/database_url.py
