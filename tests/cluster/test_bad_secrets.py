@@ -12,6 +12,13 @@ from tests.cluster.release import BRIEF, Release
 OWN = {"app": {"kubernetes": {"existingSecret": {"name": "own"}}}}
 EXTERNAL = {"broker": {"kind": "external", "kubernetes": {"existingSecret": {"name": "own"}}}}
 DATABASE = {"database": {"kind": "external", "kubernetes": {"existingSecret": {"name": "own"}}}}
+OAUTH = {
+    "flower": {
+        "enabled": True,
+        "auth": {"kind": "oauth", "emails": ".*@example.org"},
+        "kubernetes": {"existingSecret": {"name": "own"}},
+    }
+}
 PROVIDED = {"tls": {"issuer": "provided", "kubernetes": {"ca": "own"}}}
 BROKEN = [
     pytest.param(
@@ -33,6 +40,13 @@ BROKEN = [
         "database.kind: is external, and nothing keeps its connection from being in plain text; end the secret"
         " DATABASE_URL with ?sslmode=verify-full, or write PGSSLMODE: verify-full into app.env",
         id="plain text",
+    ),
+    pytest.param(
+        OAUTH,
+        {"FLOWER_COOKIE_SECRET": "c" * 40, "flower-users": "admin:a"},
+        "flower.auth.secret: the secret flower-users has no line oauth2_key=…, which oauth needs;"
+        " write the lines oauth2_key=… and oauth2_secret=… into it",
+        id="no client of OAuth",
     ),
     pytest.param(
         PROVIDED,

@@ -36,10 +36,10 @@
 {{- dict
   "labels" (dict "app.kubernetes.io/name" $app "app.kubernetes.io/part-of" $app "app.kubernetes.io/managed-by" "stalk")
   "store" $store
-  "users" .Values.flower.auth.secret
   "names" $names
   "texts" $texts
   "digests" ($external | ternary dict (dict (printf "%s-redis" $app) $digests))
+  "flower" (.Values.flower.enabled | ternary (pick .Values.flower.auth "kind" "secret") dict)
   "database" ($embedded | ternary dict (dict "encrypted" $variables.encrypted "mode_is_stated" $mode_is_stated))
   "broker" ($external | ternary (dict "secret" $broker "scaled" (include "stalk.keda" . | empty | not)) dict)
   "tls" (include "stalk.tls.plan" . | fromJson)
@@ -69,7 +69,7 @@
 {{/* What of it the CronJob does: a password that changed comes with the release that rolls who has the one before. */}}
 {{- define "stalk.plan.leaves" -}}
 {{- $plan := include "stalk.plan" . | fromJson }}
-{{- range list "names" "texts" "digests" "database" "broker" }}{{- $_ := set $plan . dict }}{{- end }}
+{{- range list "names" "texts" "digests" "flower" "database" "broker" }}{{- $_ := set $plan . dict }}{{- end }}
 {{- toPrettyJson $plan }}
 {{- end }}
 
@@ -96,7 +96,7 @@
 
 {{/* What the Job's script has in common with servers, in files/, as JSON. */}}
 {{- define "stalk.secrets.modules" -}}
-["secrets/broker_url.py", "secrets/database_url.py", "secrets/secrets_store.py", "certificates/authority.py", "certificates/duration.py", "certificates/leaves.py", "certificates/refusal.py"]
+["secrets/broker_url.py", "secrets/database_url.py", "secrets/flower_secret.py", "secrets/secrets_store.py", "certificates/authority.py", "certificates/duration.py", "certificates/leaves.py", "certificates/refusal.py"]
 {{- end }}
 
 {{/* The Job that makes them. dict "root" "name" */}}

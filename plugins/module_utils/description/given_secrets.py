@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,9 +9,8 @@ from ansible_collections.stalk.celery.plugins.module_utils.database_url import w
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Problem
 from ansible_collections.stalk.celery.plugins.module_utils.description.surroundings import Surroundings
 from ansible_collections.stalk.celery.plugins.module_utils.description.variables import ENCRYPTED, KIND, is_of_stalk
+from ansible_collections.stalk.celery.plugins.module_utils.flower_secret import flower_refusals
 
-USERS = re.compile(r"\s*(#.*|[!-9;-~]+:[!-~]+)?\s*")
-OAUTH_LINES = ("oauth2_key", "oauth2_secret")
 GIVE = "add {} to stalk_secrets (ansible-vault), or put it into the file secrets/{} of stalk_state"
 
 
@@ -46,27 +44,12 @@ def database_problems(environment: Mapping[str, Any], url: str | None) -> Iterat
 
 def flower_problems(auth: Mapping[str, Any], surroundings: Surroundings) -> Iterator[Problem]:
     path, name = ("flower", "auth", "secret"), auth["secret"]
-    kind: tuple[str, ...] = ("flower", "auth", "kind")
+    kind = ("flower", "auth", "kind")
     content = surroundings.secrets.get(name)
-    if auth["kind"] == "basic":
-        for number, line in enumerate((content or "").splitlines(), 1):
-            if not USERS.fullmatch(line):
-                yield Problem(
-                    path,
-                    f"line {number} of the secret {name} is not user:password in ASCII",
-                    "correct it in the secret",
-                    (kind,),
-                )
-        return
-    absent = [key for key in OAUTH_LINES if not re.search(rf"^{key}=\S+$", content or "", re.MULTILINE)]
-    if content is None:
+    if content is not None:
+        for refused in flower_refusals(auth["kind"], name, content):
+            yield Problem(path, *refused, (kind,))
+    elif auth["kind"] == "oauth":
         yield Problem(
             path, f"the secret {name} is nowhere to be found, and oauth needs it", GIVE.format(name, name), (kind,)
-        )
-    elif absent:
-        yield Problem(
-            path,
-            f"the secret {name} has no line {absent[0]}=…, which oauth needs",
-            "write the lines oauth2_key=… and oauth2_secret=… into it",
-            (kind,),
         )

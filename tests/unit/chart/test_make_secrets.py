@@ -16,7 +16,6 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 PLAN: dict[str, Any] = {
     "labels": {"app.kubernetes.io/part-of": "shop"},
     "store": "shop-secrets",
-    "users": "flower-users",
     "names": {
         "DJANGO_SECRET_KEY": "shop-secrets",
         "REDIS_PASSWORD_worker": "shop-secrets",
@@ -30,6 +29,7 @@ PLAN: dict[str, Any] = {
         }
     },
     "digests": {"shop-redis": {"worker": "REDIS_PASSWORD_worker"}},
+    "flower": {"kind": "basic", "secret": "flower-users"},
     "database": {},
     "broker": {},
 }
@@ -102,11 +102,17 @@ def test_everything_is_made_once() -> None:
     assert cluster.text("shop-redis-tls", "ca.crt") == cluster.text("shop-ca", "tls.crt")
 
 
+def test_a_client_of_oauth_is_taken_as_it_was_given() -> None:
+    cluster = ClusterInMemory(**{"shop-secrets": {"flower-users": "oauth2_key=a\noauth2_secret=b\n"}})
+    converge(cluster, flower={"kind": "oauth", "secret": "flower-users"})
+    assert cluster.text("shop-secrets", "flower-users") == "oauth2_key=a\noauth2_secret=b\n"
+
+
 def test_a_plan_of_leaves_alone_changes_no_password() -> None:
     cluster = ClusterInMemory()
     converge(cluster)
     cluster.secrets["shop-secrets"] = secret("shop-secrets", {"REDIS_PASSWORD_worker": "another"})
-    leaves: dict[str, Any] = {"names": {}, "texts": {}, "digests": {}}
+    leaves: dict[str, Any] = {"names": {}, "texts": {}, "digests": {}, "flower": {}}
     assert converge(cluster, NOW + timedelta(days=340), **leaves) == ["shop-redis-tls"]
 
 
@@ -167,6 +173,7 @@ EXTERNAL: dict[str, Any] = {
         },
     },
     "digests": {},
+    "flower": {},
     "broker": {"secret": "mine", "scaled": True},
 }
 
@@ -242,6 +249,7 @@ DATABASE: dict[str, Any] = {
     "names": {"DATABASE_URL": "mine"},
     "texts": {},
     "digests": {},
+    "flower": {},
     "tls": {},
 }
 
@@ -360,24 +368,41 @@ def test_leaves_of_cert_manager_are_none_of_its_business() -> None:
 REFUSED: dict[str, tuple[dict[str, dict[str, str]], dict[str, Any], str]] = {
     "a name that Stalk does not make": (
         {},
-        {"names": {"STRIPE_KEY": "shop-secrets"}},
+        {"names": {"STRIPE_KEY": "shop-secrets"}, "flower": {}},
         "secret STRIPE_KEY: is not in the Secret shop-secrets, and Stalk does not make it; add the key, "
         "or name a Secret of your own that has it (existingSecret)",
     ),
     "a Secret that is missing": (
         {},
-        {"names": {"DATABASE_URL": "mine"}},
+        {"names": {"DATABASE_URL": "mine"}, "flower": {}},
         "secret DATABASE_URL: the key is missing in the Secret mine; add it to it, after you made it",
     ),
     "a wrong key": (
         {"mine": {"URL": "x"}},
-        {"names": {"DATABASE_URL": "mine"}},
+        {"names": {"DATABASE_URL": "mine"}, "flower": {}},
         "secret DATABASE_URL: the key is missing in the Secret mine; add it there",
     ),
     "an empty value": (
         {"mine": {"DATABASE_URL": "\n"}},
-        {"names": {"DATABASE_URL": "mine"}},
+        {"names": {"DATABASE_URL": "mine"}, "flower": {}},
         "secret DATABASE_URL: the key is empty in the Secret mine; add it there",
+    ),
+    "a client of OAuth that nobody gave": (
+        {},
+        {"flower": {"kind": "oauth", "secret": "flower-users"}},
+        "secret flower-users: is not in the Secret shop-secrets, and Stalk does not make it; add the key, "
+        "or name a Secret of your own that has it (existingSecret)",
+    ),
+    "half a client of OAuth": (
+        {"shop-secrets": {"flower-users": "oauth2_key=sesame\n"}},
+        {"flower": {"kind": "oauth", "secret": "flower-users"}},
+        "flower.auth.secret: the secret flower-users has no line oauth2_secret=…, which oauth needs; "
+        "write the lines oauth2_key=… and oauth2_secret=… into it",
+    ),
+    "users without a password": (
+        {"shop-secrets": {"flower-users": "# staff\nanna:a\nsesame"}},
+        {},
+        "flower.auth.secret: line 3 of the secret flower-users is not user:password in ASCII; correct it in the secret",
     ),
     "a CA that is missing": (
         {},

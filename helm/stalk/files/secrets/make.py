@@ -34,6 +34,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.certificates.leaves i
 )
 from ansible_collections.stalk.celery.plugins.module_utils.certificates.refusal import CertificateRefusal
 from ansible_collections.stalk.celery.plugins.module_utils.database_url import why_refused
+from ansible_collections.stalk.celery.plugins.module_utils.flower_secret import flower_refusals
 from ansible_collections.stalk.celery.plugins.module_utils.secrets_store import is_generated, random_text
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -53,6 +54,7 @@ class Stack:
 
     def converge(self) -> None:
         self.make_passwords()
+        self.read_flower()
         self.read_database()
         self.read_broker()
         for name, templates in self.plan["texts"].items():
@@ -65,16 +67,16 @@ class Stack:
 
     def make_passwords(self) -> None:
         made: Data = {}
-        own = self.plan["store"]
+        own, users = self.plan["store"], self.users()
         for name, secret in self.plan["names"].items():
             value = self.store.data(secret).get(name, "").rstrip("\r\n")
             if not value and secret == own and name not in self.store.data(secret):
-                if not is_generated(name, self.plan["users"]):
+                if not is_generated(name, users):
                     raise Refused(
                         f"secret {name}: is not in the Secret {secret}, and Stalk does not make it; add the key, "
                         "or name a Secret of your own that has it (existingSecret)"
                     )
-                value = made[name] = f"admin:{random_text()}" if name == self.plan["users"] else random_text()
+                value = made[name] = f"admin:{random_text()}" if name == users else random_text()
             if not value:
                 state = "is empty" if name in self.store.data(secret) else "is missing"
                 where = "there" if self.store.exists(secret) else "to it, after you made it"
@@ -82,6 +84,19 @@ class Stack:
             self.values[name] = value
         if made:
             self.store.write(own, {**self.store.data(own), **made})
+
+    def users(self) -> str:
+        """The secret with Flower's users, who are made up where nobody gave any. A client of OAuth cannot be."""
+        flower = self.plan["flower"]
+        return str(flower["secret"]) if flower and flower["kind"] == "basic" else ""
+
+    def read_flower(self) -> None:
+        flower = self.plan["flower"]
+        if not flower:
+            return
+        name = flower["secret"]
+        for refused in flower_refusals(flower["kind"], name, self.values[name]):
+            raise Refused(f"flower.auth.secret: {'; '.join(refused)}")
 
     def read_database(self) -> None:
         plan = self.plan["database"]

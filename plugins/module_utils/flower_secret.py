@@ -1,0 +1,1 @@
+../../helm/stalk/files/secrets/flower_secret.py
