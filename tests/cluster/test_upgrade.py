@@ -124,6 +124,19 @@ def broken_migration(release: Release) -> dict[str, Any]:
     return {"app": {"kubernetes": {"migrations": options["kubernetes"]}}, "beat": options, "web": options}
 
 
+def test_a_release_whose_migration_fails_takes_no_secret_from_the_pods_that_run(
+    release: Release, broken_migration: dict[str, Any]
+) -> None:
+    def secrets() -> str:
+        return release.kubectl("get", "secret", "shop-worker", "--output=jsonpath={.data}")
+
+    before = secrets()
+    assert "CELERY_RESULT_BACKEND" in before
+    with pytest.raises(ClusterFailed, match='column "broken" does not exist'):
+        release.upgrade({**broken_migration, "results": {"kind": "none"}})
+    assert secrets() == before
+
+
 def test_a_release_whose_migration_fails_ends_nothing_and_is_taken_back(
     release: Release, desk: Desk, broken_migration: dict[str, Any]
 ) -> None:

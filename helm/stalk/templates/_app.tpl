@@ -19,7 +19,12 @@
   projected:
     defaultMode: 0440
     sources:
-      - secret: {name: {{ $values.app.name }}-{{ .component }}}
+      - secret:
+          name: {{ $values.app.name }}-{{ .component }}
+          items:
+            {{- range include "stalk.component.texts" . | fromJson | keys | sortAlpha }}
+            - {key: {{ . }}, path: {{ . }}}
+            {{- end }}
       {{- if ne $values.database.kind "embedded" }}
       - secret:
           name: {{ include "stalk.secret" (dict "root" .root "own" $values.database.kubernetes.existingSecret) | quote }}

@@ -20,11 +20,7 @@
 {{- $_ := set $names $password $broker }}
 {{- $_ := set $digests $component $password }}
 {{- end }}
-{{- $text := include "stalk.broker.texts" (dict "root" $ "component" $component) | fromJson }}
-{{- if and $embedded (ne $component "scaler") }}
-{{- $_ := set $text "DATABASE_URL" (printf "postgresql://%s:{DATABASE_PASSWORD}@%s-postgresql:5432/%s" $app $app $app) }}
-{{- end }}
-{{- $_ := set $texts (printf "%s-%s" $app $component) $text }}
+{{- $_ := set $texts (printf "%s-%s" $app $component) (include "stalk.component.texts" (dict "root" $ "component" $component) | fromJson) }}
 {{- end }}
 {{- if .Values.flower.enabled }}
 {{- range list "FLOWER_COOKIE_SECRET" .Values.flower.auth.secret }}
@@ -44,6 +40,17 @@
   "broker" ($external | ternary (dict "secret" $broker "scaled" (include "stalk.keda" . | empty | not)) dict)
   "tls" (include "stalk.tls.plan" . | fromJson)
   | toPrettyJson }}
+{{- end }}
+
+{{/* What the Secret of a component says, as JSON. It keeps what an earlier release had in it, for pods that still run by
+     that; so a pod takes these keys alone. dict "root" "component" */}}
+{{- define "stalk.component.texts" -}}
+{{- $text := include "stalk.broker.texts" . | fromJson }}
+{{- if and (eq .root.Values.database.kind "embedded") (ne .component "scaler") }}
+{{- $app := .root.Values.app.name }}
+{{- $_ := set $text "DATABASE_URL" (printf "postgresql://%s:{DATABASE_PASSWORD}@%s-postgresql:5432/%s" $app $app $app) }}
+{{- end }}
+{{- toJson $text }}
 {{- end }}
 
 {{/* Who speaks to the broker, as JSON. */}}

@@ -108,6 +108,16 @@ def test_a_client_of_oauth_is_taken_as_it_was_given() -> None:
     assert cluster.text("shop-secrets", "flower-users") == "oauth2_key=a\noauth2_secret=b\n"
 
 
+def test_what_the_pods_of_the_release_before_read_stays() -> None:
+    cluster = ClusterInMemory()
+    converge(cluster)
+    texts = {"shop-worker": {"CELERY_BROKER_URL": "rediss://redis.example.org/0"}}
+    assert converge(cluster, texts=texts, digests={"shop-redis": {}}) == ["shop-worker"]
+    assert cluster.text("shop-worker", "CELERY_BROKER_URL") == "rediss://redis.example.org/0"
+    assert cluster.text("shop-worker", "DATABASE_URL").endswith("@shop-postgresql:5432/shop")
+    assert len(cluster.text("shop-redis", "worker")) == 64
+
+
 def test_a_plan_of_leaves_alone_changes_no_password() -> None:
     cluster = ClusterInMemory()
     converge(cluster)

@@ -58,12 +58,14 @@ class Stack:
         self.read_database()
         self.read_broker()
         for name, templates in self.plan["texts"].items():
-            self.store.write(name, {key: self.filled(text) for key, text in templates.items()})
+            self.add(name, {key: self.filled(text) for key, text in templates.items()})
         for name, digests in self.plan["digests"].items():
-            self.store.write(
-                name, {key: hashlib.sha256(self.values[of].encode()).hexdigest() for key, of in digests.items()}
-            )
+            self.add(name, {key: hashlib.sha256(self.values[of].encode()).hexdigest() for key, of in digests.items()})
         self.make_leaves()
+
+    def add(self, name: str, data: Data) -> None:
+        """What else the Secret has is for pods of the release before, which go on when this one fails."""
+        self.store.write(name, {**self.store.data(name), **data})
 
     def make_passwords(self) -> None:
         made: Data = {}
