@@ -148,6 +148,16 @@ def test_what_a_worker_holds_for_later_counts(release: Release, pool: None) -> N
     wait_for("it is given back", lambda: waiting(release) == 1)
 
 
+def test_the_broker_keeps_its_kind_while_it_has_messages(release: Release, pool: None) -> None:
+    send(release, 2)
+    before = state(release)
+    external = {"kind": "external", "kubernetes": {"existingSecret": {"name": "managed"}}}
+    said = r"broker\.kind: external would begin empty, and leave what redis has to nobody \(.*queue archive: 2 messages"
+    with pytest.raises(ClusterFailed, match=said):
+        release.upgrade({**with_pool(0), "broker": external})
+    assert state(release) == before
+
+
 def test_the_app_keeps_its_name(release: Release) -> None:
     before = state(release)
     with pytest.raises(ClusterFailed, match=r"app\.name: books would begin empty, and leave the messages"):

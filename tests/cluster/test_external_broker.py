@@ -56,3 +56,9 @@ def test_a_queue_with_messages_there_keeps_its_pool(release: Release) -> None:
     release.django("import config.celery\nfrom shop.tasks import sleep\nsleep.apply_async((0,), queue='archive')")
     with pytest.raises(ClusterFailed, match="queue archive: 1 message waits "):
         release.upgrade(VALUES)
+
+
+def test_a_broker_that_cannot_be_asked_is_not_left_for_the_charts_own(release: Release) -> None:
+    said = r"broker\.kind: redis would begin empty, and leave what external has to nobody \(the broker does not tell"
+    with pytest.raises(ClusterFailed, match=said):
+        release.upgrade({name: value for name, value in VALUES.items() if name != "broker"})

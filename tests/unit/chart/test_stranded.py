@@ -104,10 +104,21 @@ def upgrade(address: str, tmp_path: Path) -> Upgrade:
         described: tuple[str, ...] = ("celery",),
         abandoned: tuple[str, ...] = (),
         app: str = "shop",
+        brokers: tuple[str | None, str] = ("external", "external"),
     ) -> tuple[int, str]:
-        variables = {"PATH": os.environ["PATH"], "CELERY_KEY_PREFIX": "shop:", "CREDENTIALS_DIRECTORY": str(tmp_path)}
+        before, broker = brokers
+        variables = {
+            "PATH": os.environ["PATH"],
+            "BROKER": broker,
+            "CELERY_KEY_PREFIX": "shop:",
+            "CREDENTIALS_DIRECTORY": str(tmp_path),
+            "OWN_REDIS": "shop-redis",
+            "TLS_FILES": json.dumps({"redis": {}, "external": {}}),
+        }
         if deployed is not None:
             variables |= {"DEPLOYED_APP": app, "DEPLOYED_QUEUES": json.dumps(deployed)}
+        if before:
+            variables["DEPLOYED_BROKER"] = before
         script = (FILES / "queues" / "stranded.py").read_text()
         done = subprocess.run(
             [PYTHON, "-c", script, json.dumps(described), json.dumps(abandoned)],
@@ -229,3 +240,62 @@ def test_a_broker_that_refuses_is_told_in_one_line_without_its_password(upgrade:
     assert said.startswith("queue reports: the broker does not tell how many messages wait (")
     assert said.count("\n") == 2
     assert "another" not in said
+
+
+MOVE: dict[str, Any] = {"described": ("celery", "reports"), "brokers": ("external", "redis")}
+
+
+def leaves(found: str, *queues: str) -> str:
+    return (
+        f"broker.kind: redis would begin empty, and leave what external has to nobody ({found}); keep external until "
+        "its queues are empty, or leave what they hold with "
+        f"helm upgrade --set 'kubernetes.abandon={{{','.join(queues)}}}'\n{UNCHANGED}"
+    )
+
+
+def test_a_broker_of_another_kind_is_refused_while_the_one_that_runs_holds_anything(
+    send: Send, upgrade: Upgrade, empty: Callable[[str], None]
+) -> None:
+    assert upgrade(**MOVE) == (0, "")
+    send("misspelt")
+    send("celery")
+    send("celery")
+    assert upgrade(**MOVE) == (1, leaves("queue celery: 2 messages wait", "celery"))
+    send("reports", taken=True)
+    both = "queue celery: 2 messages wait, queue reports: a worker holds 1 message"
+    assert upgrade(**MOVE) == (1, leaves(both, "celery", "reports"))
+    assert upgrade(**MOVE, abandoned=("celery", "reports")) == (0, "")
+    empty("celery")
+    assert upgrade(**MOVE, abandoned=("reports",)) == (0, "")
+
+
+def test_what_a_pool_that_left_earlier_did_not_take_counts_too(send: Send, upgrade: Upgrade) -> None:
+    assert upgrade() == (0, "")
+    send("reports")
+    said = leaves("queue reports: 1 message waits", "reports")
+    assert upgrade(("celery",), ("celery",), brokers=("external", "redis")) == (1, said)
+
+
+def test_a_release_that_left_no_note_of_its_broker_keeps_it(send: Send, upgrade: Upgrade) -> None:
+    send("celery")
+    assert upgrade(described=("celery", "reports"), brokers=(None, "external")) == (0, "")
+
+
+def test_a_broker_that_does_not_answer_is_not_left_for_another_kind(upgrade: Upgrade, tmp_path: Path) -> None:
+    (tmp_path / "CELERY_BROKER_URL").unlink()
+    untold = "the broker does not tell how many messages wait (the secret CELERY_BROKER_URL: No such file or directory)"
+    assert upgrade(**MOVE) == (1, leaves(untold, "celery", "reports"))
+    goes_on = f"Every queue is abandoned, and {untold}, so the release goes on.\n"
+    assert upgrade(**MOVE, abandoned=("celery", "reports")) == (0, goes_on)
+
+
+@pytest.mark.parametrize(("deployed", "host"), [("redis", "redis.example.org"), ("external", "shop-redis")])
+def test_the_broker_of_an_upgrade_that_failed_is_not_taken_for_the_one_that_runs(
+    upgrade: Upgrade, tmp_path: Path, deployed: str, host: str
+) -> None:
+    (tmp_path / "CELERY_BROKER_URL").write_text(f"rediss://worker:sesame@{host}:6379/0")
+    other = {"redis": "external", "external": "redis"}[deployed]
+    status, said = upgrade(brokers=(deployed, other))
+    assert status == 1
+    assert "(since an upgrade failed, CELERY_BROKER_URL names another; helm rollback mends it)" in said
+    assert "sesame" not in said

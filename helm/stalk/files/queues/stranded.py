@@ -1,10 +1,12 @@
 """stranded.py DESCRIBED ABANDONED: refuses a description in which no pool consumes a queue that has messages any more,
-or whose app has another name, which would take the broker and all pools away.
+or whose broker is of another kind, which would begin empty, or whose app has another name, which would take the broker
+and all pools away.
 
 The chart runs it before an upgrade and a rollback, with lists of queues in JSON; the playbooks take its words. The name
-and the queues of the app that runs are in a ConfigMap, hence in DEPLOYED_APP and DEPLOYED_QUEUES: messages in a queue
-that no pool ever took, for its name was misspelt say, are no reason. What no pool takes any more is kept in a set of
-the broker until it is seen empty, so that the next run names what came while the pool left.
+and the queues of the app that runs, and the kind of its broker, are in a ConfigMap, hence in DEPLOYED_APP,
+DEPLOYED_QUEUES and DEPLOYED_BROKER: messages in a queue that no pool ever took, for its name was misspelt say, are no
+reason. What no pool takes any more is kept in a set of the broker until it is seen empty, so that the next run names
+what came while the pool left.
 """
 
 from __future__ import annotations
@@ -14,9 +16,10 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 # kombu 5.7, transport/redis.py: Channel.sep, between a queue and its priority and in a binding.
 SEPARATOR = "\x06\x16"
@@ -41,8 +44,12 @@ def waits(count: int) -> str:
     return f"{messages(count)} {'waits' if count == 1 else 'wait'}"
 
 
+def takes(who: str, count: int) -> str:
+    return f"{who} holds {messages(count)}"
+
+
 def holds(who: str, count: int) -> str:
-    return f"{who} holds {messages(count)} for later"
+    return f"{takes(who, count)} for later"
 
 
 def untold(error: object) -> str:
@@ -66,6 +73,14 @@ def renaming(deployed: str, described: str) -> str:
     return (
         f"app.name: {described} would begin empty, and leave the messages and the data of {deployed} to nobody; "
         f"set it back to {deployed}, or install {described} as another release"
+    )
+
+
+def moving(deployed: str, described: str, found: Iterable[str], queues: Iterable[str]) -> str:
+    return (
+        f"broker.kind: {described} would begin empty, and leave what {deployed} has to nobody ({', '.join(found)}); "
+        f"keep {deployed} until its queues are empty, or leave what they hold with "
+        f"helm upgrade --set 'kubernetes.abandon={{{','.join(sorted(set(queues)))}}}'"
     )
 
 
@@ -159,18 +174,29 @@ def refusals(broker: Broker, deployed: set[str], described: set[str], abandoned:
     return []
 
 
-def connect() -> Broker:
-    """By the variables of docs/contract.md."""
+def refusals_to_move(broker: Broker, kind: str, other: str, deployed: set[str], abandoned: set[str]) -> list[str]:
+    """A worker that stops gives back what it did not begin, so what one has in hand counts too."""
+    queues = (deployed | broker.left()) - abandoned
+    waiting, (taken, _) = broker.waiting(queues), broker.held()
+    found = {f"queue {queue}: {waits(waiting[queue])}": queue for queue in sorted(queues) if waiting[queue]}
+    found |= {f"queue {queue}: {takes('a worker', taken[queue])}": queue for queue in sorted(queues) if taken[queue]}
+    return [moving(kind, other, found, found.values())] if found else []
+
+
+def connect(kind: str) -> Broker:
+    """To the broker that runs, which is of this kind; TLS_FILES has for each the variables of docs/contract.md."""
     import redis
 
     address = Path(os.environ["CREDENTIALS_DIRECTORY"]) / "CELERY_BROKER_URL"
-    files = {"ssl_ca_certs": "CELERY_TLS_CA", "ssl_certfile": "CELERY_TLS_CERT", "ssl_keyfile": "CELERY_TLS_KEY"}
-    tls = {option: os.environ[variable] for option, variable in files.items() if variable in os.environ}
+    variables = {"ssl_ca_certs": "CELERY_TLS_CA", "ssl_certfile": "CELERY_TLS_CERT", "ssl_keyfile": "CELERY_TLS_KEY"}
+    files = json.loads(os.environ["TLS_FILES"])[kind]
+    tls = {option: files[variable] for option, variable in variables.items() if variable in files}
     try:
+        url = address.read_text(encoding="utf-8").strip()
+        if (urlsplit(url).hostname == os.environ["OWN_REDIS"]) != (kind == "redis"):
+            raise BrokerSilent("since an upgrade failed, CELERY_BROKER_URL names another; helm rollback mends it")
         # redis-py checks a certificate and its host name unless told otherwise (6.0 and newer).
-        client = redis.Redis.from_url(
-            address.read_text(encoding="utf-8").strip(), socket_timeout=SECONDS_TO_ANSWER, decode_responses=True, **tls
-        )
+        client = redis.Redis.from_url(url, socket_timeout=SECONDS_TO_ANSWER, decode_responses=True, **tls)
     except OSError as error:
         raise BrokerSilent(f"the secret CELERY_BROKER_URL: {error.strerror}") from None
     except ValueError:
@@ -178,18 +204,18 @@ def connect() -> Broker:
     return Broker(client, os.environ["CELERY_KEY_PREFIX"])
 
 
-def asked(deployed: set[str], described: set[str], abandoned: set[str]) -> list[str]:
+def asked(kind: str, question: Callable[[Broker], list[str]]) -> list[str]:
     import redis
 
     try:
-        return refusals(connect(), deployed, described, abandoned)
+        return question(connect(kind))
     except redis.RedisError as error:
         raise BrokerSilent(str(error)) from None
 
 
-def stranded(deployed: set[str], described: set[str], abandoned: set[str]) -> list[str]:
+def stranded(kind: str, deployed: set[str], described: set[str], abandoned: set[str]) -> list[str]:
     try:
-        return asked(deployed, described, abandoned)
+        return asked(kind, lambda broker: refusals(broker, deployed, described, abandoned))
     except BrokerSilent as silent:
         # Where no queue departs, the release may be what mends the broker.
         if departing := sorted(deployed - described - abandoned):
@@ -198,14 +224,36 @@ def stranded(deployed: set[str], described: set[str], abandoned: set[str]) -> li
         return []
 
 
+def moved(kind: str, other: str, deployed: set[str], abandoned: set[str]) -> list[str]:
+    """To a broker of the other kind, which takes every queue away from its messages."""
+    try:
+        return asked(kind, lambda broker: refusals_to_move(broker, kind, other, deployed, abandoned))
+    except BrokerSilent as silent:
+        if departing := deployed - abandoned:
+            return [moving(kind, other, [untold(silent)], departing)]
+        print(f"Every queue is abandoned, and {untold(silent)}, so the release goes on.")
+        return []
+
+
+def found_in(deployed: set[str], described: set[str], abandoned: set[str]) -> list[str]:
+    was, app = os.environ["DEPLOYED_APP"], os.environ["CELERY_KEY_PREFIX"].rstrip(":")
+    if was != app:
+        return [renaming(was, app)]
+    kind = os.environ["BROKER"]
+    # An earlier chart did not note it.
+    before = os.environ.get("DEPLOYED_BROKER", kind)
+    if before != kind:
+        return moved(before, kind, deployed, abandoned)
+    return stranded(kind, deployed, described, abandoned)
+
+
 def main() -> None:
     described, abandoned = (set(json.loads(argument)) for argument in sys.argv[1:])
     deployed = os.environ.get("DEPLOYED_QUEUES")
     if deployed is None:
         print("Nothing tells which queues had a pool before; whether one loses it was not looked at.")
         return
-    was, name = os.environ["DEPLOYED_APP"], os.environ["CELERY_KEY_PREFIX"].rstrip(":")
-    if found := [renaming(was, name)] if was != name else stranded(set(json.loads(deployed)), described, abandoned):
+    if found := found_in(set(json.loads(deployed)), described, abandoned):
         sys.exit("\n".join([*found, "Nothing was changed."]))
 
 
