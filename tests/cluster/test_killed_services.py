@@ -1,5 +1,5 @@
 """The broker and the database are killed while tasks run, and come back: no worker restarts, no task is lost. One that
-hangs is restarted."""
+hangs is restarted, and one that no probe reaches when it has ended its tasks."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ import pytest
 from resources.waiting import wait_for
 
 from tests.cluster.desk import Desk
-from tests.cluster.ledger import holders, once
+from tests.cluster.ledger import ended_where_they_began, holders, once, until_all_run
 from tests.cluster.release import BRIEF, Release, is_ready, name_of
 
 POOLS = ("default", "io")
 MAX_AGE = 30
 LONGER_THAN_A_HEARTBEAT_LASTS = 2 * MAX_AGE
+LONGER_THAN_A_SILENT_WORKER_IS_GIVEN = 30
 SECONDS_UNTIL_ALL_IS_WELL = 300
 
 
@@ -137,3 +138,27 @@ def test_workers_that_hang_are_restarted_and_their_tasks_are_run(release: Releas
     assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
     wait_for("they take tasks", lambda: all(is_ready(pod) for pod in workers(release)), SECONDS_UNTIL_ALL_IS_WELL)
     assert starts(release) == after
+
+
+def probe_by_a_file(release: Release) -> None:
+    """A liveness probe that a test can let fail once, though the worker is well."""
+    probe = {"exec": {"command": ["sh", "-c", "! rm /tmp/unreachable"]}, "periodSeconds": 1, "failureThreshold": 1}
+    container = {"name": "worker", "livenessProbe": probe}
+    patch = json.dumps({"spec": {"template": {"spec": {"containers": [container]}}}})
+    release.kubectl("patch", "deployment/shop-worker-default", f"--patch={patch}")
+    release.kubectl("rollout", "status", "deployment/shop-worker-default", f"--timeout={SECONDS_UNTIL_ALL_IS_WELL}s")
+
+
+@pytest.mark.long
+def test_a_worker_that_no_probe_reaches_ends_its_tasks_and_is_restarted(release: Release, desk: Desk) -> None:
+    probe_by_a_file(release)
+    keys = desk.send("unreached", 2, LONGER_THAN_A_SILENT_WORKER_IS_GIVEN)
+    began = until_all_run(release, keys)
+    before = starts(release)
+    for pod in set(began.values()):
+        release.execute(pod, "touch", "/tmp/unreachable", container="worker")
+    ledger = release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL)
+    assert {line.starts for line in ledger.values()} == {1}
+    assert ended_where_they_began(ledger, began)
+    after = {pod: count + (pod in began.values()) for pod, count in before.items()}
+    wait_for("it is restarted", lambda: starts(release) == after, SECONDS_UNTIL_ALL_IS_WELL)

@@ -116,10 +116,9 @@ livenessProbe:
   exec: {command: {{ toJson $alive }}}
   periodSeconds: 30
   timeoutSeconds: 20
-  # The heartbeat's age tells of the process; probes that do not get through tell of the node.
+  # The heartbeat's age tells of the process; probes that do not get through tell of the node. So no grace of its own:
+  # run-worker makes short work of a worker that is silent, and one at work ends its tasks.
   failureThreshold: 4
-  # Who is silent would not listen for long.
-  terminationGracePeriodSeconds: 15
 readinessProbe:
   exec: {command: {{ (.text | empty | ternary $alive (append $alive .text)) | toRawJson }}}
   periodSeconds: 15

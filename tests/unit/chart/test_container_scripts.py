@@ -68,6 +68,10 @@ def test_no_heartbeat_is_not_alive(heartbeat: Path) -> None:
     assert is_alive("60") == (1, "no heartbeat yet")
 
 
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 class Container:
     """run-worker, as a container's first process."""
 
@@ -79,6 +83,10 @@ class Container:
         self.output = self.process.stdout
         self.first_line = self.output.readline().strip()
 
+    def freeze(self) -> None:
+        (worker,) = children(self.process.pid)
+        os.kill(worker, signal.SIGSTOP)
+
     def stop(self) -> tuple[list[str], int]:
         """What the worker heard, and how the container ended."""
         self.process.send_signal(signal.SIGTERM)
@@ -89,7 +97,7 @@ class Container:
 @pytest.fixture(autouse=True)
 def no_process_is_left() -> Iterator[None]:
     yield
-    assert not Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    assert not children(os.getpid())
 
 
 def test_a_worker_that_ends_its_tasks_hears_sigterm_alone(beating: Path) -> None:
@@ -112,6 +120,12 @@ def test_a_pool_that_must_not_hear_sigquit_is_killed(beating: Path) -> None:
 
 def test_a_silent_worker_gets_the_signal_at_once(heartbeat: Path) -> None:
     assert Container("SIGQUIT", "3600", "QUIT").stop() == (["SIGTERM", "SIGQUIT"], 7)
+
+
+def test_a_worker_that_hangs_is_killed_long_before_its_grace_ends(heartbeat: Path) -> None:
+    container = Container("SIGTERM", "3600", "QUIT")
+    container.freeze()
+    assert container.stop() == ([], 128 + 9)
 
 
 def test_the_heartbeat_of_the_container_before_is_gone(beating: Path) -> None:
