@@ -108,6 +108,13 @@ def test_a_client_of_oauth_is_taken_as_it_was_given() -> None:
     assert cluster.text("shop-secrets", "flower-users") == "oauth2_key=a\noauth2_secret=b\n"
 
 
+def test_a_given_secret_that_is_refused_is_refused_before_another_is_made() -> None:
+    cluster = ClusterInMemory(users={"flower-users": "sesame"})
+    with pytest.raises(Refused, match=r"flower\.auth\.secret"):
+        converge(cluster, names={**PLAN["names"], "flower-users": "users"})
+    assert cluster.writes == []
+
+
 def test_what_the_pods_of_the_release_before_read_stays() -> None:
     cluster = ClusterInMemory()
     converge(cluster)

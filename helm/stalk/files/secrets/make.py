@@ -53,10 +53,12 @@ class Stack:
         self.values: Data = {}
 
     def converge(self) -> None:
-        self.make_passwords()
+        made = self.make_passwords()
         self.read_flower()
         self.read_database()
         self.read_broker()
+        if made:
+            self.add(self.plan["store"], made)
         for name, templates in self.plan["texts"].items():
             self.add(name, {key: self.filled(text) for key, text in templates.items()})
         for name, digests in self.plan["digests"].items():
@@ -67,7 +69,8 @@ class Stack:
         """What else the Secret has is for pods of the release before, which go on when this one fails."""
         self.store.write(name, {**self.store.data(name), **data})
 
-    def make_passwords(self) -> None:
+    def make_passwords(self) -> Data:
+        """Those that are new, which are written when nothing given is refused."""
         made: Data = {}
         own, users = self.plan["store"], self.users()
         for name, secret in self.plan["names"].items():
@@ -84,8 +87,7 @@ class Stack:
                 where = "there" if self.store.exists(secret) else "to it, after you made it"
                 raise Refused(f"secret {name}: the key {state} in the Secret {secret}; add it {where}")
             self.values[name] = value
-        if made:
-            self.store.write(own, {**self.store.data(own), **made})
+        return made
 
     def users(self) -> str:
         """The secret with Flower's users, who are made up where nobody gave any. A client of OAuth cannot be."""
