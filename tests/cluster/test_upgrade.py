@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from tests.cluster.release import BRIEF, Release, name_of
 
 SECONDS_UNTIL_ALL_TOOK_EFFECT = 300
 LONG = 25
+OTHER_PORT = 6390
 MISSING = {"app": {"kubernetes": {"image": {"tag": "missing"}}}}
 CHANGED = {"app": {"env": {"SHOP_KEEP_DAYS": 30}}, "pools": {"default": {"max_tasks_per_child": 500}}}
 
@@ -127,14 +129,19 @@ def broken_migration(release: Release) -> dict[str, Any]:
 def test_a_release_whose_migration_fails_takes_no_secret_from_the_pods_that_run(
     release: Release, broken_migration: dict[str, Any]
 ) -> None:
-    def secrets() -> str:
-        return release.kubectl("get", "secret", "shop-worker", "--output=jsonpath={.data}")
+    def secrets() -> dict[str, str]:
+        found = json.loads(release.kubectl("get", "secret", "shop-worker", "--output=jsonpath={.data}"))
+        return {key: base64.b64decode(value).decode() for key, value in found.items()}
 
-    before = secrets()
+    before, began = secrets(), pods(release)
     assert "CELERY_RESULT_BACKEND" in before
     with pytest.raises(ClusterFailed, match='column "broken" does not exist'):
-        release.upgrade({**broken_migration, "results": {"kind": "none"}})
+        release.upgrade({**broken_migration, "results": {"kind": "none"}, "broker": {"port": OTHER_PORT}})
+    assert secrets().keys() == before.keys()
+    assert f":{OTHER_PORT}/" in secrets()["CELERY_BROKER_URL"]
+    release.rollback()
     assert secrets() == before
+    assert pods(release) == began
 
 
 def test_a_release_whose_migration_fails_ends_nothing_and_is_taken_back(
