@@ -23,7 +23,11 @@ from ansible_collections.stalk.celery.plugins.module_utils.preflight import (
 )
 from ansible_collections.stalk.celery.plugins.module_utils.secrets_store import SecretError
 from ansible_collections.stalk.celery.plugins.module_utils.stack_variables import state_folder, templated
-from ansible_collections.stalk.celery.plugins.module_utils.status.questions import expected_on, worker_unit
+from ansible_collections.stalk.celery.plugins.module_utils.status.questions import (
+    broker_question,
+    expected_on,
+    worker_unit,
+)
 
 
 class HostFailed(Exception):
@@ -68,7 +72,7 @@ class ActionModule(ActionBase):
         return {"changed": False}
 
     def broker(self) -> dict[str, Any]:
-        asked = {"port": self.stack["broker"]["port"], "queues": []}
+        asked = broker_question(self.stack, [])
         broker: dict[str, Any] = self.ask("component_status", app=self.stack["app"]["name"], broker=asked)["broker"]
         return broker
 
@@ -79,7 +83,8 @@ class ActionModule(ActionBase):
         found = self.ask("preflight", app=app, components=new) if new else {"foreign": {}, "own": []}
         yield from foreign_problems(self.host, found["foreign"], self.given("stalk_take_over"))
 
-        has_broker = "redis" in components and ("redis" not in new or "redis" in found["own"])
+        kind = self.stack["broker"]["kind"]
+        has_broker = kind in components and (kind not in new or kind in found["own"])
         if has_broker and (departing_queues(memory, self.stack) or not memory.pools):
             yield from queue_problems(self.broker(), memory, self.stack, self.given("stalk_abandon"))
         if "worker" in components:
@@ -90,7 +95,8 @@ class ActionModule(ActionBase):
         app, abandoned = self.stack["app"]["name"], self.given("stalk_abandon")
         if not pools:
             return
-        if not set(self.variables["groups"].get("redis", ())) & set(self.variables["ansible_play_hosts_all"]):
+        brokers = self.variables["groups"].get(self.stack["broker"]["kind"], ())
+        if not set(brokers) & set(self.variables["ansible_play_hosts_all"]):
             yield from queue_problems({"error": "--limit leaves its host out"}, memory, self.stack, abandoned)
             return
         files = {worker_unit(app, pool): f"/run/{app}-worker-{pool}/heartbeat" for pool in pools}

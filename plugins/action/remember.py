@@ -8,6 +8,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.stalk.celery.plugins.module_utils.memory import Memory, MemoryUnreadable, keep, recall
 from ansible_collections.stalk.celery.plugins.module_utils.secrets_store import SecretError
 from ansible_collections.stalk.celery.plugins.module_utils.stack_variables import state_folder
+from ansible_collections.stalk.celery.plugins.module_utils.status.questions import BROKERS
 
 
 class ActionModule(ActionBase):
@@ -45,7 +46,7 @@ def after(memory: Memory, component: str, variables: dict[str, Any]) -> Memory:
     if component != "worker":
         memory = memory.placed(component, group, converged)
     pools = {name: pool["queues"] for name, pool in variables.get("stack", {}).get("pools", {}).items()}
-    if component == "redis" and pools:
+    if component in BROKERS and pools:
         return memory.consumed(pools, only=False)
     if component == "worker" and pools:
         return memory.consumed(pools, only=set(group) <= set(converged))

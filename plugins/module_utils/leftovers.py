@@ -13,6 +13,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.services import (
     departed_units,
     unit_files,
 )
+from ansible_collections.stalk.celery.plugins.module_utils.status.questions import BROKERS
 
 PROCESSES = ("web", "worker", "beat", "flower")
 DATABASES = ("postgresql",)
@@ -52,7 +53,7 @@ class Belongings:
 
 
 def belongings(app: str) -> dict[str, Belongings]:
-    """Of every component but Redis, which is never ended here: what it holds would be lost."""
+    """Of every component but the broker, which is never ended here: what it holds would be lost."""
     etc, scripts = f"etc/{app}", f"usr/local/lib/{app}"
 
     def files(name: str, *more: str) -> tuple[str, ...]:
@@ -134,8 +135,8 @@ class Leftovers:
             return []
         gone = [name for name in (*PROCESSES, *DATABASES) if name not in self.kept.components]
         gone = [name for name in gone if self.kept.data or name not in DATABASES]
-        redis = (self.root / SYSTEM / f"{self.kept.app}-redis.service").exists()
-        return gone if self.kept.components or redis or self.waiting() else [*gone, SHARED]
+        broker = any((self.root / SYSTEM / f"{self.kept.app}-{name}.service").exists() for name in BROKERS)
+        return gone if self.kept.components or broker or self.waiting() else [*gone, SHARED]
 
     def units(self, components: Iterable[str]) -> list[str]:
         """Units of those components, as far as they are ours."""

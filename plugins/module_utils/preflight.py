@@ -10,7 +10,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.memory import Memory
 from ansible_collections.stalk.celery.plugins.module_utils.stranded import holds, queue_of, stranding, untold, waits
 
 # Components that take over a service of the distribution.
-TAKEN_OVER = ("redis", "postgresql", "web")
+TAKEN_OVER = ("redis", "rabbitmq", "postgresql", "web")
 
 
 def described_queues(stack: Mapping[str, Any]) -> set[str]:
@@ -63,6 +63,13 @@ def queue_problems(
     for queue in sorted(suspects):
         if count := waiting[queue]:
             yield stranding(queue, waits(count), way_out(queue))
+        elif delayed := broker.get("delayed"):
+            yield stranding(queue, may_be_for_it(delayed), way_out(queue))
+
+
+def may_be_for_it(count: int) -> str:
+    """RabbitMQ tells of no delayed message which queue it is for."""
+    return f"{waits(count)} for later, of which some may be for it"
 
 
 def held_problems(

@@ -34,7 +34,7 @@ options:
     elements: str
     default: []
   broker:
-    description: C(port) of the Redis on this host and the C(queues) to count.
+    description: C(kind) of the broker on this host, redis or rabbitmq, the C(port) to ask and the C(queues) to count.
     type: dict
   database:
     description: Whether PostgreSQL should accept connections on this host.
@@ -72,6 +72,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.stalk.celery.plugins.module_utils.services import ServiceFailed, State, Systemd
+from ansible_collections.stalk.celery.plugins.module_utils.status.rabbitmq import Management, ManagementRefused
 from ansible_collections.stalk.celery.plugins.module_utils.status.resp import Redis, RedisRefused, figures
 
 SECONDS_TO_ANSWER = 10
@@ -120,17 +121,28 @@ def page(pki: Path, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def broker(app: str, pki: Path, asked: dict[str, Any]) -> dict[str, Any]:
-    prefix = f"{app}:"
+    kind: str = asked["kind"]
     try:
-        password = Path(f"/etc/{app}/credentials/status/REDIS_PASSWORD_status").read_text(encoding="utf-8").strip()
-        with Redis(int(asked["port"]), pki, "status", SECONDS_TO_ANSWER) as redis:
-            redis.call("AUTH", "status", password)
-            queues = list(dict.fromkeys([*asked["queues"], *lists(redis, prefix)]))
-            lengths = redis.calls([("LLEN", prefix + queue) for queue in queues])
-            taken = redis.call("HLEN", f"{prefix}unacked")
-            info = figures(f"{redis.call('INFO', 'memory')}\n{redis.call('INFO', 'persistence')}")
-    except (OSError, RedisRefused, ValueError) as error:
+        secret = Path(f"/etc/{app}/credentials/status/{kind.upper()}_PASSWORD_status")
+        password = secret.read_text(encoding="utf-8").strip()
+        return {"redis": redis_figures, "rabbitmq": rabbitmq_figures}[kind](app, pki, password, asked)
+    except (OSError, http.client.HTTPException, RedisRefused, ManagementRefused, ValueError, LookupError) as error:
         return {"error": str(error) or type(error).__name__}
+
+
+def rabbitmq_figures(app: str, pki: Path, password: str, asked: dict[str, Any]) -> dict[str, Any]:
+    with Management(int(asked["port"]), pki, "status", password, SECONDS_TO_ANSWER) as management:
+        return management.figures(app, asked["queues"])
+
+
+def redis_figures(app: str, pki: Path, password: str, asked: dict[str, Any]) -> dict[str, Any]:
+    prefix = f"{app}:"
+    with Redis(int(asked["port"]), pki, "status", SECONDS_TO_ANSWER) as redis:
+        redis.call("AUTH", "status", password)
+        queues = list(dict.fromkeys([*asked["queues"], *lists(redis, prefix)]))
+        lengths = redis.calls([("LLEN", prefix + queue) for queue in queues])
+        taken = redis.call("HLEN", f"{prefix}unacked")
+        info = figures(f"{redis.call('INFO', 'memory')}\n{redis.call('INFO', 'persistence')}")
     limit = int(info.get("maxmemory", 0)) or int(info.get("total_system_memory", 0))
     return {
         "memory": int(info["used_memory"]),

@@ -11,7 +11,7 @@ description:
   - Removes credentials that a component which stays no longer reads. A unit that still loads them must have been
     converged before.
   - nginx and PostgreSQL end only where a drop-in of I(app) shows that they were run for it. PostgreSQL's data stay.
-  - Redis never ends here. A host on which I(app) never ran is not changed.
+  - A broker never ends here. A host on which I(app) never ran is not changed.
 options:
   app:
     description: Name of the app.
@@ -21,7 +21,7 @@ options:
     description: Components that stay on this host.
     type: list
     elements: str
-    choices: [redis, postgresql, web, worker, beat, flower]
+    choices: [redis, rabbitmq, postgresql, web, worker, beat, flower]
     required: true
   credentials:
     description: Component to the names of the credentials that it reads.

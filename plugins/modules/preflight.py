@@ -6,7 +6,7 @@ DOCUMENTATION = r"""
 module: preflight
 short_description: Refuse what would end the services of others, or strand messages
 description:
-  - Fails, before anything is changed, when Redis, PostgreSQL or nginx serve something on a host that Stalk never
+  - Fails, before anything is changed, when Redis, RabbitMQ, PostgreSQL or nginx serve something on a host that Stalk never
     deployed them on, unless the variable C(stalk_take_over) names the host; an unused service of a fresh package does
     not count.
   - Fails when a queue that no pool would consume any more has messages, unless the variable C(stalk_abandon) names it.
@@ -21,7 +21,7 @@ options:
     description: Components to look for.
     type: list
     elements: str
-    choices: [redis, postgresql, web]
+    choices: [redis, rabbitmq, postgresql, web]
     required: true
   ended:
     description: At the end of a run, on the broker's host; fails when messages came to a queue while its pool left.
@@ -78,6 +78,11 @@ def use_of_redis(info: str | None) -> str:
     return "has clients" if int(lines["connected_clients"]) > 1 else ""
 
 
+def rabbitmq(running: list[str]) -> str:
+    """A mapper of Erlang's ports alone is of a package that was just installed, or of another program in Erlang."""
+    return f"{running[0]} runs" if running else ""
+
+
 def postgresql(running: list[str]) -> str:
     for unit in running:
         cluster = unit.removeprefix("postgresql@").removesuffix(".service").replace("-", "/", 1)
@@ -111,6 +116,7 @@ def own_sites(folder: Path) -> list[str]:
 
 LOOKS: dict[str, tuple[str, Callable[[list[str]], str]]] = {
     "redis": ("redis-server.service", redis),
+    "rabbitmq": ("rabbitmq-server.service", rabbitmq),
     "postgresql": ("postgresql@*-main.service", postgresql),
     "web": ("nginx.service", web),
 }

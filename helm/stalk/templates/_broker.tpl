@@ -1,3 +1,16 @@
+{{/* The port of a broker that Stalk provisions: the one stated, or that of its kind. */}}
+{{- define "stalk.broker.port" -}}
+{{- $ports := (.Files.Get "files/description/rules.yaml" | fromYaml).broker.ports }}
+{{- $stated := .Values.broker.port }}
+{{- if kindIs "invalid" $stated }}{{ get $ports .Values.broker.kind | default $ports.redis | int64 }}{{ else }}{{ int64 $stated }}{{ end }}
+{{- end }}
+
+{{- define "stalk.results.kind" -}}
+{{- if ne .Values.results.kind "auto" }}{{ .Values.results.kind }}
+{{- else }}{{ eq .Values.broker.kind "rabbitmq" | ternary "database" "redis" }}
+{{- end }}
+{{- end }}
+
 {{/* What a component's Secret says of the broker, as JSON: `{NAME}` stands for a secret in a URL, `{=NAME}` for one as it
      is; BROKER_… are parts of the external broker's URL. dict "root" "component" */}}
 {{- define "stalk.broker.texts" -}}
@@ -10,11 +23,12 @@
 {{- else if eq .component "scaler" }}
 {{- $text = dict "username" .component "password" (printf "{=%s}" $password) }}
 {{- else }}
-{{- $redis := printf "rediss://%s:{%s}@%s-redis:%d" .component $password $values.app.name (int64 $values.broker.port) }}
+{{- $redis := printf "rediss://%s:{%s}@%s-redis:%d" .component $password $values.app.name (include "stalk.broker.port" .root | int64) }}
 {{- $_ := set $text "CELERY_BROKER_URL" ($external | ternary "{=CELERY_BROKER_URL}" (printf "%s/0" $redis)) }}
-{{- if eq $values.results.kind "redis" }}
+{{- $results := include "stalk.results.kind" .root }}
+{{- if eq $results "redis" }}
 {{- $_ := set $text "CELERY_RESULT_BACKEND" ($external | ternary "{=CELERY_RESULT_BACKEND}" (printf "%s/1" $redis)) }}
-{{- else if eq $values.results.kind "database" }}
+{{- else if eq $results "database" }}
 {{- $_ := set $text "CELERY_RESULT_BACKEND" "django-db" }}
 {{- end }}
 {{- end }}

@@ -42,14 +42,18 @@
 {{ if eq .pool "prefork" }}QUIT{{ else }}KILL{{ end }}
 {{- end }}
 
-{{/* What `celery worker` is called with, apart from the application and the node's name. */}}
+{{/* What `celery worker` is called with, apart from the application and the node's name. list POOL "KIND OF BROKER" */}}
 {{- define "stalk.pool.arguments" -}}
+{{- $broker := last . }}
+{{- with first . -}}
 - --pool={{ .pool }}
 - --concurrency={{ if eq .pool "solo" }}1{{ else }}{{ include "stalk.plain" .concurrency }}{{ end }}
 - --queues={{ join "," .queues }}
 - --loglevel={{ .loglevel }}
 - --prefetch-multiplier=1
+{{- if ne $broker "rabbitmq" }}
 - --disable-prefetch
+{{- end }}
 {{- if has .pool (list "prefork" "gevent") }}
 - --time-limit={{ int64 .time_limit }}
 {{- end }}
@@ -67,6 +71,7 @@
 - --task-events
 {{- end }}
 {{- end }}
+{{- end }}
 
 {{/* As a shell would write the value: true, 1, text. Numbers arrive as floats. */}}
 {{- define "stalk.plain" -}}
@@ -79,15 +84,20 @@
 {{- if kindIs "invalid" $stated }}{{ include "stalk.least_visibility_timeout" . }}{{ else }}{{ int64 $stated }}{{ end }}
 {{- end }}
 
-{{/* A message must not return to its queue while the worker that took it may still work on it. dict "values" "pools" */}}
+{{/* With Redis a worker holds a message until its ETA, too; RabbitMQ holds it itself. dict "values" "pools" */}}
 {{- define "stalk.least_visibility_timeout" -}}
+{{- add (include "stalk.least_consumer_timeout" . | int64) (int64 .values.app.longest_eta) }}
+{{- end }}
+
+{{/* A message must not be taken from the worker that may still work on it. dict "pools" */}}
+{{- define "stalk.least_consumer_timeout" -}}
 {{- $limit := 0 }}
 {{- $grace := 0 }}
 {{- range .pools }}
 {{- $limit = max $limit (int64 .time_limit) }}
 {{- $grace = max $grace (include "stalk.pool.grace" . | int64) }}
 {{- end }}
-{{- add $limit $grace (int64 .values.app.longest_eta) }}
+{{- add $limit $grace }}
 {{- end }}
 
 {{/* Up at once; down slowly, one worker a minute, and not before a lull as long as the grace (an hour is the most that

@@ -1,4 +1,4 @@
-"""Refuses what is named for another choice than the one made: it would have no effect."""
+"""Refuses what is named for another choice than the one made, and choices that do not go together."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ def choice_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
         if made != rule["choice"] and value_at(values, rule["named"]):
             facts = {"choice": made, "named": rule["named"], "what": rule["what"], "other": rule["choice"]}
             yield refusal("named_in_vain", tuple(rule["of"].split(".")), **facts)
+    if values["broker"]["kind"] == "rabbitmq" and values["results"]["kind"] == "redis":
+        yield refusal("results_without_redis", ("results", "kind"))
 
 
 def value_at(values: Mapping[str, Any], path: str) -> Any:

@@ -1,11 +1,13 @@
-"""Works out what follows from a merged description. Pure: no file is read."""
+"""Works out what follows from a merged description."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.stalk.celery.plugins.module_utils.description.chart import chart_words
 from ansible_collections.stalk.celery.plugins.module_utils.description.merge import Values, coalesce, present
 
 # A stop sends SIGQUIT 15 s before the grace ends, so that much of it is no working time; the rest is slack.
@@ -25,17 +27,62 @@ def grace(pool: Mapping[str, Any]) -> int:
     return int(pool["time_limit"]) + GRACE_SLACK if stated is None else int(stated)
 
 
-def least_visibility_timeout(values: Mapping[str, Any]) -> int:
-    """A message must not return to its queue while the worker that took it may still work on it."""
+def least_consumer_timeout(values: Mapping[str, Any]) -> int:
+    """A message must not be taken from the worker that may still work on it."""
     pools = merged_pools(values).values()
     longest_limit = max((pool["time_limit"] for pool in pools), default=0)
     longest_grace = max((grace(pool) for pool in pools), default=0)
-    return int(longest_limit + values["app"]["longest_eta"] + longest_grace)
+    return int(longest_limit + longest_grace)
 
 
-def visibility_timeout(values: Mapping[str, Any]) -> int:
-    stated = values["broker"].get("visibility_timeout")
-    return least_visibility_timeout(values) if stated is None else int(stated)
+def least_visibility_timeout(values: Mapping[str, Any]) -> int:
+    """With Redis a worker holds a message until its ETA, too; RabbitMQ holds it itself."""
+    return least_consumer_timeout(values) + int(values["app"]["longest_eta"])
+
+
+def broker_component(values: Mapping[str, Any]) -> str:
+    """The component, and so the group of the inventory, that is the broker on servers."""
+    return "rabbitmq" if values["broker"]["kind"] == "rabbitmq" else "redis"
+
+
+def broker_port(values: Mapping[str, Any]) -> int:
+    stated = values["broker"].get("port")
+    ports: Mapping[str, int] = chart_words("rules")["broker"]["ports"]
+    return ports.get(values["broker"]["kind"], ports["redis"]) if stated is None else int(stated)
+
+
+def size_in_bytes(written: int | str) -> int:
+    """A size of the schema: 512mb, 16777216."""
+    match = re.fullmatch(r"([0-9]+)([a-z]*)", str(written).lower())
+    units: Mapping[str, int] = chart_words("rules")["limits"]["size_units"]
+    return int(match[1]) * units[match[2] or "b"] if match else 0
+
+
+def broker(values: Mapping[str, Any]) -> Values:
+    stated = values["broker"]
+    least = {"visibility_timeout": least_visibility_timeout(values), "consumer_timeout": least_consumer_timeout(values)}
+    return {
+        **stated,
+        "port": broker_port(values),
+        **{key: seconds if stated.get(key) is None else stated[key] for key, seconds in least.items()},
+        **{f"{key}_bytes": size_in_bytes(stated[key]) for key in ("maxmemory", "disk_free_limit")},
+        "queues": queues_by_pool(values),
+    }
+
+
+def queues_by_pool(values: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Each queue in one pool, the first by alphabet of those that consume it."""
+    found: dict[str, list[str]] = {}
+    for name, pool in sorted(values["pools"].items()):
+        taken = {queue for queues in found.values() for queue in queues}
+        if queues := [queue for queue in pool["queues"] if queue not in taken]:
+            found[name] = queues
+    return found
+
+
+def results_kind(values: Mapping[str, Any]) -> str:
+    stated = str(values["results"]["kind"])
+    return ("database" if values["broker"]["kind"] == "rabbitmq" else "redis") if stated == "auto" else stated
 
 
 def concurrency(pool: Mapping[str, Any]) -> int | str:
@@ -43,16 +90,18 @@ def concurrency(pool: Mapping[str, Any]) -> int | str:
     return 1 if pool["pool"] == "solo" else stated
 
 
-def worker_arguments(pool: Mapping[str, Any]) -> list[str]:
+def worker_arguments(pool: Mapping[str, Any], broker_kind: str) -> list[str]:
     """What `celery worker` is called with, apart from the application and the node's name."""
     kind = pool["pool"]
+    # RabbitMQ hands out no more than the worker asks for; Celery warns of the option there.
+    prefetch = [] if broker_kind == "rabbitmq" else ["--disable-prefetch"]
     arguments = [
         f"--pool={kind}",
         f"--concurrency={concurrency(pool)}",
         f"--queues={','.join(pool['queues'])}",
         f"--loglevel={pool['loglevel']}",
         "--prefetch-multiplier=1",
-        "--disable-prefetch",
+        *prefetch,
     ]
     if kind in ENFORCES_TIME_LIMIT:
         arguments.append(f"--time-limit={pool['time_limit']}")
@@ -90,7 +139,7 @@ def environment(values: Mapping[str, Any]) -> dict[str, str]:
         "DJANGO_SETTINGS_MODULE": app["settings"],
         "DJANGO_ALLOWED_HOSTS": values["web"]["host"],
         "CELERY_KEY_PREFIX": f"{app['name']}:",
-        "CELERY_VISIBILITY_TIMEOUT": str(visibility_timeout(values)),
+        "CELERY_VISIBILITY_TIMEOUT": str(broker(values)["visibility_timeout"]),
         "CELERY_RESULT_EXPIRES": str(values["results"]["expires"]),
         "CELERY_TASK_DEFAULT_QUEUE": app["default_queue"],
         "CELERY_TASK_ROUTES": json.dumps(routes(values)),
@@ -99,7 +148,7 @@ def environment(values: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def derived_pool(name: str, pool: Values) -> Values:
+def derived_pool(name: str, pool: Values, broker_kind: str) -> Values:
     return {
         **pool,
         "name": name,
@@ -108,7 +157,7 @@ def derived_pool(name: str, pool: Values) -> Values:
         "max_tasks_per_child": pool.get("max_tasks_per_child"),
         "max_memory_per_child": pool.get("max_memory_per_child"),
         "env": {name: plain(value) for name, value in present(pool["env"]).items()},
-        "arguments": worker_arguments(pool),
+        "arguments": worker_arguments(pool, broker_kind),
     }
 
 
@@ -116,7 +165,10 @@ def derive(values: Values) -> Values:
     """The whole fact `stack`."""
     return {
         **values,
-        "broker": {**values["broker"], "visibility_timeout": visibility_timeout(values)},
-        "pools": {name: derived_pool(name, pool) for name, pool in merged_pools(values).items()},
+        "broker": broker(values),
+        "results": {**values["results"], "kind": results_kind(values)},
+        "pools": {
+            name: derived_pool(name, pool, values["broker"]["kind"]) for name, pool in merged_pools(values).items()
+        },
         "environment": environment(values),
     }

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
+from ansible_collections.stalk.celery.plugins.module_utils.description.derive import broker_component, broker_port
 from ansible_collections.stalk.celery.plugins.module_utils.description.near import near
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Path, Problem, listed, quoted
 from ansible_collections.stalk.celery.plugins.module_utils.description.surroundings import Surroundings
@@ -24,7 +25,7 @@ def inventory_problems(values: Mapping[str, Any], surroundings: Surroundings) ->
 
 def components(values: Mapping[str, Any]) -> Iterator[tuple[str, Path, str, int | None]]:
     """Group, path that asks for it, how to do without, and how many hosts it may have at most."""
-    yield "redis", ("broker", "topology"), "", 1
+    yield broker_component(values), ("broker", "topology"), "", 1
     if values["database"]["kind"] == "embedded":
         yield "postgresql", ("database", "kind"), "set it to external", 1
     yield "worker", ("pools",), "", None
@@ -114,7 +115,10 @@ def port_problems(values: Mapping[str, Any], surroundings: Surroundings) -> Iter
 def ports(values: Mapping[str, Any]) -> list[tuple[str, tuple[str, ...], int]]:
     """Group, path and port of what listens."""
     web = values["web"]
-    found: list[tuple[str, tuple[str, ...], int]] = [("redis", ("broker", "port"), values["broker"]["port"])]
+    broker = broker_component(values)
+    found: list[tuple[str, tuple[str, ...], int]] = [(broker, ("broker", "port"), broker_port(values))]
+    if broker == "rabbitmq":
+        found.append((broker, ("broker", "management_port"), values["broker"]["management_port"]))
     if values["database"]["kind"] == "embedded":
         found.insert(0, ("postgresql", (), POSTGRESQL_PORT))
     if web["enabled"]:

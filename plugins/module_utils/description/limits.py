@@ -1,8 +1,7 @@
-"""Refuses limits under which a stop, a restart or Redis itself would lose or repeat work."""
+"""Refuses limits under which a stop, a restart or the broker itself would lose or repeat work."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,8 +10,10 @@ from ansible_collections.stalk.celery.plugins.module_utils.description.chart imp
 from ansible_collections.stalk.celery.plugins.module_utils.description.derive import (
     GRACE_SLACK,
     grace,
+    least_consumer_timeout,
     least_visibility_timeout,
     merged_pools,
+    size_in_bytes,
 )
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Path, Problem, quoted
 from ansible_collections.stalk.celery.plugins.module_utils.description.sayings import refusal, remedy_said
@@ -23,7 +24,7 @@ RULES = chart_words("rules")["limits"]
 def limit_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
     for name, pool in merged_pools(values).items():
         yield from pool_problems(name, pool, values)
-    yield from visibility_problems(values)
+    yield from timeout_problems(values)
     yield from memory_problems(values)
     yield from certificate_life_problems(values)
 
@@ -60,18 +61,23 @@ def kind_problems(name: str, pool: Mapping[str, Any], own: Mapping[str, Any]) ->
         yield refusal("automatic", path, pool=name, kind=kind)
 
 
-def visibility_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
-    timeout, least = values["broker"].get("visibility_timeout"), least_visibility_timeout(values)
-    if timeout is not None and timeout < least:
-        yield refusal("visibility_short", ("broker", "visibility_timeout"), timeout=timeout, least=least)
+def timeout_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
+    for key, saying, least in (
+        ("visibility_timeout", "visibility_short", least_visibility_timeout(values)),
+        ("consumer_timeout", "consumer_short", least_consumer_timeout(values)),
+    ):
+        timeout = values["broker"].get(key)
+        if timeout is not None and timeout < least:
+            yield refusal(saying, ("broker", key), timeout=timeout, least=least)
 
 
 def memory_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
-    written = str(values["broker"]["maxmemory"])
-    match = re.fullmatch(r"([0-9]+)([a-z]*)", written.lower())
-    size = int(match[1]) * RULES["memory_units"][match[2] or "b"] if match else 0
-    if 0 < size < RULES["least_memory"]:
-        yield refusal("memory_small", ("broker", "maxmemory"), written=quoted(written))
+    kind, written = values["broker"]["kind"], values["broker"]["maxmemory"]
+    least = RULES["least_memory"].get(kind, 0)
+    if 0 < size_in_bytes(written) < least:
+        name = "RabbitMQ" if kind == "rabbitmq" else "Redis"
+        facts = {"broker": name, "least": f"{least // RULES['size_units']['mb']}mb"}
+        yield refusal("memory_small", ("broker", "maxmemory"), written=quoted(str(written)), **facts)
 
 
 def certificate_life_problems(values: Mapping[str, Any]) -> Iterator[Problem]:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-COMPONENTS = ("redis", "postgresql", "web", "worker", "beat", "flower")
+COMPONENTS = ("redis", "rabbitmq", "postgresql", "web", "worker", "beat", "flower")
+BROKERS = ("redis", "rabbitmq")
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Expected:
 
     def units(self, app: str) -> list[str]:
         units = {
-            "redis": [f"{app}-redis.service"],
+            **{broker: [f"{app}-{broker}.service"] for broker in BROKERS},
             "web": [f"{app}-web.service", f"{app}-web.socket", "nginx.service"],
             "worker": [worker_unit(app, pool) for pool in self.pools],
             "beat": [f"{app}-beat.service"],
@@ -30,7 +31,7 @@ class Expected:
     @property
     def certificates(self) -> list[str]:
         """Names of the leaves that the components here use; those of components that left are of no interest."""
-        leaves = {"redis": ["redis", "status"]}
+        leaves = {broker: [broker, "status"] for broker in BROKERS}
         return [leaf for component in self.components for leaf in leaves.get(component, [component])]
 
 
@@ -42,6 +43,7 @@ def expected_on(host: str, stack: Mapping[str, Any], groups: Mapping[str, Iterab
     switched_off = {name for name in ("web", "beat", "flower") if not stack[name]["enabled"]}
     if stack["database"]["kind"] != "embedded":
         switched_off.add("postgresql")
+    switched_off |= {broker for broker in BROKERS if broker != stack["broker"]["kind"]}
     components = tuple(name for name in COMPONENTS if host in groups.get(name, ()) and name not in switched_off)
     return Expected(host, components, pools_on(host, stack, groups) if "worker" in components else ())
 
@@ -59,6 +61,13 @@ def queues_of(stack: Mapping[str, Any]) -> list[str]:
     consumed = [queue for pool in stack["pools"].values() for queue in pool["queues"]]
     filled = [stack["app"]["default_queue"], *stack["app"]["routes"].values(), *stack["app"]["queues"]]
     return list(dict.fromkeys([*consumed, *filled]))
+
+
+def broker_question(stack: Mapping[str, Any], queues: list[str]) -> dict[str, Any]:
+    """What the module component_status is to ask the broker of its host; lengths of these queues at least."""
+    broker = stack["broker"]
+    port = broker["management_port" if broker["kind"] == "rabbitmq" else "port"]
+    return {"kind": broker["kind"], "port": port, "queues": queues}
 
 
 def questions(expected: Expected, stack: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,8 +94,8 @@ def questions(expected: Expected, stack: Mapping[str, Any]) -> dict[str, Any]:
             "path": "/flower/healthcheck",
             "certificate": "flower",
         }
-    if "redis" in expected.components:
-        asked["broker"] = {"port": stack["broker"]["port"], "queues": queues_of(stack)}
+    if stack["broker"]["kind"] in expected.components:
+        asked["broker"] = broker_question(stack, queues_of(stack))
     if "postgresql" in expected.components:
         asked["database"] = True
     return asked

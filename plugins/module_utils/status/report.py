@@ -37,12 +37,17 @@ class Report:
     problems: list[str] = field(default_factory=list)
     down: set[str] = field(default_factory=set)
 
+    @property
+    def broker(self) -> str:
+        """The component that is the broker."""
+        return str(self.stack["broker"]["kind"])
+
     def lines(self) -> list[str]:
         """The whole text; fills `problems` on the way."""
         for host, reason in self.unreachable.items():
             self.problem(f"{host}: does not answer ({reason}); see whether it is up and Ansible may log in")
         # What stands still because of the broker or the database is shown, yet only the cause is a problem.
-        self.down = {name for name in ("redis", "postgresql") if self.is_down(name)}
+        self.down = {name for name in (self.broker, "postgresql") if self.is_down(name)}
         others = list(self.other_rows())
         rows = [*self.pool_rows(), *self.beat_rows(), *others]
         table = self.table(rows)
@@ -99,7 +104,7 @@ class Report:
 
     def serves(self, host: str, component: str) -> bool:
         answer = self.answers[host]
-        if component == "redis":
+        if component == self.broker:
             return "error" not in answer["broker"]
         return bool(answer["database"]["accepts"])
 
@@ -175,7 +180,7 @@ class Report:
                 beat, age = self.beat_of(host, unit, f"pool {name}", pool["heartbeat_max_age"], running)
                 if running and beat and not beat.get("consuming", True) and self.is_old(host, unit):
                     state[0] = "waiting"
-                    if "redis" not in self.down:
+                    if self.broker not in self.down:
                         self.problem(
                             f"pool {name} on {host}: runs but takes no messages; journalctl -u {unit} says why"
                         )
@@ -188,7 +193,7 @@ class Report:
 
     def other_rows(self) -> Iterator[tuple[list[str], str]]:
         for component, row in (
-            ("redis", self.broker_row),
+            (self.broker, self.broker_row),
             ("postgresql", self.database_row),
             ("web", self.web_row),
             ("flower", self.flower_row),
@@ -230,15 +235,14 @@ class Report:
             )
 
     def broker_row(self, host: str) -> tuple[list[str], str]:
-        state = self.state(host, f"{self.app}-redis.service", "broker")
+        unit = f"{self.app}-{self.broker}"
+        state = self.state(host, f"{unit}.service", "broker")
         told = self.answers.get(host, {}).get("broker")
         if not told:
             return ["broker", host, *state], "-"
         if "error" in told:
             if state[0] == "running":
-                self.problem(
-                    f"broker on {host}: does not answer ({told['error']}); journalctl -u {self.app}-redis says why"
-                )
+                self.problem(f"broker on {host}: does not answer ({told['error']}); journalctl -u {unit} says why")
             return ["broker", host, *state], "does not answer"
         part = told["memory"] / told["limit"] if told["limit"] else 0.0
         if part > FULL_MEMORY:
@@ -247,9 +251,20 @@ class Report:
                 "let the queues drain (more slots or hosts) or raise broker.maxmemory"
             )
         if not told["saved"]:
-            self.problem(f"broker on {host}: cannot write its append-only file; see whether the disk is full")
+            what = {
+                "redis": "cannot write its append-only file; see whether the disk is full",
+                "rabbitmq": "has less free disk than broker.disk_free_limit, and nothing can be sent; free some",
+            }
+            self.problem(f"broker on {host}: {what[self.broker]}")
+        for pool, count in told.get("dead", {}).items():
+            self.problem(
+                f"broker on {host}: {count} dead letter{'' if count == 1 else 's'} of pool {pool} in the queue @dead.{pool}, "
+                f"given out more than {self.stack['broker']['delivery_limit']} times; docs/operations.md says what to do"
+            )
         memory = f"memory {amount(told['memory'])} of {amount(told['limit'])} ({part:.0%})"
         words = f"{memory}, {told['taken']} taken and unfinished"
+        if delayed := told.get("delayed"):
+            words += f", {delayed} delayed"
         other = {name: length for name, length in told["queues"].items() if name not in self.consumed() and length}
         if other:
             words += ", nobody consumes " + ", ".join(f"{name}: {length}" for name, length in other.items())

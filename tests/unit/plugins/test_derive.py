@@ -79,7 +79,7 @@ def test_concurrency_by_the_cpus() -> None:
 
 def test_no_argument_needs_quoting() -> None:
     pool = coalesce({"queues": ["a.b:c-d_e"]}, chart_defaults()["pool_defaults"])
-    assert all(re.fullmatch(r"[A-Za-z0-9=,.:_-]+", each) for each in worker_arguments(pool))
+    assert all(re.fullmatch(r"[A-Za-z0-9=,.:_-]+", each) for each in worker_arguments(pool, "redis"))
 
 
 def test_a_pool_lies_over_pool_defaults() -> None:

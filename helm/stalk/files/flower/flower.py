@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 from flower import events
 from flower.urls import settings
+from flower.utils import broker
 
 credentials = Path(os.environ["CREDENTIALS_DIRECTORY"])
 given = json.loads(Path(os.environ["FLOWER_OPTIONS"]).read_text(encoding="utf-8"))
@@ -105,6 +106,13 @@ def follow_certificates():
 
 
 threading.Thread(target=follow_certificates, daemon=True).start()
+
+# RabbitMQ counts the queues by its management API, which asks for a certificate; Flower's own options name a CA alone
+# (flower 2.2, utils/broker.py, RabbitMQ._tls_kwargs).
+broker_api = given["broker_api"]
+if broker_api:
+    shown = {"validate_cert": True, "ca_certs": tls["ca"], "client_cert": tls["certificate"], "client_key": str(certificates[1])}
+    broker.RabbitMQ._tls_kwargs = lambda _: shown
 
 # Flower doubles its pause after every failed try without an end (flower 2.2, events.py): after an outage of the
 # broker of an hour it would see no event for another hour.

@@ -1,4 +1,5 @@
-{{/* What is named for another choice than the one made, as plugins/module_utils/description/choices.py refuses it. */}}
+{{/* What is named for another choice than the one made, and choices that do not go together, as
+     plugins/module_utils/description/choices.py refuses them. */}}
 {{- define "stalk.choices" -}}
 {{- range $rule := .rules.choices }}
 {{- $choice := include "stalk.choices.value" (list $.values $rule.of) }}
@@ -6,6 +7,9 @@
 {{- $facts := dict "choice" $choice "named" $rule.named "what" $rule.what "other" $rule.choice }}
 {{- template "stalk.refuse" (dict "run" $ "path" (splitList "." $rule.of) "saying" "named_in_vain" "facts" $facts) }}
 {{- end }}
+{{- end }}
+{{- if and (eq .values.broker.kind "rabbitmq") (eq .values.results.kind "redis") }}
+{{- template "stalk.refuse" (dict "run" . "path" (list "results" "kind") "saying" "results_without_redis") }}
 {{- end }}
 {{- end }}
 

@@ -1,11 +1,11 @@
-{{/* Limits under which a stop, a restart or Redis itself would lose or repeat work, as
+{{/* Limits under which a stop, a restart or the broker itself would lose or repeat work, as
      plugins/module_utils/description/limits.py refuses them. */}}
 {{- define "stalk.limits" -}}
 {{- range $name, $pool := .pools }}
 {{- template "stalk.limits.pool" (dict "run" $ "name" $name "pool" $pool) }}
 {{- template "stalk.limits.kind" (dict "run" $ "name" $name "pool" $pool) }}
 {{- end }}
-{{- template "stalk.limits.visibility" . }}
+{{- template "stalk.limits.timeouts" . }}
 {{- template "stalk.limits.memory" . }}
 {{- template "stalk.limits.certificates" . }}
 {{- end }}
@@ -54,21 +54,33 @@
 {{- end }}
 {{- end }}
 
-{{- define "stalk.limits.visibility" -}}
-{{- $timeout := .values.broker.visibility_timeout }}
-{{- $least := include "stalk.least_visibility_timeout" . | int64 }}
+{{- define "stalk.limits.timeouts" -}}
+{{- range $key, $saying := dict "visibility_timeout" "visibility_short" "consumer_timeout" "consumer_short" }}
+{{- $timeout := get $.values.broker $key | default nil }}
+{{- $least := include (printf "stalk.least_%s" $key) $ | int64 }}
 {{- if and (not (kindIs "invalid" $timeout)) (lt (int64 $timeout) $least) }}
-{{- template "stalk.refuse" (dict "run" . "path" (list "broker" "visibility_timeout") "saying" "visibility_short" "facts" (dict "timeout" $timeout "least" $least)) }}
+{{- template "stalk.refuse" (dict "run" $ "path" (list "broker" $key) "saying" $saying "facts" (dict "timeout" $timeout "least" $least)) }}
+{{- end }}
 {{- end }}
 {{- end }}
 
 {{- define "stalk.limits.memory" -}}
 {{- $written := include "stalk.plain" .values.broker.maxmemory }}
-{{- $unit := regexFind "[a-z]+" (lower $written) | default "b" }}
-{{- $size := mulf (regexFind "[0-9]+" $written | float64) (get .rules.limits.memory_units $unit) }}
-{{- if and $size (lt $size .rules.limits.least_memory) }}
-{{- template "stalk.refuse" (dict "run" . "path" (list "broker" "maxmemory") "saying" "memory_small" "facts" (dict "written" (include "stalk.quoted" $written))) }}
+{{- $size := include "stalk.bytes" (list $written .rules.limits.size_units) | float64 }}
+{{- $least := get .rules.limits.least_memory (toString .values.broker.kind) | default 0 | float64 }}
+{{- if and $size (lt $size $least) }}
+{{- $facts := dict
+  "written" (include "stalk.quoted" $written)
+  "broker" (eq .values.broker.kind "rabbitmq" | ternary "RabbitMQ" "Redis")
+  "least" (printf "%dmb" (divf $least .rules.limits.size_units.mb | int64)) }}
+{{- template "stalk.refuse" (dict "run" . "path" (list "broker" "maxmemory") "saying" "memory_small" "facts" $facts) }}
 {{- end }}
+{{- end }}
+
+{{/* A size of the schema, such as 512mb. list WRITTEN UNITS */}}
+{{- define "stalk.bytes" -}}
+{{- $unit := first . | lower | regexFind "[a-z]+" | default "b" }}
+{{- mulf (first . | regexFind "[0-9]+" | float64) (get (last .) $unit) | printf "%.0f" }}
 {{- end }}
 
 {{- define "stalk.limits.certificates" -}}

@@ -5,7 +5,7 @@ redis.conf: |
 
   # 0 switches the plaintext listener off.
   port 0
-  tls-port {{ int64 .Values.broker.port }}
+  tls-port {{ include "stalk.broker.port" . }}
   bind * -::*
   tls-auth-clients yes
   tls-protocols "TLSv1.3"

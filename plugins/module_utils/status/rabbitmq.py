@@ -1,0 +1,67 @@
+"""RabbitMQ's management API, over mutual TLS and without a package on the host."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import ssl
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+DEAD = "@dead."
+"""What the name of a pool's queue of dead letters begins with (roles/rabbitmq/templates/definitions.json.j2)."""
+DELAYED = re.compile(r"celery_delayed_\d+")
+# Commands to workers, their answers, and events; they are nobody's work.
+PASSING = re.compile(r"(.*[.])?celery[.]pidbox|celeryev[.].*")
+READ_AT_ONCE = 64 * 1024 * 1024
+
+
+class ManagementRefused(Exception):
+    """An answer that is none."""
+
+
+class Management:
+    def __init__(self, port: int, pki: Path, user: str, password: str, seconds: float) -> None:
+        context = ssl.create_default_context(cafile=pki / "ca.crt")
+        context.load_cert_chain(pki / f"{user}.crt", pki / f"{user}.key")
+        self._connection = http.client.HTTPSConnection("localhost", port, timeout=seconds, context=context)
+        self._login = b64encode(f"{user}:{password}".encode()).decode()
+
+    def __enter__(self) -> Management:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def get(self, path: str) -> Any:
+        self._connection.request("GET", f"/api/{path}", headers={"Authorization": f"Basic {self._login}"})
+        answer = self._connection.getresponse()
+        body = answer.read(READ_AT_ONCE)
+        if answer.status != http.client.OK:
+            raise ManagementRefused(f"the management API answers {answer.status} {answer.reason}")
+        return json.loads(body)
+
+    def figures(self, vhost: str, queues: Sequence[str]) -> dict[str, Any]:
+        columns = "columns=name,messages_ready,messages_unacknowledged"
+        return told(self.get("nodes")[0], self.get(f"queues/{quote(vhost, safe='')}?{columns}"), queues)
+
+
+def told(node: Mapping[str, Any], listed: Sequence[Mapping[str, Any]], queues: Sequence[str]) -> dict[str, Any]:
+    """What component_status tells of a broker. `queues` are there with a length, if only 0."""
+    # A queue that was just made has no figures yet.
+    ready = {each["name"]: int(each.get("messages_ready", 0)) for each in listed}
+    of_tasks = [name for name in ready if not PASSING.fullmatch(name) and not DELAYED.fullmatch(name)]
+    waiting = {name: ready[name] for name in of_tasks if not name.startswith(DEAD)}
+    return {
+        "memory": int(node["mem_used"]),
+        "limit": int(node["mem_limit"]),
+        "taken": sum(int(each.get("messages_unacknowledged", 0)) for each in listed if each["name"] in waiting),
+        "queues": {**dict.fromkeys(queues, 0), **waiting},
+        "delayed": sum(length for name, length in ready.items() if DELAYED.fullmatch(name)),
+        "dead": {name.removeprefix(DEAD): ready[name] for name in of_tasks if name.startswith(DEAD) and ready[name]},
+        "saved": not node.get("disk_free_alarm", False),
+    }
