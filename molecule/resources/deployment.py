@@ -74,6 +74,13 @@ class Server:
         assert done.returncode == 0, f"{script.name} on {self}: {done.stderr}"
         return json.loads(done.stdout)
 
+    def release_python(self, app: str, script: Path, question: Any) -> Any:
+        """The same by the Python of the app's release, which has its packages."""
+        command = [f"/usr/local/lib/{app}/in-release", f"/srv/{app}/current", "python", "-c", script.read_text()]
+        done = self.attempt(*command, stdin=json.dumps(question))
+        assert done.returncode == 0, f"{script.name} on {self}: {done.stderr}"
+        return json.loads(done.stdout)
+
     def property(self, unit: str, name: str) -> str:
         return self.run("systemctl", "show", "--property", name, "--value", unit).strip()
 
@@ -178,6 +185,12 @@ class Deployment(Effects):
                 value = (value or {}).get(key)
             found = value if value is not None else found
         return found
+
+    @property
+    def broker(self) -> str:
+        """The component that is the broker."""
+        kind: str = self.described("broker", "kind") or "redis"
+        return kind
 
     def pools(self) -> dict[str, dict[str, Any]]:
         pools: dict[str, dict[str, Any]] = yaml.safe_load(Path(self.description_files[0]).read_text())["pools"]

@@ -26,9 +26,12 @@ class Effects(ABC):
     def sql(self, query: str) -> list[list[str]]:
         """Rows of the app's database, as its server's superuser reads them."""
 
-    def send_effects(self, name: str, count: int, seconds: float, queue: str = "celery") -> list[str]:
+    def send_effects(
+        self, name: str, count: int, seconds: float, queue: str = "celery", countdown: float | None = None
+    ) -> list[str]:
         """Sends tasks whose effects the ledger counts, through the outbox; returns their keys."""
         run = uuid.uuid4().hex[:8]
+        options = {} if countdown is None else {"countdown": countdown}
         keys = [f"{name}-{run}-{number}" for number in range(count)]
         self.django(
             "import config.celery\n"
@@ -36,7 +39,7 @@ class Effects(ABC):
             "from shop.tasks import record_effect\n"
             "with transaction.atomic():\n"
             f"    for key in {keys!r}:\n"
-            f"        record_effect.apply_async_on_commit((key, {seconds}), queue={queue!r})\n"
+            f"        record_effect.apply_async_on_commit((key, {seconds}), queue={queue!r}, **{options!r})\n"
         )
         return keys
 

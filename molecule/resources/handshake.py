@@ -1,8 +1,9 @@
-"""Talks to Redis or PostgreSQL from a server, and says what it heard.
+"""Talks to Redis, RabbitMQ or PostgreSQL from a server, and says what it heard.
 
 Runs there with the system's Python: a question in JSON on stdin, the answer in JSON on stdout.
-`{"kind": "redis"|"postgresql", "host", "port", "tls": {"ca", "certificate", "key"}|null, "commands": [[...]]}`
-→ `{"refused": reason|null, "replies": [...]}`; the members of `tls` are PEM texts, and empty ones are left out.
+`{"kind": "redis"|"rabbitmq"|"postgresql", "host", "port", "tls": {"ca", "certificate", "key"}|null,
+"commands": [[...]]}` → `{"refused": reason|null, "replies": [...]}`; the members of `tls` are PEM texts, and empty ones
+are left out.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 SECONDS = 10
+AMQP_HEADER = b"AMQP\0\0\x09\x01"
+# A frame of a method on channel 0; after its size the class connection and the method start (AMQP 0-9-1, 2.3.5).
+AMQP_START = struct.pack("!BH", 1, 0), struct.pack("!HH", 10, 10)
 SSL_REQUEST = struct.pack("!II", 8, 80877103)
 
 
@@ -61,6 +65,17 @@ def redis(connection: socket.socket, commands: list[list[str]]) -> list[Any]:
     return replies
 
 
+def rabbitmq(connection: socket.socket) -> list[Any]:
+    """The mechanisms that the server offers for a login."""
+    connection.sendall(AMQP_HEADER)
+    answer = connection.recv(4096)
+    if not answer:
+        raise Refused("the connection was closed")
+    if (answer[:3], answer[7:11]) != AMQP_START:
+        raise Refused(repr(answer))
+    return [name for name in ("PLAIN", "AMQPLAIN", "EXTERNAL", "ANONYMOUS") if name.encode() in answer]
+
+
 def postgresql(connection: socket.socket) -> list[Any]:
     """The first answer to a login: a demand for the password, or the error."""
     parameters = b"user\0shop\0database\0shop\0\0"
@@ -83,7 +98,7 @@ def talk(question: dict[str, Any]) -> list[Any]:
         connection = context_of(question["tls"]).wrap_socket(connection, server_hostname=question["host"])
     if question["kind"] == "redis":
         return redis(connection, question["commands"])
-    return postgresql(connection)
+    return {"rabbitmq": rabbitmq, "postgresql": postgresql}[question["kind"]](connection)
 
 
 def main() -> None:

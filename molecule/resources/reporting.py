@@ -12,7 +12,16 @@ from pathlib import Path
 
 import pytest
 
-LEAST = {"fresh_server": 1, "every_deployment": 66, "browser": 7, "default/tests": 19, "spread/tests": 7}
+LEAST = {
+    "fresh_server": 1,
+    "every_deployment": 48,
+    "redis": 18,
+    "rabbitmq": 12,
+    "faults": 5,
+    "browser": 7,
+    "default/tests": 18,
+    "spread/tests": 7,
+}
 
 
 @pytest.hookimpl(tryfirst=True)

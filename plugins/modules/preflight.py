@@ -6,9 +6,9 @@ DOCUMENTATION = r"""
 module: preflight
 short_description: Refuse what would end the services of others, or strand messages
 description:
-  - Fails, before anything is changed, when Redis, RabbitMQ, PostgreSQL or nginx serve something on a host that Stalk never
-    deployed them on, unless the variable C(stalk_take_over) names the host; an unused service of a fresh package does
-    not count.
+  - Fails, before anything is changed, when Redis, RabbitMQ, PostgreSQL or nginx serve something on a host that Stalk
+    never deployed them on, unless the variable C(stalk_take_over) names the host; an unused service of a fresh package
+    does not count.
   - Fails when a queue that no pool would consume any more has messages, unless the variable C(stalk_abandon) names it.
   - Asks a host only for what the control node does not remember of the last run. As a task it needs the fact C(stack)
     and takes no argument but C(ended).

@@ -81,8 +81,15 @@ def test_a_reboot_of_the_data_host_loses_no_order(deployment: Deployment) -> Non
         answer = shop.session.get(f"{shop.root}/orders.json", params={"batch": batch}, timeout=60)
         return answer.ok and not answer.json()["moving"]
 
-    # A step that met the outage comes again after at most `longest_eta`, 300 s.
-    wait_for("60 orders are through", finished, seconds=600)
+    # A step that met the outage comes again after at most `longest_eta`, 300 s, once its lease and the sweep have passed.
+    try:
+        wait_for("60 orders are through", finished, seconds=900)
+    except AssertionError as error:
+        open_rows = (
+            "SELECT task, queue, now() - created_at, sent_at, started_at, leased_until, suspected_at, next_send_at"
+        )
+        rows = deployment.sql(f"{open_rows} FROM celery_ops_outboxmessage WHERE acknowledged_at IS NULL")
+        raise AssertionError(f"{error}; open in the outbox: {rows}") from None
     assert shop.progress(batch)["notified"] == 60
 
 

@@ -257,9 +257,10 @@ class Report:
             }
             self.problem(f"broker on {host}: {what[self.broker]}")
         for pool, count in told.get("dead", {}).items():
+            limit = self.stack["broker"]["delivery_limit"]
             self.problem(
-                f"broker on {host}: {count} dead letter{'' if count == 1 else 's'} of pool {pool} in the queue @dead.{pool}, "
-                f"given out more than {self.stack['broker']['delivery_limit']} times; docs/operations.md says what to do"
+                f"broker on {host}: {count} dead letter{'' if count == 1 else 's'} of pool {pool} in the queue "
+                f"@dead.{pool}, each given out more than {limit} times; docs/operations.md says what to do with them"
             )
         memory = f"memory {amount(told['memory'])} of {amount(told['limit'])} ({part:.0%})"
         words = f"{memory}, {told['taken']} taken and unfinished"

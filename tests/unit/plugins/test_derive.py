@@ -112,6 +112,27 @@ def test_a_stated_visibility_timeout_stays() -> None:
     assert stack(broker={"visibility_timeout": 99999})["broker"]["visibility_timeout"] == 99999
 
 
+def test_rabbitmq_is_one_word() -> None:
+    pools = {
+        "default": {"queues": ["celery", "b"], "time_limit": 100},
+        "also": {"queues": ["b"], "time_limit": 3000, "grace": 5000},
+    }
+    described = stack(app={"longest_eta": 60, "queues": ["b"]}, broker={"kind": "rabbitmq"}, pools=pools)
+    broker = described["broker"]
+    assert (broker["port"], broker["consumer_timeout"]) == (5671, 3000 + 5000)
+    assert (broker["maxmemory_bytes"], broker["disk_free_limit_bytes"]) == (512 * 1024**2, 1024**3)
+    assert broker["queues"] == {"also": ["b"], "default": ["celery"]}
+    assert described["results"]["kind"] == "database"
+    assert "--disable-prefetch" not in described["pools"]["default"]["arguments"]
+
+
+def test_redis_keeps_results_and_its_own_port() -> None:
+    described = stack()
+    assert (described["broker"]["port"], described["results"]["kind"]) == (6379, "redis")
+    assert stack(results={"kind": "none"})["results"]["kind"] == "none"
+    assert stack(broker={"kind": "rabbitmq", "port": 7000})["broker"]["port"] == 7000
+
+
 def test_environment_is_text_alone() -> None:
     described = stack(
         app={

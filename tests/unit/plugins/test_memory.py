@@ -113,3 +113,12 @@ def test_a_database_elsewhere_is_refused_only_while_it_is_embedded(tmp_path: Pat
     (line,) = refused(tmp_path, {}, postgresql=["worker1"])
     assert line.startswith("database: its data is on data1 and the group postgresql names worker1; ")
     assert not any("its data" in line for line in refused(tmp_path, {"database": {"kind": "external"}}, postgresql=[]))
+
+
+def test_another_kind_of_broker_leaves_no_messages_behind(tmp_path: Path) -> None:
+    keep(tmp_path, "shop", HELD)
+    (line,) = refused(tmp_path, {"broker": {"kind": "rabbitmq"}}, rabbitmq=["worker1"])
+    assert line.startswith(
+        "broker.kind: is rabbitmq, and the redis on data1 has this stack's messages; stop what sends, "
+    )
+    assert line.partition(" [")[0].endswith(f"then remove the line `redis` from {tmp_path}/deployed-shop.yml")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
+from base64 import b64decode
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ from bad_descriptions import ROOT
 from pems import make
 
 ANSIBLE_PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
-GROUPS = ("redis", "postgresql", "web", "worker", "beat", "flower")
+GROUPS = ("redis", "rabbitmq", "postgresql", "web", "worker", "beat", "flower")
 
 GREETING = "Hello 🎉 \"you\" & 'me' \\ #: [é] {%\u00a0$HOME"
 SECRET = 'two 🎉 lines "of"\n\tit\u2028\u0085\x7f\\'
@@ -40,6 +43,7 @@ EXPRESSIONS = {
         "folders": "lookup('ansible.builtin.template', 'folders.yml.j2') | from_yaml",
         "secrets": "lookup('ansible.builtin.template', 'secret_folders.yml.j2') | from_yaml",
     },
+    "rabbitmq": {"secrets": "lookup('ansible.builtin.template', 'secret_folders.yml.j2') | from_yaml"},
     "postgresql": {"connections": "postgresql_max_connections"},
 }
 
@@ -76,7 +80,7 @@ def templated(tmp_path_factory: pytest.TempPathFactory) -> Templated:
     (folder / "stack.yml").write_text(yaml.safe_dump(STACK))
     make(authority=True, end=datetime.now(UTC) + timedelta(days=300)).write(folder, "extra")
     (folder / "state/secrets").mkdir(parents=True)
-    for name, secret in (("NOTE", SECRET), ("REDIS_PASSWORD_status", PASSWORD)):
+    for name, secret in (("NOTE", SECRET), ("REDIS_PASSWORD_status", PASSWORD), ("RABBITMQ_PASSWORD_status", PASSWORD)):
         (folder / "state/secrets" / name).write_text(secret, newline="")
     inventory = {name: {"hosts": {"one": {"ansible_connection": "local"}}} for name in GROUPS}
     (folder / "hosts.yml").write_text(yaml.safe_dump(inventory))
@@ -132,6 +136,20 @@ def test_a_secret(templated: Templated) -> None:
 def test_a_password_of_redis(templated: Templated) -> None:
     files = templated["redis"]["secrets"]["/etc/shop/credentials/status"]["files"]
     assert files == {"REDIS_PASSWORD_status": PASSWORD + "\n"}
+
+
+def test_the_definitions_of_rabbitmq(templated: Templated) -> None:
+    secrets = templated["rabbitmq"]["secrets"]
+    assert secrets["/etc/shop/credentials/status"]["files"] == {"RABBITMQ_PASSWORD_status": PASSWORD + "\n"}
+    definitions = json.loads(secrets["/etc/shop/credentials/rabbitmq"]["files"]["definitions.json"])
+    status = next(user for user in definitions["users"] if user["name"] == "status")
+    salted = b64decode(status["password_hash"])
+    assert salted[4:] == hashlib.sha256(salted[:4] + PASSWORD.encode()).digest()
+    assert len({user["password_hash"] for user in definitions["users"]}) == len(definitions["users"]) == 5
+    rights = {each["user"]: each for each in definitions["permissions"]}
+    assert rights["status"]["read"] == "^$"
+    for name, allowed in (("io", True), ("celery", True), ("iox", False), ("a.io", False), ("@dead.io", False)):
+        assert bool(re.fullmatch(rights["worker"]["configure"], name)) is allowed, name
 
 
 def test_scripts_and_certificates(templated: Templated) -> None:

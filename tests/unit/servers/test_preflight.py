@@ -120,3 +120,11 @@ def test_an_nginx_that_stalk_wrote_for_another_app_is_that_app_s(tmp_path: Path)
     assert apps_of(tmp_path) == []
     (tmp_path / "nginx.conf").write_text("# Written by Stalk for books. Additions go to /etc/nginx/conf.d/.\n")
     assert apps_of(tmp_path) == ["the app books"]
+
+
+def test_what_rabbitmq_delays_may_be_for_a_queue_that_departs() -> None:
+    broker = {"queues": {"reports": 0}, "delayed": 3}
+    (line,) = queue_problems(broker, MEMORY, STACK, ())
+    assert line.startswith("queue reports: 3 messages wait for later, of which some may be for it and no pool would ")
+    assert list(queue_problems(broker, MEMORY, STACK, ("reports",))) == []
+    assert list(queue_problems({**broker, "delayed": 0}, MEMORY, STACK, ())) == []

@@ -16,7 +16,7 @@ GROUPS = {name: ["app1"] for name in ("web", "beat", "flower", "redis", "postgre
 STACK: dict[str, Any] = {
     "app": {"name": "shop", "default_queue": "celery", "routes": {}, "queues": []},
     "database": {"kind": "embedded"},
-    "broker": {"port": 6379},
+    "broker": {"kind": "redis", "port": 6379},
     "tls": {"rotate_before": "30d"},
     "pools": {
         "default": {"queues": ["celery"], "heartbeat_max_age": 120, "servers": {"hosts": ""}},
@@ -340,3 +340,44 @@ def test_no_line_is_wider_than_the_terminal(answers: Answers) -> None:
     expected = [expected_on(name, stack, groups) for name in ("app1", host)]
     lines = Report("shop", stack, expected, answers, {}).lines()
     assert max(len(line) for line in lines) <= 100
+
+
+def rabbitmq(answers: Answers, **changes: Any) -> Report:
+    stack = {**STACK, "broker": {"kind": "rabbitmq", "port": 5671, "management_port": 15671, "delivery_limit": 9}}
+    groups = {**GROUPS, "rabbitmq": ["app1"]}
+    units = answers["app1"]["units"]
+    units["shop-rabbitmq.service"] = units.pop("shop-redis.service")
+    answers["app1"]["broker"].update({"delayed": 0, "dead": {}, **changes})
+    expected = [expected_on(host, stack, groups) for host in ("app1", "work1")]
+    return Report("shop", stack, expected, answers, {})
+
+
+def test_rabbitmq_has_the_row_of_the_broker(answers: Answers) -> None:
+    report = rabbitmq(answers, delayed=2)
+    row = "broker    app1   running  2h05m  memory 12.0M of 512M (2%), 3 taken and unfinished, 2 delayed"
+    assert row in report.lines()
+    assert report.problems == []
+
+
+def test_dead_letters_are_a_problem_of_their_pool(answers: Answers) -> None:
+    report = rabbitmq(answers, dead={"high": 1})
+    report.lines()
+    (problem,) = report.problems
+    assert problem.startswith(
+        "broker on app1: 1 dead letter of pool high in the queue @dead.high, each given out more "
+    )
+
+
+def test_a_disk_that_is_short_is_a_problem(answers: Answers) -> None:
+    report = rabbitmq(answers, saved=False)
+    report.lines()
+    (problem,) = report.problems
+    assert "less free disk than broker.disk_free_limit" in problem
+
+
+def test_rabbitmq_that_does_not_answer_is_the_only_problem(answers: Answers) -> None:
+    report = rabbitmq(answers)
+    answers["app1"]["broker"] = {"error": "refused"}
+    report.lines()
+    (problem,) = report.problems
+    assert problem == "broker on app1: does not answer (refused); journalctl -u shop-rabbitmq says why"

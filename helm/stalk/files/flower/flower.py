@@ -111,7 +111,12 @@ threading.Thread(target=follow_certificates, daemon=True).start()
 # (flower 2.2, utils/broker.py, RabbitMQ._tls_kwargs).
 broker_api = given["broker_api"]
 if broker_api:
-    shown = {"validate_cert": True, "ca_certs": tls["ca"], "client_cert": tls["certificate"], "client_key": str(certificates[1])}
+    shown = {
+        "validate_cert": True,
+        "ca_certs": tls["ca"],
+        "client_cert": tls["certificate"],
+        "client_key": str(certificates[1]),
+    }
     broker.RabbitMQ._tls_kwargs = lambda _: shown
 
 # Flower doubles its pause after every failed try without an end (flower 2.2, events.py): after an outage of the

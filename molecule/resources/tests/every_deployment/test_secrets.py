@@ -42,7 +42,7 @@ def test_the_search_finds_what_only_root_may_read(deployment: Deployment) -> Non
     found: set[str] = set()
     for server in deployment.servers.values():
         found |= {name for names in server.python(SEARCH, question)["files"].values() for name in names}
-    # Redis stores digests of its users' passwords only, and the CA's passphrase stays on the control node.
+    # The broker stores digests of its users' passwords only, and the CA's passphrase stays on the control node.
     assert set(texts) - found <= {"PKI_CA_PASSPHRASE"}
 
 

@@ -90,4 +90,5 @@ def test_health_pages_tell_no_secret(shop: Shop) -> None:
         assert answer.status_code == 200, answer.text
         assert not answer.json().get("unreachable"), answer.text
         assert "rediss://" not in answer.text
+        assert "amqps://" not in answer.text
         assert "postgresql://" not in answer.text
