@@ -84,6 +84,8 @@ KINDS = (
     Kind("servers-by-ssh", 0, (f"{BIN}/molecule test -s spread",), least=60),
     Kind("server-bookworm", 1, (f"{BIN}/molecule test -s default",), env={"STALK_DEBIAN": "bookworm"}, least=80),
     Kind("server-trixie", 1, (f"{BIN}/molecule test -s default",), env={"STALK_DEBIAN": "trixie"}, least=80),
+    Kind("rabbitmq-bookworm", 1, (f"{BIN}/molecule test -s rabbitmq",), env={"STALK_DEBIAN": "bookworm"}, least=70),
+    Kind("rabbitmq-trixie", 1, (f"{BIN}/molecule test -s rabbitmq",), env={"STALK_DEBIAN": "trixie"}, least=70),
     # It waits more than it works. Kubernetes is compiled when it is the first time, beside the other lanes.
     Kind(
         "cluster",
@@ -189,7 +191,7 @@ def main() -> int:
     print("\nTests by kind:")
     for outcome in outcomes:
         print(
-            f"  {outcome.kind.name:<16} {outcome.passed:>4} passed {outcome.failed:>4} failed {outcome.seconds:>6.0f} s"
+            f"  {outcome.kind.name:<17} {outcome.passed:>4} passed {outcome.failed:>4} failed {outcome.seconds:>6.0f} s"
         )
     passed, failed, skipped = (
         sum(getattr(outcome, name) for outcome in outcomes) for name in ("passed", "failed", "skipped")
