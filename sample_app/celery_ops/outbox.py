@@ -25,7 +25,7 @@ from amqp.exceptions import MessageNacked
 from celery import Celery, signals, states
 from celery.backends.asynchronous import E_RETRY_LIMIT_EXCEEDED
 from celery.contrib.django.task import DjangoTask
-from celery.exceptions import Ignore, Reject, Retry
+from celery.exceptions import Ignore, Reject, Retry, TimeLimitExceeded
 from celery.result import EagerResult
 from celery.utils import uuid
 from celery.utils.log import get_logger
@@ -134,10 +134,12 @@ class OutboxTask(DjangoTask):
             raise
         except Exception:
             raise
-        except BaseException:
-            # A stop, gevent's time limit or revoke(terminate=True); the main process closes the row after these two.
-            with may_fail(request.id):
-                give_back(row)
+        except BaseException as error:
+            # A stop, or revoke(terminate=True), after which the main process closes the row. After gevent's time limit
+            # it closes the one that this run holds.
+            if not is_time_limit_of_gevent(error):
+                with may_fail(request.id):
+                    give_back(row)
             raise
         if not (request.callbacks or request.chain or request.chord):
             # Before Celery stores the result, which can fail and takes long when the store is away.
@@ -216,6 +218,10 @@ class OutboxTask(DjangoTask):
 
     def replace(self, sig: Any) -> Any:
         raise NotImplementedError("the outbox does not follow a replaced task; publish the next by delay_on_commit")
+
+
+def is_time_limit_of_gevent(error: BaseException) -> bool:
+    return (type(error).__module__, type(error).__name__) == ("gevent.timeout", "Timeout")
 
 
 def is_from_outbox(request: Any) -> bool:
@@ -353,6 +359,10 @@ def held_by(task_id: str, holder: str) -> QuerySet[OutboxMessage]:
     return open_row(task_id).filter(holder=holder)
 
 
+def held_by_process(task_id: str, runner: str) -> QuerySet[OutboxMessage]:
+    return open_row(task_id).filter(holder__startswith=runner)
+
+
 def left_by(task_id: str, runner: str | None) -> QuerySet[OutboxMessage]:
     """The row that the run in the process `runner` held, or nobody holds; never another's, who may work on it."""
     return open_row(task_id).filter(is_free() | Q(holder__startswith=runner) if runner else is_free())
@@ -428,6 +438,7 @@ def acknowledge(rows: QuerySet[OutboxMessage], state: str) -> bool:
 def give_back(row: QuerySet[OutboxMessage]) -> None:
     """Frees the row for the message that returns to the queue."""
     row.update(
+        holder="",
         leased_until=None,
         started_at=None,
         runs=F("runs") - 1,
@@ -462,9 +473,16 @@ def close_succeeded(sender: Any, **_: Any) -> None:
 
 
 @signals.task_failure.connect
-def close_failed(sender: Any, task_id: str | None = None, **_: Any) -> None:
+def close_failed(sender: Any, task_id: str | None = None, exception: Any = None, **_: Any) -> None:
     """Failures in a run, and in the main process hard time limits and runs that were killed too often."""
-    if isinstance(sender, OutboxTask) and task_id:
+    if not isinstance(sender, OutboxTask) or not task_id:
+        return
+    runner = sender.request.get("outbox_runner")
+    if isinstance(exception, TimeLimitExceeded) and runner:
+        # One that waited for the database until its limit took no row: the sweep sends it again.
+        with in_main_process():
+            acknowledge(held_by_process(task_id, runner), states.FAILURE)
+    else:
         close_row(task_id, states.FAILURE, sender.request)
 
 

@@ -81,7 +81,7 @@ def test_a_reboot_of_the_data_host_loses_no_order(deployment: Deployment) -> Non
         answer = shop.session.get(f"{shop.root}/orders.json", params={"batch": batch}, timeout=60)
         return answer.ok and not answer.json()["moving"]
 
-    # A step that met the outage comes again after at most `longest_eta`, 300 s, after its lease and the sweep.
+    # A step that met the outage comes again after its lease and a sweep, or after at most `longest_eta`, 300 s.
     try:
         wait_for("60 orders are through", finished, seconds=900)
     except AssertionError as error:

@@ -622,6 +622,25 @@ def test_a_task_waits_in_its_queue_while_the_database_is_away(services: Services
     assert gate.effects == ["", ""]
 
 
+def test_a_run_that_meets_its_time_limit_while_it_waits_for_the_database_did_not_fail(
+    services: Services, gate: Gate, start_worker: Callable[..., Process]
+) -> None:
+    worker = start_worker(arguments=("--time-limit=4",))
+    with services.postgresql.away():
+        outbox.send(app, OutboxMessage(id=(task_id := str(uuid.uuid4())), task=effect.name, args=[str(gate.open())]))
+        until(lambda: "goes back to its queue" in worker.log)
+    written = OutboxMessage(
+        id=task_id, task=effect.name, args=[str(gate.path)], queue="celery", next_send_at=timezone.now()
+    )
+    written.save(force_insert=True)
+    until(lambda: "Hard time limit" in worker.log)
+    make_due(task_id)
+    sweep.sweep()
+    until(lambda: state_of(task_id))
+    assert state_of(task_id) == "SUCCESS"
+    assert gate.effects == [""]
+
+
 def test_a_connection_that_broke_is_as_good_as_a_database_that_is_away(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
