@@ -16,7 +16,7 @@ from bad_descriptions import ROOT
 from mistakes import with_mistakes
 from pems import NOW, Pem, make
 
-ONE_HOST = {name: ["one"] for name in ("all", "redis", "postgresql", "web", "worker", "beat", "flower")}
+ONE_HOST = {name: ["one"] for name in ("all", "redis", "rabbitmq", "postgresql", "web", "worker", "beat", "flower")}
 
 
 def refusals(
