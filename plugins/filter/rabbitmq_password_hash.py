@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-from base64 import b64encode
 from collections.abc import Callable
+
+from ansible_collections.stalk.celery.plugins.module_utils.rabbitmq_password import rabbitmq_password_hash
 
 DOCUMENTATION = r"""
 name: rabbitmq_password_hash
@@ -35,13 +35,6 @@ _value:
   description: The digest in Base64.
   type: str
 """
-
-SALT_BYTES = 4
-
-
-def rabbitmq_password_hash(password: str, user: str) -> str:
-    salt = hashlib.sha256(f"{user}\0{password}".encode()).digest()[:SALT_BYTES]
-    return b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
 
 class FilterModule:

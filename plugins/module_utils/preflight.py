@@ -7,7 +7,14 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from ansible_collections.stalk.celery.plugins.module_utils.memory import Memory
-from ansible_collections.stalk.celery.plugins.module_utils.stranded import holds, queue_of, stranding, untold, waits
+from ansible_collections.stalk.celery.plugins.module_utils.stranded import (
+    holds,
+    may_be_for_it,
+    queue_of,
+    stranding,
+    untold,
+    waits,
+)
 
 # Components that take over a service of the distribution.
 TAKEN_OVER = ("redis", "rabbitmq", "postgresql", "web")
@@ -65,11 +72,6 @@ def queue_problems(
             yield stranding(queue, waits(count), way_out(queue))
         elif delayed := broker.get("delayed"):
             yield stranding(queue, may_be_for_it(delayed), way_out(queue))
-
-
-def may_be_for_it(count: int) -> str:
-    """RabbitMQ tells of no delayed message which queue it is for."""
-    return f"{waits(count)} for later, of which some may be for it"
 
 
 def held_problems(

@@ -5,6 +5,30 @@
 {{- if kindIs "invalid" $stated }}{{ get $ports .Values.broker.kind | default $ports.redis | int64 }}{{ else }}{{ int64 $stated }}{{ end }}
 {{- end }}
 
+{{/* The pods' options of a broker that Stalk provisions, its image too: of all, of its kind, its own; as JSON. */}}
+{{- define "stalk.broker.options" -}}
+{{- $usual := get (.Files.Get "files/description/rules.yaml" | fromYaml).broker.kubernetes .Values.broker.kind }}
+{{- $own := deepCopy .Values.broker.kubernetes }}
+{{- range $key, $value := $own.image }}{{ if not $value }}{{ $_ := unset $own.image $key }}{{ end }}{{ end }}
+{{- include "stalk.options" (list . $usual $own) }}
+{{- end }}
+
+{{/* Who has a password of it, as JSON: who speaks to it, and the hook that counts what is in RabbitMQ's queues. */}}
+{{- define "stalk.broker.users" -}}
+{{- $users := include "stalk.components" . | fromJsonArray }}
+{{- eq .Values.broker.kind "rabbitmq" | ternary (append $users "queues") $users | toJson }}
+{{- end }}
+
+{{/* REDIS_PASSWORD_worker; list ROOT USER */}}
+{{- define "stalk.broker.password" -}}
+{{ (first .).Values.broker.kind | upper }}_PASSWORD_{{ last . }}
+{{- end }}
+
+{{/* Where RabbitMQ's management API is, within the release's namespace. */}}
+{{- define "stalk.broker.management" -}}
+{{ .Values.app.name }}-rabbitmq:{{ int64 .Values.broker.management_port }}
+{{- end }}
+
 {{- define "stalk.results.kind" -}}
 {{- if ne .Values.results.kind "auto" }}{{ .Values.results.kind }}
 {{- else }}{{ eq .Values.broker.kind "rabbitmq" | ternary "database" "redis" }}
@@ -15,19 +39,25 @@
      is; BROKER_… are parts of the external broker's URL. dict "root" "component" */}}
 {{- define "stalk.broker.texts" -}}
 {{- $values := .root.Values }}
-{{- $external := eq $values.broker.kind "external" }}
-{{- $password := printf "REDIS_PASSWORD_%s" .component }}
+{{- $kind := $values.broker.kind }}
+{{- $external := eq $kind "external" }}
+{{- $password := include "stalk.broker.password" (list .root .component) }}
 {{- $text := dict }}
 {{- if and (eq .component "scaler") $external }}
 {{- $text = dict "address" "{=BROKER_ADDRESS}" "username" "{=BROKER_USERNAME}" "password" "{=BROKER_PASSWORD}" }}
 {{- else if eq .component "scaler" }}
 {{- $text = dict "username" .component "password" (printf "{=%s}" $password) }}
+{{- /* KEDA takes this word from a Secret alone (keda 2.21, scalers/rabbitmq_scaler.go: EnableTLS). */}}
+{{- if eq $kind "rabbitmq" }}{{- $_ := set $text "tls" "enable" }}{{- end }}
+{{- else if eq .component "queues" }}
+{{- $text = dict "BROKER_API" (printf "https://%s:{%s}@%s/%s" .component $password (include "stalk.broker.management" .root) $values.app.name) }}
 {{- else }}
-{{- $redis := printf "rediss://%s:{%s}@%s-redis:%d" .component $password $values.app.name (include "stalk.broker.port" .root | int64) }}
-{{- $_ := set $text "CELERY_BROKER_URL" ($external | ternary "{=CELERY_BROKER_URL}" (printf "%s/0" $redis)) }}
+{{- $address := printf "%s:{%s}@%s-%s:%d" .component $password $values.app.name $kind (include "stalk.broker.port" .root | int64) }}
+{{- $made := eq $kind "rabbitmq" | ternary (printf "amqps://%s/%s" $address $values.app.name) (printf "rediss://%s/0" $address) }}
+{{- $_ := set $text "CELERY_BROKER_URL" ($external | ternary "{=CELERY_BROKER_URL}" $made) }}
 {{- $results := include "stalk.results.kind" .root }}
 {{- if eq $results "redis" }}
-{{- $_ := set $text "CELERY_RESULT_BACKEND" ($external | ternary "{=CELERY_RESULT_BACKEND}" (printf "%s/1" $redis)) }}
+{{- $_ := set $text "CELERY_RESULT_BACKEND" ($external | ternary "{=CELERY_RESULT_BACKEND}" (printf "rediss://%s/1" $address)) }}
 {{- else if eq $results "database" }}
 {{- $_ := set $text "CELERY_RESULT_BACKEND" "django-db" }}
 {{- end }}

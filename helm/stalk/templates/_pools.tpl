@@ -15,7 +15,7 @@
 {{- $_ := set $merged "env" $env }}
 {{- $_ := set $merged "grace" (include "stalk.pool.grace" $merged | int64) }}
 {{- $_ := set $merged "scaled" (not (kindIs "invalid" $merged.scale.max)) }}
-{{- if $merged.scaled }}
+{{- if and $merged.scaled (ne $.Values.broker.kind "rabbitmq") }}
 {{- $_ := set $env "CELERY_UNACKED_TAGS_KEY" (printf "unacked_tags.%s" $name) }}
 {{- end }}
 {{- $_ := set $pools $name $merged }}
@@ -87,6 +87,12 @@
 {{/* With Redis a worker holds a message until its ETA, too; RabbitMQ holds it itself. dict "values" "pools" */}}
 {{- define "stalk.least_visibility_timeout" -}}
 {{- add (include "stalk.least_consumer_timeout" . | int64) (int64 .values.app.longest_eta) }}
+{{- end }}
+
+{{/* dict "values" "pools" */}}
+{{- define "stalk.consumer_timeout" -}}
+{{- $stated := .values.broker.consumer_timeout }}
+{{- if kindIs "invalid" $stated }}{{ include "stalk.least_consumer_timeout" . }}{{ else }}{{ int64 $stated }}{{ end }}
 {{- end }}
 
 {{/* A message must not be taken from the worker that may still work on it. dict "pools" */}}

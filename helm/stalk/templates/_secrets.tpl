@@ -14,9 +14,9 @@
 {{- end }}
 {{- $external := eq .Values.broker.kind "external" }}
 {{- if $external }}{{- $_ := set $names "CELERY_BROKER_URL" $broker }}{{- end }}
-{{- range $component := include "stalk.components" . | fromJsonArray }}
+{{- range $component := include "stalk.broker.users" . | fromJsonArray }}
 {{- if not $external }}
-{{- $password := printf "REDIS_PASSWORD_%s" $component }}
+{{- $password := include "stalk.broker.password" (list $ $component) }}
 {{- $_ := set $names $password $broker }}
 {{- $_ := set $digests $component $password }}
 {{- end }}
@@ -34,7 +34,7 @@
   "store" $store
   "names" $names
   "texts" $texts
-  "digests" ($external | ternary dict (dict (printf "%s-redis" $app) $digests))
+  "digests" ($external | ternary dict (dict (printf "%s-%s" $app .Values.broker.kind) (dict "kind" .Values.broker.kind "passwords" $digests)))
   "flower" (.Values.flower.enabled | ternary (pick .Values.flower.auth "kind" "secret") dict)
   "database" ($embedded | ternary dict (dict "encrypted" $variables.encrypted "mode_is_stated" $mode_is_stated))
   "broker" ($external | ternary (dict "secret" $broker "scaled" (include "stalk.keda" . | empty | not)) dict)
@@ -46,7 +46,7 @@
      that; so a pod takes these keys alone. dict "root" "component" */}}
 {{- define "stalk.component.texts" -}}
 {{- $text := include "stalk.broker.texts" . | fromJson }}
-{{- if and (eq .root.Values.database.kind "embedded") (ne .component "scaler") }}
+{{- if and (eq .root.Values.database.kind "embedded") (not (has .component (list "scaler" "queues"))) }}
 {{- $app := .root.Values.app.name }}
 {{- $_ := set $text "DATABASE_URL" (printf "postgresql://%s:{DATABASE_PASSWORD}@%s-postgresql:5432/%s" $app $app $app) }}
 {{- end }}
@@ -103,7 +103,7 @@
 
 {{/* What the Job's script has in common with servers, in files/, as JSON. */}}
 {{- define "stalk.secrets.modules" -}}
-["secrets/broker_url.py", "secrets/database_url.py", "secrets/flower_secret.py", "secrets/secrets_store.py", "certificates/authority.py", "certificates/duration.py", "certificates/leaves.py", "certificates/refusal.py"]
+["secrets/broker_url.py", "secrets/database_url.py", "secrets/flower_secret.py", "secrets/rabbitmq_password.py", "secrets/secrets_store.py", "certificates/authority.py", "certificates/duration.py", "certificates/leaves.py", "certificates/refusal.py"]
 {{- end }}
 
 {{/* The Job that makes them. dict "root" "name" */}}

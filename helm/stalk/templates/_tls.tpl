@@ -14,10 +14,10 @@
 {{- define "stalk.tls.leaves" -}}
 {{- $clients := include "stalk.components" . | fromJsonArray }}
 {{- $stores := list }}
-{{- if eq .Values.broker.kind "redis" }}
-{{- $stores = append $stores "redis" }}
-{{- else }}
+{{- if eq .Values.broker.kind "external" }}
 {{- $clients = without $clients "scaler" }}
+{{- else }}
+{{- $stores = append $stores .Values.broker.kind }}
 {{- end }}
 {{- if eq .Values.database.kind "embedded" }}{{- $stores = append $stores "postgresql" }}{{- end }}
 {{- $servers := concat $stores (list "web" "flower") }}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import re
 import ssl
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
@@ -12,11 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-DEAD = "@dead."
-"""What the name of a pool's queue of dead letters begins with (roles/rabbitmq/templates/definitions.json.j2)."""
-DELAYED = re.compile(r"celery_delayed_\d+")
-# Commands to workers, their answers, and events; they are nobody's work.
-PASSING = re.compile(r"(.*[.])?celery[.]pidbox|celeryev[.].*")
+from ansible_collections.stalk.celery.plugins.module_utils.stranded import DEAD, DELAYED, PASSING
+
 READ_AT_ONCE = 64 * 1024 * 1024
 
 

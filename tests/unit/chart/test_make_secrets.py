@@ -28,7 +28,7 @@ PLAN: dict[str, Any] = {
             "DATABASE_URL": "postgresql://shop:{DATABASE_PASSWORD}@shop-postgresql:5432/shop",
         }
     },
-    "digests": {"shop-redis": {"worker": "REDIS_PASSWORD_worker"}},
+    "digests": {"shop-redis": {"kind": "redis", "passwords": {"worker": "REDIS_PASSWORD_worker"}}},
     "flower": {"kind": "basic", "secret": "flower-users"},
     "database": {},
     "broker": {},
@@ -119,7 +119,7 @@ def test_what_the_pods_of_the_release_before_read_stays() -> None:
     cluster = ClusterInMemory()
     converge(cluster)
     texts = {"shop-worker": {"CELERY_BROKER_URL": "rediss://redis.example.org/0"}}
-    assert converge(cluster, texts=texts, digests={"shop-redis": {}}) == ["shop-worker"]
+    assert converge(cluster, texts=texts, digests={"shop-redis": {"kind": "redis", "passwords": {}}}) == ["shop-worker"]
     assert cluster.text("shop-worker", "CELERY_BROKER_URL") == "rediss://redis.example.org/0"
     assert cluster.text("shop-worker", "DATABASE_URL").endswith("@shop-postgresql:5432/shop")
     assert len(cluster.text("shop-redis", "worker")) == 64

@@ -112,7 +112,6 @@ def upgrade(address: str, tmp_path: Path) -> Upgrade:
             "BROKER": broker,
             "CELERY_KEY_PREFIX": "shop:",
             "CREDENTIALS_DIRECTORY": str(tmp_path),
-            "OWN_REDIS": "shop-redis",
             "TLS_FILES": json.dumps({"redis": {}, "external": {}}),
         }
         if deployed is not None:

@@ -5,21 +5,24 @@ and all pools away.
 The chart runs it before an upgrade and a rollback, with lists of queues in JSON; the playbooks take its words. The name
 and the queues of the app that runs, and the kind of its broker, are in a ConfigMap, hence in DEPLOYED_APP,
 DEPLOYED_QUEUES and DEPLOYED_BROKER: messages in a queue that no pool ever took, for its name was misspelt say, are no
-reason. What no pool takes any more is kept in a set of the broker until it is seen empty, so that the next run names
-what came while the pool left.
+reason. Redis keeps what no pool takes any more in a set until it is seen empty, so that the next run names what came
+while the pool left; in RabbitMQ the queue itself stays.
 """
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
+import ssl
 import sys
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, Protocol
+from urllib.parse import quote, unquote, urlsplit
 
 # kombu 5.7, transport/redis.py: Channel.sep, between a queue and its priority and in a binding.
 SEPARATOR = "\x06\x16"
@@ -27,6 +30,12 @@ PRIORITIES = range(1, 10)
 LEFT = "_stalk.left_queues"
 MESSAGES_AT_ONCE = 1000
 SECONDS_TO_ANSWER = 10
+
+# In RabbitMQ: queues of dead letters, by their pool; of messages that were sent for later; and of commands to workers,
+# their answers and events, which are nobody's work.
+DEAD = "@dead."
+DELAYED = re.compile(r"celery_delayed_\d+")
+PASSING = re.compile(r"(.*[.])?celery[.]pidbox|celeryev([.].*)?")
 
 
 class BrokerSilent(Exception):
@@ -50,6 +59,11 @@ def takes(who: str, count: int) -> str:
 
 def holds(who: str, count: int) -> str:
     return f"{takes(who, count)} for later"
+
+
+def may_be_for_it(count: int) -> str:
+    """RabbitMQ tells of no delayed message which queue it is for."""
+    return f"{waits(count)} for later, of which some may be for it"
 
 
 def untold(error: object) -> str:
@@ -102,7 +116,57 @@ def destinations(exchange: str, routing_key: str, bindings: Iterable[str]) -> se
     }
 
 
-class Broker:
+class Broker(Protocol):
+    """One that runs."""
+
+    def waiting(self, queues: Iterable[str]) -> Counter[str]:
+        """Messages that nobody took yet, by queue."""
+
+    def held(self) -> tuple[Counter[str], Counter[str]]:
+        """Messages that workers took, by queue: all, and those that were sent for later."""
+
+    def delayed(self) -> int:
+        """Messages that the broker itself keeps for later, whatever queue they are for."""
+
+    def dead(self) -> int:
+        """Messages that were given out too often."""
+
+    def left(self) -> set[str]:
+        """Queues that no pool of an earlier release took any more."""
+
+    def keep_left(self, queues: set[str], before: set[str]) -> None:
+        """What the next run has as `left`."""
+
+
+class RabbitMQ:
+    """What its management API tells, which lists every queue that a pool ever had."""
+
+    def __init__(self, listed: Iterable[Mapping[str, Any]]) -> None:
+        # A queue that was just made has no figures yet.
+        self.ready = Counter({each["name"]: int(each.get("messages_ready", 0)) for each in listed})
+        self.taken = Counter({each["name"]: int(each.get("messages_unacknowledged", 0)) for each in listed})
+
+    def waiting(self, queues: Iterable[str]) -> Counter[str]:
+        return Counter({queue: self.ready[queue] for queue in queues})
+
+    def held(self) -> tuple[Counter[str], Counter[str]]:
+        return self.taken, Counter()
+
+    def delayed(self) -> int:
+        return sum(count for queue, count in self.ready.items() if DELAYED.fullmatch(queue))
+
+    def dead(self) -> int:
+        return sum(count for queue, count in self.ready.items() if queue.startswith(DEAD))
+
+    def left(self) -> set[str]:
+        others = re.compile(f"{re.escape(DEAD)}.*|{DELAYED.pattern}|{PASSING.pattern}")
+        return {queue for queue in self.ready if not others.fullmatch(queue)}
+
+    def keep_left(self, queues: set[str], before: set[str]) -> None:
+        pass
+
+
+class Redis:
     """What kombu keeps in Redis, read with the rights that a worker of any release has."""
 
     def __init__(self, client: Any, prefix: str) -> None:
@@ -121,8 +185,8 @@ class Broker:
         return counts
 
     def held(self) -> tuple[Counter[str], Counter[str]]:
-        """Messages that workers took, by queue: all, and those that were sent for later. One of these that is due may
-        run, or wait for a free process: nothing in the broker tells, so each counts until it is acknowledged."""
+        """One that was sent for later and is due may run, or wait for a free process: nothing in the broker tells, so
+        each counts until it is acknowledged."""
         counts: Counter[str] = Counter()
         later: Counter[str] = Counter()
         bindings: dict[str, set[str]] = {}
@@ -143,6 +207,12 @@ class Broker:
                     pipe.hget(f"{self.prefix}unacked", tag)
                 # Those that were acknowledged meanwhile are gone.
                 yield from (json.loads(taken) for taken in pipe.execute() if taken)
+
+    def delayed(self) -> int:
+        return 0
+
+    def dead(self) -> int:
+        return 0
 
     def left(self) -> set[str]:
         return set(self.client.smembers(self.prefix + LEFT))
@@ -168,8 +238,11 @@ def refusals(broker: Broker, deployed: set[str], described: set[str], abandoned:
         broker.keep_left(suspects, before)
         return []
     waiting, (taken, later) = broker.waiting(suspects), broker.held()
+    departing = suspects & deployed - abandoned
     if found := list(problems(suspects - abandoned, waiting, later)):
         return found
+    if (delayed := broker.delayed()) and departing:
+        return [stranding(queue, may_be_for_it(delayed), way_out(queue)) for queue in sorted(departing)]
     broker.keep_left({queue for queue in suspects if queue in deployed or waiting[queue] or taken[queue]}, before)
     return []
 
@@ -178,37 +251,73 @@ def refusals_to_move(broker: Broker, kind: str, other: str, deployed: set[str], 
     """A worker that stops gives back what it did not begin, so what one has in hand counts too."""
     queues = (deployed | broker.left()) - abandoned
     waiting, (taken, _) = broker.waiting(queues), broker.held()
-    found = {f"queue {queue}: {waits(waiting[queue])}": queue for queue in sorted(queues) if waiting[queue]}
-    found |= {f"queue {queue}: {takes('a worker', taken[queue])}": queue for queue in sorted(queues) if taken[queue]}
-    return [moving(kind, other, found, found.values())] if found else []
+    found = [f"queue {queue}: {waits(waiting[queue])}" for queue in sorted(queues) if waiting[queue]]
+    found += [f"queue {queue}: {takes('a worker', taken[queue])}" for queue in sorted(queues) if taken[queue]]
+    named = {queue for queue in queues if waiting[queue] or taken[queue]}
+    if queues and (broker.delayed() or broker.dead()):
+        named = queues
+        found += [f"{waits(count)} for later" for count in [broker.delayed()] if count]
+        found += [f"{count} dead letter{'' if count == 1 else 's'}" for count in [broker.dead()] if count]
+    return [moving(kind, other, found, named)] if found else []
 
 
 def connect(kind: str) -> Broker:
     """To the broker that runs, which is of this kind; TLS_FILES has for each the variables of docs/contract.md."""
+    name = "BROKER_API" if kind == "rabbitmq" else "CELERY_BROKER_URL"
+    try:
+        url = (Path(os.environ["CREDENTIALS_DIRECTORY"]) / name).read_text(encoding="utf-8").strip()
+        host = urlsplit(url).hostname or ""
+    except OSError as error:
+        raise BrokerSilent(f"the secret {name}: {error.strerror}") from None
+    except ValueError:
+        raise BrokerSilent(f"the secret {name} is no address of a {kind}") from None
+    own = {f"{app_name()}-{one}": one for one in ("redis", "rabbitmq")}
+    if own.get(host, "external") != kind:
+        raise BrokerSilent(f"since an upgrade failed, {name} names another; helm rollback mends it")
+    files = json.loads(os.environ["TLS_FILES"])[kind]
+    return rabbitmq(url, files) if kind == "rabbitmq" else redis_at(url, files)
+
+
+def redis_at(url: str, files: Mapping[str, str]) -> Redis:
     import redis
 
-    address = Path(os.environ["CREDENTIALS_DIRECTORY"]) / "CELERY_BROKER_URL"
     variables = {"ssl_ca_certs": "CELERY_TLS_CA", "ssl_certfile": "CELERY_TLS_CERT", "ssl_keyfile": "CELERY_TLS_KEY"}
-    files = json.loads(os.environ["TLS_FILES"])[kind]
     tls = {option: files[variable] for option, variable in variables.items() if variable in files}
     try:
-        url = address.read_text(encoding="utf-8").strip()
-        if (urlsplit(url).hostname == os.environ["OWN_REDIS"]) != (kind == "redis"):
-            raise BrokerSilent("since an upgrade failed, CELERY_BROKER_URL names another; helm rollback mends it")
         # redis-py checks a certificate and its host name unless told otherwise (6.0 and newer).
         client = redis.Redis.from_url(url, socket_timeout=SECONDS_TO_ANSWER, decode_responses=True, **tls)
-    except OSError as error:
-        raise BrokerSilent(f"the secret CELERY_BROKER_URL: {error.strerror}") from None
     except ValueError:
         raise BrokerSilent("the secret CELERY_BROKER_URL is no address of a Redis") from None
-    return Broker(client, os.environ["CELERY_KEY_PREFIX"])
+    return Redis(client, os.environ["CELERY_KEY_PREFIX"])
+
+
+def rabbitmq(url: str, files: Mapping[str, str]) -> RabbitMQ:
+    """The path of the address is the vhost."""
+    parts = urlsplit(url)
+    login = b64encode(f"{unquote(parts.username or '')}:{unquote(parts.password or '')}".encode()).decode()
+    columns = "columns=name,messages_ready,messages_unacknowledged"
+    try:
+        context = ssl.create_default_context(cafile=files["CELERY_TLS_CA"])
+        context.load_cert_chain(files["CELERY_TLS_CERT"], files["CELERY_TLS_KEY"])
+        api = http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=SECONDS_TO_ANSWER, context=context)
+        path = f"/api/queues/{quote(parts.path.removeprefix('/'), safe='')}?{columns}"
+        api.request("GET", path, headers={"Authorization": f"Basic {login}"})
+        answer = api.getresponse()
+        if answer.status != http.client.OK:
+            raise BrokerSilent(f"its management API answers {answer.status} {answer.reason}")
+        return RabbitMQ(json.load(answer))
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise BrokerSilent(str(error) or type(error).__name__) from None
 
 
 def asked(kind: str, question: Callable[[Broker], list[str]]) -> list[str]:
+    broker = connect(kind)
+    if kind == "rabbitmq":
+        return question(broker)
     import redis
 
     try:
-        return question(connect(kind))
+        return question(broker)
     except redis.RedisError as error:
         raise BrokerSilent(str(error)) from None
 
@@ -235,8 +344,12 @@ def moved(kind: str, other: str, deployed: set[str], abandoned: set[str]) -> lis
         return []
 
 
+def app_name() -> str:
+    return os.environ["CELERY_KEY_PREFIX"].rstrip(":")
+
+
 def found_in(deployed: set[str], described: set[str], abandoned: set[str]) -> list[str]:
-    was, app = os.environ["DEPLOYED_APP"], os.environ["CELERY_KEY_PREFIX"].rstrip(":")
+    was, app = os.environ["DEPLOYED_APP"], app_name()
     if was != app:
         return [renaming(was, app)]
     kind = os.environ["BROKER"]

@@ -35,6 +35,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.certificates.leaves i
 from ansible_collections.stalk.celery.plugins.module_utils.certificates.refusal import CertificateRefusal
 from ansible_collections.stalk.celery.plugins.module_utils.database_url import why_refused
 from ansible_collections.stalk.celery.plugins.module_utils.flower_secret import flower_refusals
+from ansible_collections.stalk.celery.plugins.module_utils.rabbitmq_password import rabbitmq_password_hash
 from ansible_collections.stalk.celery.plugins.module_utils.secrets_store import is_generated, random_text
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -61,8 +62,9 @@ class Stack:
             self.add(self.plan["store"], made)
         for name, templates in self.plan["texts"].items():
             self.add(name, {key: self.filled(text) for key, text in templates.items()})
-        for name, digests in self.plan["digests"].items():
-            self.add(name, {key: hashlib.sha256(self.values[of].encode()).hexdigest() for key, of in digests.items()})
+        for name, users in self.plan["digests"].items():
+            digest = DIGESTS[users["kind"]]
+            self.add(name, {user: digest(self.values[of], user) for user, of in users["passwords"].items()})
         self.make_leaves()
 
     def add(self, name: str, data: Data) -> None:
@@ -207,6 +209,14 @@ class Stack:
             certificate = sign(leaf, request, authority, authority.signing_key(), validity, self.now)
         data = {"ca.crt": authority.trust, "tls.crt": certificate or "", "tls.key": pem_of(key)}
         self.store.write(asked["secret"], data, TLS)
+
+
+def redis_digest(password: str, _: str) -> str:
+    return hashlib.sha256(password.encode()).hexdigest()
+
+
+# As each broker keeps the password of a user.
+DIGESTS = {"redis": redis_digest, "rabbitmq": rabbitmq_password_hash}
 
 
 def refuse_passphrase() -> str:

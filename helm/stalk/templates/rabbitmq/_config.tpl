@@ -1,0 +1,66 @@
+{{/* What RabbitMQ reads when it starts. */}}
+{{- define "stalk.rabbitmq.config" -}}
+rabbitmq.conf: |
+  # A change restarts RabbitMQ. What it takes while it runs is in the folder rabbitmq-live.
+  listeners.tcp = none
+  listeners.ssl.default = {{ include "stalk.broker.port" . }}
+  management.ssl.port = {{ int64 .Values.broker.management_port }}
+  management.ssl.cacertfile = /etc/stalk/tls/ca.crt
+  management.ssl.certfile = /etc/stalk/tls/tls.crt
+  management.ssl.keyfile = /etc/stalk/tls/tls.key
+  management.ssl.verify = verify_peer
+  management.ssl.fail_if_no_peer_cert = true
+  management.ssl.depth = 5
+  management.ssl.versions.1 = tlsv1.3
+  # TLS for messages is in advanced.config.
+  auth_mechanisms.1 = PLAIN
+  tcp_listen_options.keepalive = true
+
+  # Users, rights, queues and policies. With it RabbitMQ makes no user guest.
+  load_definitions = /run/stalk/definitions.json
+
+  # What is written before it is sorted into queues is in memory too.
+  raft.wal_max_size_bytes = 67108864
+
+  log.console = true
+  log.console.level = warning
+  log.console.use_colors = off
+  log.file = false
+advanced.config: |
+  {{- $.Files.Get "files/rabbitmq/advanced.config" | replace "{ca}" "/etc/stalk/tls/ca.crt" | replace "{certificate}" "/etc/stalk/tls/tls.crt" | replace "{key}" "/etc/stalk/tls/tls.key" | nindent 2 }}
+enabled_plugins: |
+  [rabbitmq_management].
+{{- range $name := list "start" "definitions" "follow" }}
+{{ $name }}: |
+  {{- $.Files.Get (printf "files/rabbitmq/%s" $name) | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* What a running RabbitMQ takes too. */}}
+{{- define "stalk.rabbitmq.live" -}}
+{{- $units := (.Files.Get "files/description/rules.yaml" | fromYaml).limits.size_units }}
+{{- $memory := include "stalk.bytes" (list (include "stalk.plain" .Values.broker.maxmemory) $units) | int64 }}
+{{- $disk := include "stalk.bytes" (list (include "stalk.plain" .Values.broker.disk_free_limit) $units) | int64 }}
+{{- $timeout := include "stalk.consumer_timeout" (dict "values" .Values "pools" (include "stalk.pools" . | fromJson)) | int64 | mul 1000 }}
+reloadable.conf: |
+  vm_memory_high_watermark.{{ if $memory }}absolute = {{ $memory }}{{ else }}relative = 0.4{{ end }}
+  disk_free_limit.absolute = {{ $disk }}
+  # Milliseconds.
+  consumer_timeout = {{ $timeout }}
+reloadable.erl: |
+  %% reloadable.conf as a running RabbitMQ takes it, certificates, and the end of policies and users that left: who stays is
+  %% in Users.
+  vm_memory_monitor:set_vm_memory_high_watermark({{ if $memory }}{absolute, {{ $memory }}}{{ else }}0.4{{ end }}),
+  rabbit_disk_monitor:set_disk_free_limit({{ $disk }}),
+  application:set_env(rabbit, consumer_timeout, {{ $timeout }}),
+  ssl:clear_pem_cache(),
+  [rabbit_policy:delete(<<"{{ .Values.app.name }}">>, Name, <<"stalk">>)
+   || Policy <- rabbit_policy:list(<<"{{ .Values.app.name }}">>), Name <- [proplists:get_value(name, Policy)],
+      not lists:member(Name, [{{ range $index, $pool := include "stalk.rabbitmq.queues" . | fromJson | keys | sortAlpha }}{{ if $index }}, {{ end }}<<"{{ $pool }}">>{{ end }}])],
+  [rabbit_auth_backend_internal:delete_user(Name, <<"stalk">>)
+   || User <- rabbit_auth_backend_internal:list_users(), Name <- [proplists:get_value(user, User)],
+      not lists:member(Name, Users)],
+  ok.
+definitions.json: |
+  {{- include "stalk.rabbitmq.definitions" . | nindent 2 }}
+{{- end }}

@@ -1,0 +1,7 @@
+{{/* The management API counts what waits with what workers hold (keda 2.21, scalers/rabbitmq_scaler.go:getQueueStatus).
+     list ROOT QUEUE */}}
+{{- define "stalk.scale.rabbitmq" -}}
+{{- with first . -}}
+{{ dict "protocol" "http" "host" (printf "https://%s-rabbitmq.%s.svc:%d" .Values.app.name .Release.Namespace (int64 .Values.broker.management_port)) "vhostName" .Values.app.name "queueName" (last $) "mode" "QueueLength" "value" "1" | toJson }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,1 @@
+../../helm/stalk/files/secrets/rabbitmq_password.py
