@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -61,6 +62,29 @@ def acl(text: str, digests: Mapping[str, str]) -> dict[str, list[str]]:
             parts = re.findall(r"\([^)]*\)|\S+", rules)
             found[name] = [f"#{digests.get(part[1:], part[1:])}" if part[0] == "#" else part for part in parts]
     return found
+
+
+def terms(text: str) -> dict[str, str]:
+    """RabbitMQ's advanced.config: `{name, value}`, each on a line of its own."""
+    return dict(re.findall(r"(?m)^  \{(\w+), (.*)\},?$", text))
+
+
+def calls(text: str) -> dict[str, str]:
+    """What a running RabbitMQ is told in Erlang: each function that begins a line, with all up to the next one."""
+    code = re.sub(r"(?m)^%.*\n", "", text)
+    return {name: " ".join(rest.split()) for name, rest in re.findall(r"(?ms)^\[?(\w+:\w+)(.*?)(?=^\S)", code)}
+
+
+def definitions(text: str, passwords: Mapping[str, str]) -> dict[str, Any]:
+    """RabbitMQ's users, rights, queues and policies by name; a digest is shown as the password that it belongs to."""
+    parts = json.loads(text)
+    for user in parts["users"]:
+        user["password_hash"] = passwords.get(user["password_hash"], user["password_hash"])
+    titles = {"permissions": ("user",), "bindings": ("source", "routing_key", "destination")}
+    return {
+        part: {" ".join(each[key] for key in titles.get(part, ("name",))): each for each in made}
+        for part, made in parts.items()
+    }
 
 
 def address(text: str) -> dict[str, Any] | str:

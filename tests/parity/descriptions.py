@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 GOOD = ROOT / "tests" / "good"
 CHART_CASES = ROOT / "helm" / "stalk" / "ci"
 
-GENERATED = (*(f"REDIS_PASSWORD_{name}" for name in ("web", "worker", "beat", "flower", "status")), "DATABASE_PASSWORD")
+USERS = ("web", "worker", "beat", "flower", "status")
+GENERATED = (*(f"{kind}_PASSWORD_{name}" for kind in ("REDIS", "RABBITMQ") for name in USERS), "DATABASE_PASSWORD")
 # Each password is its own name, so that it is seen whose it is.
 SECRETS = {name: name for name in GENERATED} | {
     "DATABASE_URL": "postgresql://user:password@database.example.org:5432/shop?sslmode=verify-full",
@@ -60,6 +61,7 @@ def generated(seed: int) -> dict[str, Any]:
     consumed = sorted({queue for each in pools.values() for queue in each["queues"]})
     tasks = [name(chance, "ab.*", 10) for _ in range(chance.randint(0, 12))]
     web = chance.random() < 0.8
+    kind = chance.choice(["redis", "rabbitmq"])
     return {
         "app": {
             "name": f"a{name(chance, 'no019', 5)}",
@@ -70,11 +72,18 @@ def generated(seed: int) -> dict[str, Any]:
             "env": environment(chance),
         },
         "broker": {
-            "port": chance.randint(1024, 65535),
-            "maxmemory": chance.choice([0, "16mb", "2gb", 50_000_000, 2_000_000_000]),
+            "kind": kind,
+            "port": chance.choice([None, chance.randint(1024, 65535)]),
+            "management_port": chance.randint(1024, 55535),
+            "maxmemory": chance.choice([0, "256mb", "2gb", 300_000_000, 2_000_000_000]),
+            "disk_free_limit": chance.choice([0, "1gb", 2_000_000_000]),
+            "delivery_limit": chance.randint(1, 1_000_000),
             "appendfsync": chance.choice(["everysec", "always"]),
         },
-        "results": {"kind": chance.choice(["redis", "database", "none"]), "expires": chance.randint(1, 10_000_000)},
+        "results": {
+            "kind": chance.choice(["auto", "redis" if kind == "redis" else "auto", "database", "none"]),
+            "expires": chance.randint(60, 10_000_000),
+        },
         "pools": {"default": None, **pools},
         "beat": {"enabled": chance.random() < 0.8, "lease": {"ttl": chance.randint(10, 300)}},
         "flower": {"enabled": web and chance.random() < 0.8, "max_tasks": chance.randint(1, 1_000_000)},

@@ -70,7 +70,7 @@ def on_purpose(stack: Mapping[str, Any]) -> Iterator[Difference]:
         alone = "the port that browsers see is the Ingress's"
         yield Difference("*/environment/DJANGO_CSRF_TRUSTED_ORIGINS", f"{origin}:{port}", origin, alone)
     for name, pool in stack["pools"].items():
-        if pool["scale"].get("max") is not None:
+        if pool["scale"].get("max") is not None and stack["broker"]["kind"] == "redis":
             counted = "servers do not scale, so nobody counts a pool's work in progress"
             yield Difference(
                 f"worker {name}/environment/CELERY_UNACKED_TAGS_KEY", ABSENT, "unacked_tags.{pool}", counted
@@ -81,14 +81,20 @@ def on_purpose(stack: Mapping[str, Any]) -> Iterator[Difference]:
             f"*/environment/{variable['name']}", ABSENT, ANYTHING, "servers read nothing below `kubernetes:`"
         )
 
-    yield Difference("*/secrets/CELERY_BROKER_URL/host", "localhost", "{app}-redis", ADDRESSES)
-    yield Difference("*/secrets/CELERY_RESULT_BACKEND/host", "localhost", "{app}-redis", ADDRESSES)
+    broker = stack["broker"]["kind"]
+    yield Difference("*/secrets/CELERY_BROKER_URL/host", "localhost", f"{{app}}-{broker}", ADDRESSES)
+    yield Difference("*/secrets/CELERY_RESULT_BACKEND/host", "localhost", f"{{app}}-{broker}", ADDRESSES)
     yield Difference("*/secrets/DATABASE_URL/host", "localhost", "{app}-postgresql", ADDRESSES)
     yield Difference("flower/environment/FLOWER_OPTIONS", "/etc/{app}/flower.json", "/opt/flower/options.json", PLACES)
     yield Difference("flower/options/db", "/var/lib/{app}-flower/state", "/data/state", PLACES)
     yield Difference("flower/options/tls/ca", "/etc/{app}/pki/ca.crt", "/etc/stalk/tls/ca.crt", PLACES)
     yield Difference("flower/options/tls/certificate", "/etc/{app}/pki/flower.crt", "/etc/stalk/tls/tls.crt", PLACES)
     yield Difference("flower/options/tls/key", "CELERY_TLS_KEY", "/etc/stalk/tls/tls.key", PLACES)
+    if broker == "rabbitmq":
+        api = f"{stack['broker']['management_port']}/api/"
+        yield Difference(
+            "flower/options/broker_api", f"https://localhost:{api}", f"https://{{app}}-rabbitmq:{api}", ADDRESSES
+        )
     yield Difference("flower/options/address", "127.0.0.1", "", ADDRESSES)
     if port != 443:
         yield Difference("flower/options/url", f"{origin}:{port}/flower", f"{origin}/flower", "the port of the Ingress")
@@ -125,12 +131,40 @@ def on_purpose(stack: Mapping[str, Any]) -> Iterator[Difference]:
     if stack["tls"]["issuer"] == "provided" and not stack["tls"]["kubernetes"]["ca"]:
         for part in ("lifetime", "rotate_before"):
             yield Difference(f"certificates/{part}", ANYTHING, ABSENT, "whoever brings every leaf renews it")
-    for part in ("redis/users", "certificates/usages"):
-        yield Difference(f"{part}/status", ANYTHING, ABSENT, "Kubernetes has probes instead of a playbook")
-        yield Difference(f"{part}/scaler", ABSENT, ANYTHING, "KEDA reads the queues' lengths; servers do not scale")
-    for name in ("web", "beat", "flower"):
-        if not stack[name]["enabled"]:
-            yield Difference(f"redis/users/{name}", ANYTHING, ABSENT, SWITCHED_OFF)
+    yield Difference("rabbitmq/settings/listeners.ssl.1", f"127.0.0.1:{stack['broker']['port']}", ABSENT, ADDRESSES)
+    yield Difference("rabbitmq/settings/listeners.ssl.default", ABSENT, str(stack["broker"]["port"]), ADDRESSES)
+    yield Difference("rabbitmq/settings/management.ssl.ip", "127.0.0.1", ABSENT, ADDRESSES)
+    for name, servers, pods in (
+        ("cacertfile", "/etc/{app}/pki/ca.crt", "/etc/stalk/tls/ca.crt"),
+        ("certfile", "/etc/{app}/pki/rabbitmq.crt", "/etc/stalk/tls/tls.crt"),
+        ("keyfile", "/run/{app}-rabbitmq/rabbitmq.key", "/etc/stalk/tls/tls.key"),
+    ):
+        yield Difference(f"rabbitmq/settings/management.ssl.{name}", servers, pods, PLACES)
+        yield Difference(f"rabbitmq/tls/{name}", f'"{servers}"', f'"{pods}"', PLACES)
+    yield Difference(
+        "rabbitmq/settings/load_definitions",
+        "/run/{app}-rabbitmq/definitions.json",
+        "/run/stalk/definitions.json",
+        PLACES,
+    )
+    yield Difference(
+        "rabbitmq/live/rabbit_auth_backend_internal:delete_user", ABSENT, ANYTHING, "a pod's volume may be an old one"
+    )
+    for part in (
+        "redis/users",
+        "rabbitmq/definitions/users",
+        "rabbitmq/definitions/permissions",
+        "certificates/usages",
+    ):
+        yield Difference(f"{part}/status*", ANYTHING, ABSENT, "Kubernetes has probes instead of a playbook")
+        yield Difference(f"{part}/scaler*", ABSENT, ANYTHING, "KEDA reads the queues' lengths; servers do not scale")
+    for part in ("redis/users", "rabbitmq/definitions/users", "rabbitmq/definitions/permissions"):
+        for name in ("web", "beat", "flower"):
+            if not stack[name]["enabled"]:
+                yield Difference(f"{part}/{name}*", ANYTHING, ABSENT, SWITCHED_OFF)
+    for part in ("users", "permissions"):
+        hook = "the chart's hook counts what is in the queues, servers as `status`"
+        yield Difference(f"rabbitmq/definitions/{part}/queues*", ABSENT, ANYTHING, hook)
 
     cluster = "Debian's cluster says it"
     yield Difference("postgresql/settings/unix_socket_directories", ABSENT, "/run/stalk", cluster)

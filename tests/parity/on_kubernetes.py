@@ -1,4 +1,4 @@
-"""What the chart renders for a description, read back as the kubelet, the app and Redis read it."""
+"""What the chart renders for a description, read back as the kubelet, the app and the broker read it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from tests.helm import CHART, helm
-from tests.parity.derived import Derived, acl, address, options, settings, site
+from tests.parity.derived import Derived, acl, address, calls, definitions, options, settings, site, terms
 
 Objects = dict[tuple[str, str], Any]
 
@@ -41,6 +41,7 @@ class Kubernetes:
     def __init__(self, stack: Mapping[str, Any], objects: Objects) -> None:
         self.app = stack["app"]["name"]
         self.host = stack["web"]["host"]
+        self.broker = stack["broker"]["kind"]
         self.objects = objects
         self.plan: dict[str, Any] = json.loads(self.config(f"{self.app}-secrets-hook")["plan.json"])
 
@@ -93,6 +94,28 @@ class Kubernetes:
         found["command"] = options(found["command"])
         return found
 
+    def broker_as_read(self) -> Derived:
+        name = f"{self.app}-{self.broker}"
+        configuration, live = self.config(name), self.config(f"{name}-live")
+        passwords = {f"@{user}@": secret for user, secret in self.plan["digests"][name]["passwords"].items()}
+        found: Derived = {
+            "settings": settings(configuration[f"{self.broker}.conf"]) | settings(live["reloadable.conf"]),
+            "ends_within": self.objects["StatefulSet", name]["spec"]["template"]["spec"][
+                "terminationGracePeriodSeconds"
+            ],
+        }
+        if self.broker == "redis":
+            return found | {
+                "openssl": settings(configuration["openssl.cnf"]),
+                "users": acl(live["users.acl"], passwords),
+            }
+        return found | {
+            "tls": terms(configuration["advanced.config"]),
+            "plugins": configuration["enabled_plugins"],
+            "live": calls(live["reloadable.erl"]),
+            "definitions": definitions(live["definitions.json"], passwords),
+        }
+
     def derived(self) -> Derived:
         found: Derived = {}
         for kind, name in self.objects:
@@ -106,16 +129,7 @@ class Kubernetes:
             found["flower"] |= {"options": json.loads(flower["options.json"]), "program": flower["flower.py"]}
         if "web" in found:
             found["web"]["site"] = site(self.config(f"{self.app}-web")["nginx.conf"], self.host)
-        configuration, live = self.config(f"{self.app}-redis"), self.config(f"{self.app}-redis-live")
-        digests = {f"@{name}@": password for name, password in self.plan["digests"][f"{self.app}-redis"].items()}
-        found["redis"] = {
-            "settings": settings(configuration["redis.conf"]) | settings(live["reloadable.conf"]),
-            "openssl": settings(configuration["openssl.cnf"]),
-            "users": acl(live["users.acl"], digests),
-            "ends_within": self.objects["StatefulSet", f"{self.app}-redis"]["spec"]["template"]["spec"][
-                "terminationGracePeriodSeconds"
-            ],
-        }
+        found[self.broker] = self.broker_as_read()
         if ("ConfigMap", f"{self.app}-postgresql") in self.objects:
             database = self.config(f"{self.app}-postgresql")
             found["postgresql"] = {

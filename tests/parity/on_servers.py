@@ -1,4 +1,4 @@
-"""What the roles install for a description, read back as systemd, the app and Redis read it."""
+"""What the roles install for a description, read back as systemd, the app and the broker read it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from typing import Any
 
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
+from ansible_collections.stalk.celery.plugins.module_utils.rabbitmq_password import rabbitmq_password_hash
 
-from tests.parity.derived import Derived, acl, address, options, settings, site
-from tests.parity.descriptions import ROOT, SECRETS
+from tests.parity.derived import Derived, acl, address, calls, definitions, options, settings, site, terms
+from tests.parity.descriptions import ROOT, SECRETS, USERS
 
 ROLES = ROOT / "roles"
-COMPONENTS = ("redis", "postgresql", "web", "worker", "beat", "flower")
+COMPONENTS = ("redis", "rabbitmq", "postgresql", "web", "worker", "beat", "flower")
 GROUPS = {name: ["server"] for name in (*COMPONENTS, "all")}
 UNITS = "/etc/systemd/system/"
 # What the roles ask of the host: Debian 13, whose Redis has all that the chart's has.
@@ -39,6 +40,7 @@ class Server:
     def __init__(self, stack: Mapping[str, Any], state: Path) -> None:
         self.stack = stack
         self.app = stack["app"]["name"]
+        self.broker = stack["broker"]["kind"]
         self.facts: dict[str, Any] = {
             "stack": stack,
             "groups": GROUPS,
@@ -81,7 +83,7 @@ class Server:
         return all(templar.evaluate_conditional(each) for each in every)
 
     def installed(self) -> Iterator[tuple[str, str]]:
-        for role in ("redis", "postgresql", "app", "worker", "beat", "flower", "web"):
+        for role in (self.broker, "postgresql", "app", "worker", "beat", "flower", "web"):
             for given in self.arguments(role, "stalk.celery.folders"):
                 for folder, content in given["folders"].items():
                     yield from ((f"{folder}/{name}", text) for name, text in content.get("files", {}).items())
@@ -136,6 +138,26 @@ class Server:
             found["stop"] = [environment.pop("CELERY_STOP_SECONDS"), environment.pop("CELERY_STOP_SIGNAL")]
         return found
 
+    def broker_as_read(self) -> Derived:
+        name, folder = self.broker, f"/etc/{self.app}/{self.broker}"
+        secrets = f"/etc/{self.app}/credentials/{self.broker}"
+        live = {"redis": "reloadable.conf", "rabbitmq": "conf.d/reloadable.conf"}[name]
+        found: Derived = {
+            "settings": settings(self.files[f"{folder}/{name}.conf"]) | settings(self.files[f"{folder}/{live}"]),
+            "ends_within": 60 * int(self.unit(f"{self.app}-{name}")["TimeoutStopSec"][-1].removesuffix("min")),
+        }
+        if name == "redis":
+            return found | {
+                "openssl": settings(self.files[f"{folder}/openssl.cnf"]),
+                "users": acl(self.files[f"{secrets}/users.acl"], DIGESTS),
+            }
+        return found | {
+            "tls": terms(self.files[f"{folder}/advanced.config"]),
+            "plugins": self.files[f"{folder}/enabled_plugins"],
+            "live": calls(self.files[f"{folder}/reloadable.erl"]),
+            "definitions": definitions(self.files[f"{secrets}/definitions.json"], HASHES),
+        }
+
     def derived(self) -> Derived:
         found: Derived = {f"worker {pool}": self.process("worker", pool) for pool in self.stack["pools"]}
         found |= {name: self.process(name) for name in ("web", "beat", "flower") if self.stack[name]["enabled"]}
@@ -144,14 +166,7 @@ class Server:
             found["flower"]["program"] = self.files[f"/etc/{self.app}/flower.py"]
         if "web" in found:
             found["web"]["site"] = site(self.files["/etc/nginx/nginx.conf"], self.stack["web"]["host"])
-        configuration = f"/etc/{self.app}/redis"
-        found["redis"] = {
-            "settings": settings(self.files[f"{configuration}/redis.conf"])
-            | settings(self.files[f"{configuration}/reloadable.conf"]),
-            "openssl": settings(self.files[f"{configuration}/openssl.cnf"]),
-            "users": acl(self.files[f"/etc/{self.app}/credentials/redis/users.acl"], DIGESTS),
-            "ends_within": 60 * int(self.unit(f"{self.app}-redis")["TimeoutStopSec"][-1].removesuffix("min")),
-        }
+        found[self.broker] = self.broker_as_read()
         if self.stack["database"]["kind"] == "embedded":
             folder = f"/etc/{self.app}/postgresql"
             main = next(text for text in self.files.values() if "max_connections" in text)
@@ -169,6 +184,7 @@ class Server:
         return found
 
 
+HASHES = {rabbitmq_password_hash(SECRETS[name], user): name for user in USERS for name in [f"RABBITMQ_PASSWORD_{user}"]}
 DIGESTS = {hashlib.sha256(text.encode()).hexdigest(): text for text in SECRETS.values()}
 
 
