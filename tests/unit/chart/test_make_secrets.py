@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -123,6 +124,18 @@ def test_what_the_pods_of_the_release_before_read_stays() -> None:
     assert cluster.text("shop-worker", "CELERY_BROKER_URL") == "rediss://redis.example.org/0"
     assert cluster.text("shop-worker", "DATABASE_URL").endswith("@shop-postgresql:5432/shop")
     assert len(cluster.text("shop-redis", "worker")) == 64
+
+
+def test_rabbitmq_gets_a_salted_digest_of_each_password_and_the_same_each_time() -> None:
+    passwords = {"worker": "REDIS_PASSWORD_worker", "web": "REDIS_PASSWORD_worker"}
+    digests = {"shop-rabbitmq": {"kind": "rabbitmq", "passwords": passwords}}
+    cluster = ClusterInMemory()
+    assert "shop-rabbitmq" in converge(cluster, digests=digests)
+    password = cluster.text("shop-secrets", "REDIS_PASSWORD_worker").encode()
+    kept = [base64.b64decode(cluster.text("shop-rabbitmq", user)) for user in passwords]
+    assert [hashlib.sha256(digest[:4] + password).digest() for digest in kept] == [digest[4:] for digest in kept]
+    assert kept[0] != kept[1]
+    assert converge(cluster, digests=digests) == []
 
 
 def test_a_plan_of_leaves_alone_changes_no_password() -> None:
