@@ -1,7 +1,7 @@
 {{/* What every process of the app has: scripts, credentials, certificates and folders to write to. */}}
 
 {{- define "stalk.app.scripts" -}}
-{{- range $name := list "is-alive" "migrations.py" "run-beat" "run-worker" "stop-celery" -}}
+{{- range $name := list "is-alive" "migrations.py" "queues.py" "run-beat" "run-worker" "stop-celery" -}}
 {{ $name }}: |
   {{- $.Files.Get (printf "files/app/%s" $name) | nindent 2 }}
 {{ end }}
@@ -87,13 +87,26 @@ checksum/{{ $part }}-secret: {{ . | sha256sum }}
 {{- end }}
 {{- end }}
 
-{{/* Waits until the migrations of this image are done. dict "root" "environment" "options" */}}
+{{/* Waits until the migrations of this image are done, and RabbitMQ has the queues of this release: the names come from a
+     ConfigMap, so that another queue rolls nobody whom it does not concern. dict "root" "environment" "options" */}}
 {{- define "stalk.app.wait" -}}
-- name: migrations
+{{- include "stalk.app.wait.container" (merge (dict "name" "migrations" "command" (list "python" "/opt/stalk/migrations.py" "await")) .) }}
+{{- if eq .root.Values.broker.kind "rabbitmq" }}
+{{ include "stalk.app.wait.container" (merge (dict "name" "queues" "command" (list "python" "/opt/stalk/queues.py")) .) }}
+{{- end }}
+{{- end }}
+
+{{/* dict … "name" "command" */}}
+{{- define "stalk.app.wait.container" -}}
+- name: {{ .name }}
   {{- include "stalk.app.image" .root | nindent 2 }}
-  command: [python, /opt/stalk/migrations.py, await]
+  command: {{ toJson .command }}
   env:
     {{- include "stalk.env" . | trim | nindent 4 }}
+    {{- if eq .name "queues" }}
+    - name: DEPLOYED_QUEUES
+      valueFrom: {configMapKeyRef: {name: {{ .root.Release.Name }}-deployed, key: DEPLOYED_QUEUES}}
+    {{- end }}
   {{- include "stalk.container.securityContext" . | nindent 2 }}
   {{- include "stalk.container.resources" .options.resources | nindent 2 }}
   volumeMounts:
