@@ -1,0 +1,190 @@
+"""The chart with RabbitMQ, by one word of the description."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from cluster import ClusterFailed
+from resources.certificates import Authority
+from resources.waiting import wait_for
+from storefront import watch
+
+from tests.cluster.desk import Desk
+from tests.cluster.greeting import NOBODY, answer_of, authority_of, is_refused
+from tests.cluster.ledger import ended_where_they_began, holders, once, until_all_run
+from tests.cluster.release import BRIEF, Release, name_of
+
+ORDERS = 10
+MOST = 3
+SECONDS_AHEAD = 5
+SECONDS_UNTIL_ALL_IS_WELL = 300
+BROKER: dict[str, Any] = {"kind": "rabbitmq", "maxmemory": "256mb"}
+SCALED = {"concurrency": 1, "scale": {"min": 1, "max": MOST, "queue_length": 2}}
+VALUES: dict[str, Any] = {"broker": BROKER, "pools": {"default": SCALED}, "flower": {"enabled": True}}
+ARCHIVE = {"queues": ["archive"], "concurrency": 1, "time_limit": 60, "soft_time_limit": 50}
+
+
+def with_archive(workers: int) -> dict[str, Any]:
+    pools = {"default": SCALED, "archive": {**ARCHIVE, "kubernetes": {"replicas": workers}}}
+    return {**VALUES, "app": {"queues": ["archive"]}, "pools": pools}
+
+
+@pytest.fixture(scope="module")
+def release(empty_release: Release) -> Release:
+    empty_release.files += (BRIEF,)
+    empty_release.install(VALUES)
+    # A short lull is long enough for the tests.
+    behavior = {"scaleDown": {"stabilizationWindowSeconds": 0, "policies": [PERIOD]}}
+    change = json.dumps({"spec": {"advanced": {"horizontalPodAutoscalerConfig": {"behavior": behavior}}}})
+    empty_release.kubectl("patch", "scaledobject", "shop-worker-default", "--type=merge", f"--patch={change}")
+    return empty_release
+
+
+PERIOD = {"type": "Pods", "value": 1, "periodSeconds": 1}
+
+
+def rabbitmqctl(release: Release, *arguments: str) -> list[list[str]]:
+    path = "PATH=/usr/lib/rabbitmq/bin:/opt/rabbitmq/sbin:$PATH"
+    command = ("sh", "-c", f'{path} rabbitmqctl --quiet "$@"', "sh", *arguments, "--no-table-headers")
+    return [line.split("\t") for line in release.execute("shop-rabbitmq-0", *command).splitlines()]
+
+
+def queues(release: Release) -> dict[str, str]:
+    """The type of each queue of tasks."""
+    listed = rabbitmqctl(release, "list_queues", "--vhost", "shop", "name", "type")
+    return {name: kind for name, kind in listed if "pidbox" not in name and not name.startswith("celery")}
+
+
+def process(release: Release) -> tuple[str, int]:
+    (pod,) = release.pods("rabbitmq")
+    return pod["metadata"]["uid"], pod["status"]["containerStatuses"][0]["restartCount"]
+
+
+def workers(release: Release) -> set[str]:
+    return {name_of(pod) for pod in release.pods("worker", "default")}
+
+
+def test_orders_that_are_placed_over_https_are_shipped(release: Release) -> None:
+    with release.shop() as shop:
+        assert watch(shop, shop.place_orders(ORDERS))["shipped"] == ORDERS
+
+
+def test_there_is_no_redis(release: Release) -> None:
+    assert "shop-redis" not in {made["metadata"]["name"] for made in release.get("secrets,services,statefulsets")}
+
+
+def test_a_certificate_of_the_stack_is_let_in_as_far_as_the_password(release: Release) -> None:
+    answer = answer_of(release, "rabbitmq", authority_of(release).leaf("worker"))
+    assert answer == {"refused": None, "replies": ["PLAIN"]}
+
+
+def test_no_certificate_another_cas_and_plain_text_are_refused(release: Release) -> None:
+    assert is_refused(release, "rabbitmq", NOBODY)
+    assert is_refused(release, "rabbitmq", Authority.new("shop CA").leaf("worker"))
+    assert is_refused(release, "rabbitmq", None)
+
+
+def test_each_component_has_a_user_and_guest_is_none(release: Release) -> None:
+    assert {line[0] for line in rabbitmqctl(release, "list_users")} == {
+        "beat",
+        "flower",
+        "queues",
+        "scaler",
+        "web",
+        "worker",
+    }
+
+
+def test_flower_counts_the_queues(release: Release) -> None:
+    """By the management API, as who is logged in sees it."""
+    ask = """
+import base64, os, ssl, urllib.request
+password = open(os.path.join(os.environ["CREDENTIALS_DIRECTORY"], "flower-users")).read().split()[0]
+context = ssl.create_default_context(cafile="/etc/stalk/tls/ca.crt")
+context.load_cert_chain("/etc/stalk/tls/tls.crt", "/etc/stalk/tls/tls.key")
+login = {"Authorization": "Basic " + base64.b64encode(password.encode()).decode()}
+request = urllib.request.Request("https://localhost:5555/flower/api/queues/length", headers=login)
+print(urllib.request.urlopen(request, context=context).read().decode())
+"""
+    said = json.loads(release.execute("deployment/shop-flower", "python", "-", container="flower", stdin=ask))
+    assert {"celery", "high_priority"} <= {each["name"] for each in said["active_queues"]}
+
+
+def test_a_task_that_is_sent_for_later_takes_effect_once(release: Release, desk: Desk) -> None:
+    keys = desk.send("later", 2, 0, countdown=SECONDS_AHEAD)
+    assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
+
+
+def test_a_queue_of_a_new_pool_takes_messages_without_a_restart_of_rabbitmq(release: Release, desk: Desk) -> None:
+    before = process(release)
+    assert "archive" not in queues(release)
+    with desk.flow("celery", "webhooks") as keys:
+        release.upgrade(with_archive(1))
+        code = "import config.celery\nfrom shop.tasks import record_effect\n"
+        release.django(f"{code}record_effect.apply_async(('to-a-new-queue', 0), queue='archive')")
+    assert once(release.all_effects([*keys, "to-a-new-queue"], SECONDS_UNTIL_ALL_IS_WELL))
+    assert queues(release)["archive"] == "quorum"
+    assert queues(release)["@dead.archive"] == "quorum"
+    assert process(release) == before
+
+
+def test_a_queue_with_messages_keeps_its_pool_and_the_broker_its_kind(release: Release) -> None:
+    release.upgrade(with_archive(0))
+    code = "import config.celery\nfrom shop.tasks import record_effect\n"
+    release.django(f"{code}record_effect.apply_async(('left', 0), queue='archive')")
+    with pytest.raises(ClusterFailed, match="queue archive: 1 message waits "):
+        release.upgrade(VALUES)
+    redis = {**with_archive(0), "broker": {"kind": "redis"}}
+    said = r"broker\.kind: redis would begin empty, and leave what rabbitmq has to nobody \(.*queue archive: 1 message"
+    with pytest.raises(ClusterFailed, match=said):
+        release.upgrade(redis)
+    rabbitmqctl(release, "purge_queue", "--vhost", "shop", "archive")
+    release.upgrade(VALUES)
+    assert release.get("deployments", "--selector", "stalk.celery/pool=archive") == []
+
+
+def test_tasks_outlive_a_kill_of_rabbitmq(release: Release, desk: Desk) -> None:
+    (killed, _) = process(release)
+    long = [*desk.send("long", 1, 30), *desk.send("long-io", 3, 30, "webhooks")]
+    until_all_run(release, long)
+    with desk.flow("celery", "webhooks") as keys:
+        release.kubectl("delete", "pod", "shop-rabbitmq-0", "--grace-period=0", "--force")
+        release.wait("pod/shop-rabbitmq-0", "condition=Ready", SECONDS_UNTIL_ALL_IS_WELL)
+    assert process(release)[0] != killed
+    ledger = release.all_effects([*long, *keys], SECONDS_UNTIL_ALL_IS_WELL)
+    assert once(ledger)
+
+
+def test_renewed_leaves_are_shown_without_a_restart(release: Release, desk: Desk) -> None:
+    before = process(release)
+    old = release.secret("shop-rabbitmq-tls")["tls.crt"]
+    with desk.flow("celery", "webhooks") as keys:
+        release.kubectl("delete", "secret", "shop-rabbitmq-tls")
+        release.kubectl("create", "job", "--from=cronjob/shop-secrets", "renewal")
+        release.wait("job/renewal", "condition=Complete")
+        new = release.secret("shop-rabbitmq-tls")["tls.crt"]
+        assert new != old
+        wait_for("RabbitMQ shows it", lambda: is_shown(release, new), SECONDS_UNTIL_ALL_IS_WELL)
+    assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
+    assert process(release) == before
+
+
+def is_shown(release: Release, leaf: str) -> bool:
+    show = "import ssl; print(ssl.get_server_certificate(('shop-rabbitmq', 5671)))"
+    return release.execute("deployment/shop-web", "python", "-c", show, container="web").strip() == leaf.strip()
+
+
+def test_a_burst_brings_more_workers_and_a_lull_takes_them_away(release: Release, desk: Desk) -> None:
+    burst = desk.send("burst", 3 * MOST, 6)
+    wait_for("as many workers as may be", lambda: len(workers(release)) == MOST, SECONDS_UNTIL_ALL_IS_WELL)
+    long = desk.send("long", MOST, 40)
+    began = until_all_run(release, long)
+    # Three that run are work for two.
+    wait_for("one is asked to end", lambda: len(workers(release)) < MOST, SECONDS_UNTIL_ALL_IS_WELL)
+    assert holders(release, long)
+    ledger = release.all_effects([*burst, *long], SECONDS_UNTIL_ALL_IS_WELL)
+    assert once(ledger)
+    assert ended_where_they_began(ledger, began)
+    wait_for("one worker is left", lambda: len(workers(release)) == 1, SECONDS_UNTIL_ALL_IS_WELL)
