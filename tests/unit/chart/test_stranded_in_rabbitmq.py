@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -61,6 +62,19 @@ def test_what_is_for_later_may_be_for_a_queue_that_leaves() -> None:
     assert leaving({"celery_delayed_3": 4}) == [may_be]
     assert leaving({"celery_delayed_3": 4}, abandoned={"reports"}) == []
     assert leaving({"celery_delayed_3": 4}, deployed=NOW) == []
+
+
+def test_what_was_sent_just_before_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The figures are some seconds old, so it looks again where it found nothing and a queue leaves."""
+    looks = [{"reports": 0}, {"reports": 1}]
+    waits: list[int] = []
+    monkeypatch.setattr(stranded, "connect", lambda _: broker(looks.pop(0)))
+    monkeypatch.setattr(time, "sleep", waits.append)
+    assert stranded.stranded("rabbitmq", BEFORE, NOW, set()) == [f"queue reports: 1 message waits {REMEDY}"]
+    assert waits == [stranded.SECONDS_UNTIL_COUNTED]
+    looks = [{"reports": 0}]
+    assert stranded.stranded("rabbitmq", BEFORE, BEFORE, set()) == []
+    assert len(waits) == 1
 
 
 def moving(abandoned: set[str] | None = None, **lengths: dict[str, int]) -> list[str]:

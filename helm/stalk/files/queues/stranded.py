@@ -17,6 +17,7 @@ import os
 import re
 import ssl
 import sys
+import time
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -36,6 +37,9 @@ SECONDS_TO_ANSWER = 10
 DEAD = "@dead."
 DELAYED = re.compile(r"celery_delayed_\d+")
 PASSING = re.compile(r"(.*[.])?celery[.]pidbox|celeryev([.].*)?")
+# A quorum queue counts every 5 s, and the management API looks at that every 5 s (quorum_tick_interval,
+# collect_statistics_interval).
+SECONDS_UNTIL_COUNTED = 11
 
 
 class BrokerSilent(Exception):
@@ -310,10 +314,13 @@ def rabbitmq(url: str, files: Mapping[str, str]) -> RabbitMQ:
         raise BrokerSilent(str(error) or type(error).__name__) from None
 
 
-def asked(kind: str, question: Callable[[Broker], list[str]]) -> list[str]:
+def asked(kind: str, question: Callable[[Broker], list[str]], a_queue_departs: bool) -> list[str]:
     broker = connect(kind)
     if kind == "rabbitmq":
-        return question(broker)
+        if (found := question(broker)) or not a_queue_departs:
+            return found
+        time.sleep(SECONDS_UNTIL_COUNTED)
+        return question(connect(kind))
     import redis
 
     try:
@@ -323,11 +330,12 @@ def asked(kind: str, question: Callable[[Broker], list[str]]) -> list[str]:
 
 
 def stranded(kind: str, deployed: set[str], described: set[str], abandoned: set[str]) -> list[str]:
+    departing = sorted(deployed - described - abandoned)
     try:
-        return asked(kind, lambda broker: refusals(broker, deployed, described, abandoned))
+        return asked(kind, lambda broker: refusals(broker, deployed, described, abandoned), bool(departing))
     except BrokerSilent as silent:
         # Where no queue departs, the release may be what mends the broker.
-        if departing := sorted(deployed - described - abandoned):
+        if departing:
             return [stranding(queue, untold(silent), way_out(queue)) for queue in departing]
         print(f"No queue departs, and {untold(silent)}, so the release goes on.")
         return []
@@ -335,10 +343,11 @@ def stranded(kind: str, deployed: set[str], described: set[str], abandoned: set[
 
 def moved(kind: str, other: str, deployed: set[str], abandoned: set[str]) -> list[str]:
     """To a broker of the other kind, which takes every queue away from its messages."""
+    departing = deployed - abandoned
     try:
-        return asked(kind, lambda broker: refusals_to_move(broker, kind, other, deployed, abandoned))
+        return asked(kind, lambda broker: refusals_to_move(broker, kind, other, deployed, abandoned), bool(departing))
     except BrokerSilent as silent:
-        if departing := deployed - abandoned:
+        if departing:
             return [moving(kind, other, [untold(silent)], departing)]
         print(f"Every queue is abandoned, and {untold(silent)}, so the release goes on.")
         return []
