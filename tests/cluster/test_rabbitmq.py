@@ -45,16 +45,19 @@ def release(empty_release: Release) -> Release:
 PERIOD = {"type": "Pods", "value": 1, "periodSeconds": 1}
 
 
-def rabbitmqctl(release: Release, *arguments: str) -> list[list[str]]:
+def listed(release: Release, *arguments: str) -> list[list[str]]:
+    return [line.split("\t") for line in rabbitmqctl(release, *arguments, "--no-table-headers").splitlines()]
+
+
+def rabbitmqctl(release: Release, *arguments: str) -> str:
     path = "PATH=/usr/lib/rabbitmq/bin:/opt/rabbitmq/sbin:$PATH"
-    command = ("sh", "-c", f'{path} rabbitmqctl --quiet "$@"', "sh", *arguments, "--no-table-headers")
-    return [line.split("\t") for line in release.execute("shop-rabbitmq-0", *command).splitlines()]
+    return release.execute("shop-rabbitmq-0", "sh", "-c", f'{path} rabbitmqctl --quiet "$@"', "sh", *arguments)
 
 
 def queues(release: Release) -> dict[str, str]:
     """The type of each queue of tasks."""
-    listed = rabbitmqctl(release, "list_queues", "--vhost", "shop", "name", "type")
-    return {name: kind for name, kind in listed if "pidbox" not in name and not name.startswith("celery")}
+    found = listed(release, "list_queues", "--vhost", "shop", "name", "type")
+    return {name: kind for name, kind in found if "pidbox" not in name and not name.startswith("celery")}
 
 
 def process(release: Release) -> tuple[str, int]:
@@ -87,7 +90,7 @@ def test_no_certificate_another_cas_and_plain_text_are_refused(release: Release)
 
 
 def test_each_component_has_a_user_and_guest_is_none(release: Release) -> None:
-    assert {line[0] for line in rabbitmqctl(release, "list_users")} == {
+    assert {line[0] for line in listed(release, "list_users")} == {
         "beat",
         "flower",
         "queues",
