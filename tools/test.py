@@ -77,10 +77,10 @@ KINDS = (
         "chart",
         0,
         (".cache/bin/helm-unittest --strict --output-type JUnit --output-file {junit} helm/stalk",),
-        least=100,
+        least=150,
     ),
-    Kind("parity", 0, (f"{BIN}/pytest tests/parity --junitxml={{junit}}",), least=210),
-    Kind("renders", 0, (f"{BIN}/pytest tests/chart --junitxml={{junit}}",), least=340),
+    Kind("parity", 0, (f"{BIN}/pytest tests/parity --junitxml={{junit}}",), least=260),
+    Kind("renders", 0, (f"{BIN}/pytest tests/chart --junitxml={{junit}}",), least=480),
     Kind("servers-by-ssh", 0, (f"{BIN}/molecule test -s spread",), least=60),
     Kind("server-bookworm", 1, (f"{BIN}/molecule test -s default",), env={"STALK_DEBIAN": "bookworm"}, least=80),
     Kind("server-trixie", 1, (f"{BIN}/molecule test -s default",), env={"STALK_DEBIAN": "trixie"}, least=80),
@@ -91,7 +91,7 @@ KINDS = (
         "cluster",
         2,
         ("tools/prepare cluster images", f"{BIN}/pytest tests/cluster {{long}} --durations=20 --junitxml={{junit}}"),
-        least=80,
+        least=115,
     ),
 )
 
