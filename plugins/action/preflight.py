@@ -6,6 +6,7 @@ are empty.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -28,6 +29,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.status.questions impo
     expected_on,
     worker_unit,
 )
+from ansible_collections.stalk.celery.plugins.module_utils.stranded import SECONDS_UNTIL_COUNTED
 
 
 class HostFailed(Exception):
@@ -65,14 +67,17 @@ class ActionModule(ActionBase):
     def end(self, memory: Memory) -> dict[str, Any]:
         if not memory.left or self._task.check_mode:
             return {"changed": False}
-        if problems := list(queue_problems(self.broker(), memory, self.stack, self.given("stalk_abandon"))):
+        if problems := list(queue_problems(self.broker(settled=True), memory, self.stack, self.given("stalk_abandon"))):
             return {"failed": True, "msg": "\n".join(problems)}
         folder = state_folder(self.variables, self._templar)
         keep(folder, self.stack["app"]["name"], replace(memory, left=()))
         return {"changed": False}
 
-    def broker(self) -> dict[str, Any]:
+    def broker(self, *, settled: bool) -> dict[str, Any]:
+        """Its figures; with `settled` none that are from before this look."""
         asked = broker_question(self.stack, [])
+        if settled and asked["kind"] == "rabbitmq" and not self._task.check_mode:
+            time.sleep(SECONDS_UNTIL_COUNTED)
         broker: dict[str, Any] = self.ask("component_status", app=self.stack["app"]["name"], broker=asked)["broker"]
         return broker
 
@@ -85,8 +90,10 @@ class ActionModule(ActionBase):
 
         kind = self.stack["broker"]["kind"]
         has_broker = kind in components and (kind not in new or kind in found["own"])
-        if has_broker and (departing_queues(memory, self.stack) or not memory.pools):
-            yield from queue_problems(self.broker(), memory, self.stack, self.given("stalk_abandon"))
+        departing = departing_queues(memory, self.stack)
+        if has_broker and (departing or not memory.pools):
+            broker = self.broker(settled=bool(departing))
+            yield from queue_problems(broker, memory, self.stack, self.given("stalk_abandon"))
         if "worker" in components:
             yield from self.leaving(memory, departing_pools(memory, self.stack))
 

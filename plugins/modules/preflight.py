@@ -79,8 +79,10 @@ def use_of_redis(info: str | None) -> str:
 
 
 def rabbitmq(running: list[str]) -> str:
-    """A mapper of Erlang's ports alone is of a package that was just installed, or of another program in Erlang."""
-    return f"{running[0]} runs" if running else ""
+    """Other programs in Erlang share the package's mapper of ports, which would end with it."""
+    nodes = re.findall(r"^name (\S+) at port", said("epmd", "-names") or "", re.MULTILINE)
+    used = [*(f"{unit} runs" for unit in running), *(f"epmd knows the Erlang node {node}" for node in nodes)]
+    return used[0] if used else ""
 
 
 def postgresql(running: list[str]) -> str:

@@ -152,6 +152,14 @@ class Units:
             return time.time()
         return newest_change((*defined, *wanted.watch))
 
+    def _reload(self, wanted: Service) -> None:
+        try:
+            self.systemd.call("systemctl", "reload", "--", wanted.unit)
+        except ServiceFailed:
+            # systemd counts it as settled; the next run is to try again.
+            next(path for path in wanted.reload if path.exists()).touch()
+            raise
+
     def _stop(self, departed: list[str]) -> None:
         if departed:
             self.systemd.call("systemctl", "stop", "--", *departed)
@@ -166,9 +174,9 @@ class Units:
         if work.start:
             self.systemd.call("systemctl", "reset-failed", "--", *work.start, check=False)
             self.systemd.call("systemctl", "start", "--", *work.start)
-        if work.refresh:
-            self.systemd.call("systemctl", "reload", "--", *work.refresh)
         services = {wanted.unit: wanted for wanted in self.services}
+        for unit in work.refresh:
+            self._reload(services[unit])
         for unit in work.restart:
             self.systemd.call("systemctl", "restart", "--", unit)
             self.systemd.wait_for_beats([services[unit]], self.timeout)

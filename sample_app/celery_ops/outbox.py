@@ -360,7 +360,8 @@ def held_by(task_id: str, holder: str) -> QuerySet[OutboxMessage]:
 
 
 def held_by_process(task_id: str, runner: str) -> QuerySet[OutboxMessage]:
-    return open_row(task_id).filter(holder__startswith=runner)
+    """An earlier run of this process, which is not over by a lease, may have been the last to hold it."""
+    return open_row(task_id).filter(holder__startswith=runner, leased_until__isnull=False)
 
 
 def left_by(task_id: str, runner: str | None) -> QuerySet[OutboxMessage]:
@@ -438,7 +439,6 @@ def acknowledge(rows: QuerySet[OutboxMessage], state: str) -> bool:
 def give_back(row: QuerySet[OutboxMessage]) -> None:
     """Frees the row for the message that returns to the queue."""
     row.update(
-        holder="",
         leased_until=None,
         started_at=None,
         runs=F("runs") - 1,

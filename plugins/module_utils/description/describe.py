@@ -15,6 +15,8 @@ from ansible_collections.stalk.celery.plugins.module_utils.description.repair im
 from ansible_collections.stalk.celery.plugins.module_utils.description.schema_errors import schema_problems
 from ansible_collections.stalk.celery.plugins.module_utils.description.sources import with_absolute_paths
 from ansible_collections.stalk.celery.plugins.module_utils.description.surroundings import Surroundings
+from ansible_collections.stalk.celery.plugins.module_utils.memory import recall
+from ansible_collections.stalk.celery.plugins.module_utils.preflight import departing_pools
 from ansible_collections.stalk.celery.plugins.module_utils.project_source import digest
 
 DIGEST_LENGTH = 12
@@ -35,7 +37,15 @@ def describe(names: Sequence[str], folder: File, surroundings: Surroundings) -> 
 
     servers = values["app"]["servers"]
     version = servers["version"] or release_version(File(servers["source"]))
-    return derive({**values, "app": {**values["app"], "servers": {**servers, "version": version}}})
+    described = derive({**values, "app": {**values["app"], "servers": {**servers, "version": version}}})
+    return {**described, "broker": {**described["broker"], "departing": departing(described, surroundings)}}
+
+
+def departing(stack: Values, surroundings: Surroundings) -> dict[str, list[str]]:
+    """Pool to the queues that it took messages from in the last run, and that no pool would any more."""
+    if not surroundings.state:
+        return {}
+    return departing_pools(recall(surroundings.state, stack["app"]["name"]), stack)
 
 
 def release_version(source: File) -> str:

@@ -257,10 +257,9 @@ class Report:
             }
             self.problem(f"broker on {host}: {what[self.broker]}")
         for pool, count in told.get("dead", {}).items():
-            limit = self.stack["broker"]["delivery_limit"]
             self.problem(
                 f"broker on {host}: {count} dead letter{'' if count == 1 else 's'} of pool {pool} in the queue "
-                f"@dead.{pool}, each given out more than {limit} times; docs/operations.md says what to do with them"
+                f"@dead.{pool}, given out too often or refused by a worker; docs/operations.md says what to do"
             )
         memory = f"memory {amount(told['memory'])} of {amount(told['limit'])} ({part:.0%})"
         words = f"{memory}, {told['taken']} taken and unfinished"

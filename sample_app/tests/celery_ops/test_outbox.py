@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from celery.exceptions import Ignore, Reject
+from celery.exceptions import Ignore, Reject, TimeLimitExceeded
 from django.contrib.auth.models import Group
 from django.db import InterfaceError, connection, transaction
 from django.utils import timezone
@@ -639,6 +639,21 @@ def test_a_run_that_meets_its_time_limit_while_it_waits_for_the_database_did_not
     until(lambda: state_of(task_id))
     assert state_of(task_id) == "SUCCESS"
     assert gate.effects == [""]
+
+
+@pytest.mark.parametrize(("seconds_left", "end"), [(60, "FAILURE"), (None, "")])
+def test_a_time_limit_ends_no_row_that_its_run_did_not_take(seconds_left: int | None, end: str) -> None:
+    """The one before, in the same process, asked for a retry."""
+    leased_until = timezone.now() + timedelta(seconds=seconds_left) if seconds_left else None
+    message = OutboxMessage(id=str(uuid.uuid4()), task=effect.name, queue="celery", next_send_at=timezone.now())
+    message.holder, message.leased_until = "worker@localhost/7/before", leased_until
+    message.save(force_insert=True)
+    effect.push_request(id=message.id, outbox_runner="worker@localhost/7/")
+    try:
+        outbox.close_failed(effect, message.id, exception=TimeLimitExceeded(1))
+    finally:
+        effect.pop_request()
+    assert state_of(message.id) == end
 
 
 def test_a_connection_that_broke_is_as_good_as_a_database_that_is_away(

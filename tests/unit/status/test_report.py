@@ -364,7 +364,7 @@ def test_dead_letters_are_a_problem_of_their_pool(answers: Answers) -> None:
     report.lines()
     (problem,) = report.problems
     assert problem.startswith(
-        "broker on app1: 1 dead letter of pool high in the queue @dead.high, each given out more "
+        "broker on app1: 1 dead letter of pool high in the queue @dead.high, given out too often "
     )
 
 

@@ -126,7 +126,12 @@ def test_a_message_that_comes_back_too_often_is_a_dead_letter_that_status_names(
 
     said = wait_for("the management API has counted", told)
     assert "1 dead letter of pool reports in the queue @dead.reports" in said
-    control(deployment, "purge_queue", "--vhost", deployment.app, "@dead.reports")
+    put_back = {"message-ttl": 1, "dead-letter-exchange": "reports", "dead-letter-routing-key": "reports"}
+    policy = "set_policy", "--vhost", deployment.app, "put-back", r"^@dead\.reports$", json.dumps(put_back)
+    control(deployment, *policy, "--apply-to=queues")
+    wait_for("it is in its queue again", lambda: length(deployment, "reports") == 1)
+    control(deployment, "clear_policy", "--vhost", deployment.app, "put-back")
+    control(deployment, "purge_queue", "--vhost", deployment.app, "reports")
 
 
 def test_a_task_for_later_waits_in_the_broker(deployment: Deployment) -> None:
@@ -153,11 +158,27 @@ def test_limits_and_certificates_reach_a_running_rabbitmq(deployment: Deployment
     deployment.converge(changes={"broker": {"maxmemory": "600mb", "delivery_limit": 9}})
     assert server.property(unit, "MainPID") == before
     assert str(600 * 1024**2) in control(deployment, "eval", "vm_memory_monitor:get_vm_memory_high_watermark().")
-    policies = {row["name"]: json.loads(row["definition"]) for row in listed(deployment, "list_policies")}
-    assert {policy["delivery-limit"] for policy in policies.values()} == {9}
-    assert policies.keys() == deployment.pools().keys()
+    assert {policy["delivery-limit"] for policy in policies(deployment).values()} == {9}
+    assert policies(deployment).keys() == deployment.pools().keys()
     assert certificate_of(deployment, server) != shown
     deployment.converge()
+
+
+def test_a_pool_that_leaves_has_its_rights_until_it_has_ended(deployment: Deployment) -> None:
+    changes = {"pools": {"reports": None}, "app": {"routes": {"shop.tasks.build_report": "celery"}}}
+    deployment.converge("--tags", "rabbitmq", changes=changes)
+    assert replies(deployment, "worker", ["get", "reports"]) == ["empty"]
+    assert policies(deployment).keys() == deployment.pools().keys()
+
+    deployment.converge(changes=changes)
+    assert replies(deployment, "worker", ["get", "reports"]) == ["AccessRefused"]
+    assert policies(deployment).keys() == deployment.pools().keys() - {"reports"}
+    assert deployment.converge(changes=changes).changed == 0
+    deployment.converge()
+
+
+def policies(deployment: Deployment) -> dict[str, dict[str, Any]]:
+    return {row["name"]: json.loads(row["definition"]) for row in listed(deployment, "list_policies")}
 
 
 def certificate_of(deployment: Deployment, server: Server) -> str:
