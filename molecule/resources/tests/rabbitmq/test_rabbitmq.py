@@ -126,13 +126,7 @@ def test_a_message_that_comes_back_too_often_is_a_dead_letter_that_status_names(
 
     said = wait_for("the management API has counted", told)
     assert "1 dead letter of pool reports in the queue @dead.reports" in said
-    put_back = {"message-ttl": 1, "dead-letter-exchange": "reports", "dead-letter-routing-key": "reports"}
-    put_back |= {"dead-letter-strategy": "at-least-once", "overflow": "reject-publish"}
-    policy = "set_policy", "--vhost", deployment.app, "put-back", r"^@dead\.reports$", json.dumps(put_back)
-    control(deployment, *policy, "--apply-to=queues")
-    wait_for("it is in its queue again", lambda: length(deployment, "reports") == 1)
-    control(deployment, "clear_policy", "--vhost", deployment.app, "put-back")
-    control(deployment, "purge_queue", "--vhost", deployment.app, "reports")
+    control(deployment, "purge_queue", "--vhost", deployment.app, "@dead.reports")
 
 
 def test_a_task_for_later_waits_in_the_broker(deployment: Deployment) -> None:
