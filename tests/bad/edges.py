@@ -9,6 +9,11 @@ def oauth(emails: str) -> dict[str, Any]:
     return {"flower": {"auth": {"kind": "oauth", "secret": "flower-oauth", "emails": emails}}}
 
 
+def consumed(queue: str, broker: str = "rabbitmq") -> dict[str, Any]:
+    values = {"app": {"queues": [queue]}, "pools": {"default": {"queues": ["celery", queue]}}}
+    return {**values, "broker": {"kind": broker}}
+
+
 SECRETS = {"flower-oauth": "oauth2_key=key\noauth2_secret=secret\n"}
 EDGES: tuple[tuple[dict[str, Any], str | None], ...] = (
     ({"pools": {"default": {"grace": 1829}}}, "pools.default.grace"),
@@ -34,6 +39,22 @@ EDGES: tuple[tuple[dict[str, Any], str | None], ...] = (
     ({"app": {"longest_eta": 86400}, "broker": {"kind": "rabbitmq", "consumer_timeout": 3630}}, None),
     ({"broker": {"kind": "rabbitmq"}, "results": {"kind": "redis"}}, "results.kind"),
     ({"broker": {"kind": "rabbitmq"}, "results": {"kind": "auto"}}, None),
+    ({"broker": {"kind": "rabbitmq", "port": 15671}}, "broker.port"),
+    ({"broker": {"kind": "rabbitmq", "management_port": 5671}}, "broker.port"),
+    ({"broker": {"kind": "rabbitmq", "port": 25669}}, None),
+    ({"broker": {"kind": "rabbitmq", "port": 25670}}, "broker.port"),
+    ({"broker": {"kind": "rabbitmq", "port": 25671}}, "broker.port"),
+    ({"broker": {"kind": "rabbitmq", "port": 25672}}, None),
+    ({"broker": {"port": 15671}}, None),
+    (consumed("amq.gen"), "pools.default.queues[1]"),
+    (consumed("amqp"), None),
+    (consumed("celery_delayed_12"), "pools.default.queues[1]"),
+    (consumed("celery_delayed_x"), None),
+    (consumed("celeryev"), "pools.default.queues[1]"),
+    (consumed("celeryevents"), None),
+    (consumed("celery.pidbox"), "pools.default.queues[1]"),
+    (consumed("mycelery.pidbox"), None),
+    (consumed("amq.gen", "redis"), None),
     ({"pools": {"default": {"scale": {"min": 3, "max": 2}}}}, "pools.default.scale.min"),
     ({"pools": {"default": {"scale": {"min": 2, "max": 2}}}}, None),
     ({"pools": {"default": {"scale": {"min": 3}}}}, None),

@@ -11,7 +11,7 @@ LIVE = {
     "redis": ("broker.maxmemory=1gb", "broker.appendfsync=always", "flower.enabled=false"),
     "rabbitmq": (
         "broker.maxmemory=1gb",
-        "broker.disk_free_limit=2gb",
+        "broker.disk_free_limit=1500mb",
         "broker.consumer_timeout=9000",
         "broker.delivery_limit=5",
         "flower.enabled=false",

@@ -147,6 +147,8 @@ def on_purpose(stack: Mapping[str, Any]) -> Iterator[Difference]:
         "/run/stalk/definitions.json",
         PLACES,
     )
+    ending = "the file `follow` says which: those that a release took away stay while its pods end"
+    yield Difference("rabbitmq/live/rabbit_policy:delete", ANYTHING, ANYTHING, ending)
     yield Difference(
         "rabbitmq/live/rabbit_auth_backend_internal:delete_user", ABSENT, ANYTHING, "a pod's volume may be an old one"
     )

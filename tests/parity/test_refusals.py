@@ -56,7 +56,7 @@ OF_SERVERS = re.compile(
     r"inventory has no"
     r"|in the group worker"
     r"|takes no lease, and the group beat has"
-    r"|too; choose another port$"
+    r"| on \S.* too; choose another port$"
     r"|is nowhere to be found"
     r"|does not exist; correct the path"
     r"|cannot be read \("

@@ -5,10 +5,13 @@
 {{- if kindIs "invalid" $stated }}{{ get $ports .Values.broker.kind | default $ports.redis | int64 }}{{ else }}{{ int64 $stated }}{{ end }}
 {{- end }}
 
-{{/* The pods' options of a broker that Stalk provisions, its image too: of all, of its kind, its own; as JSON. */}}
+{{/* The pods' options of a broker that Stalk provisions, its image too: of all, of its kind, its own; as JSON. What its kind
+     asks for goes over the chart's default alone: a limit that the description states may be below it. */}}
 {{- define "stalk.broker.options" -}}
 {{- $usual := get (.Files.Get "files/description/rules.yaml" | fromYaml).broker.kubernetes .Values.broker.kind }}
 {{- $own := deepCopy .Values.broker.kubernetes }}
+{{- $default := (.Files.Get "files/description/schema.json" | fromJson).properties.kubernetes.properties.resources.default }}
+{{- if or $own.resources (ne (toJson .Values.kubernetes.resources) (toJson $default)) }}{{- $usual = omit $usual "resources" }}{{- end }}
 {{- range $key, $value := $own.image }}{{ if not $value }}{{ $_ := unset $own.image $key }}{{ end }}{{ end }}
 {{- include "stalk.options" (list . $usual $own) }}
 {{- end }}

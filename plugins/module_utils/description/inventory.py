@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible_collections.stalk.celery.plugins.module_utils.description.derive import broker_component, broker_port
 from ansible_collections.stalk.celery.plugins.module_utils.description.near import near
+from ansible_collections.stalk.celery.plugins.module_utils.description.ports import management_ports
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Path, Problem, listed, quoted
 from ansible_collections.stalk.celery.plugins.module_utils.description.surroundings import Surroundings
 
@@ -104,26 +105,39 @@ def placements(values: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
             yield (*path, "servers", "hosts"), name
 
 
+class Port(NamedTuple):
+    """What listens: a component, and the path of the description that its number comes from."""
+
+    group: str
+    path: Path
+    number: int
+    what: str
+
+
 def port_problems(values: Mapping[str, Any], surroundings: Surroundings) -> Iterator[Problem]:
-    for (group, path, port), (other_group, other_path, other_port) in combinations(ports(values), 2):
-        hosts = set(surroundings.groups.get(group, ())) & set(surroundings.groups.get(other_group, ()))
-        if port == other_port and hosts:
-            what = f"PostgreSQL's port on {some(hosts)}" if not path else f"{'.'.join(path)} on {some(hosts)}"
-            yield Problem(other_path, f"{port} is {what} too", "choose another port", (path,) if path else ())
+    for one, other in combinations(ports(values), 2):
+        hosts = set(surroundings.groups.get(one.group, ())) & set(surroundings.groups.get(other.group, ()))
+        of_one_broker = one.path[:1] == other.path[:1] == ("broker",)
+        if one.number == other.number and hosts and not of_one_broker:
+            reason = f"{other.number} is {one.what} on {some(hosts)} too"
+            yield Problem(other.path, reason, "choose another port", (one.path,) if one.path else ())
 
 
-def ports(values: Mapping[str, Any]) -> list[tuple[str, tuple[str, ...], int]]:
-    """Group, path and port of what listens."""
-    web = values["web"]
-    broker = broker_component(values)
-    found: list[tuple[str, tuple[str, ...], int]] = [(broker, ("broker", "port"), broker_port(values))]
-    if broker == "rabbitmq":
-        found.append((broker, ("broker", "management_port"), values["broker"]["management_port"]))
+def ports(values: Mapping[str, Any]) -> list[Port]:
+    web, broker = values["web"], broker_component(values)
+    found = []
     if values["database"]["kind"] == "embedded":
-        found.insert(0, ("postgresql", (), POSTGRESQL_PORT))
+        found.append(Port("postgresql", (), POSTGRESQL_PORT, "PostgreSQL's port"))
+    found.append(stated(broker, ("broker", "port"), broker_port(values)))
+    for what, number in management_ports(values):
+        found.append(Port(broker, ("broker", "management_port"), number, what))
     if web["enabled"]:
-        found.append(("web", ("web", "servers", "https_port"), web["servers"]["https_port"]))
-        found.append(("web", ("web", "servers", "http_port"), web["servers"]["http_port"]))
+        found.append(stated("web", ("web", "servers", "https_port"), web["servers"]["https_port"]))
+        found.append(stated("web", ("web", "servers", "http_port"), web["servers"]["http_port"]))
     if values["flower"]["enabled"]:
-        found.append(("flower", ("flower", "port"), values["flower"]["port"]))
+        found.append(stated("flower", ("flower", "port"), values["flower"]["port"]))
     return found
+
+
+def stated(group: str, path: tuple[str, ...], number: int) -> Port:
+    return Port(group, path, number, ".".join(path))

@@ -15,6 +15,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.description.kubernete
 from ansible_collections.stalk.celery.plugins.module_utils.description.limits import limit_problems
 from ansible_collections.stalk.celery.plugins.module_utils.description.named_files import file_problems
 from ansible_collections.stalk.celery.plugins.module_utils.description.placement import placement_problems
+from ansible_collections.stalk.celery.plugins.module_utils.description.ports import port_problems
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Path, Problem, overlap
 from ansible_collections.stalk.celery.plugins.module_utils.description.queues import queue_problems
 from ansible_collections.stalk.celery.plugins.module_utils.description.scale import scale_problems
@@ -35,6 +36,7 @@ def of_both_targets(values: Mapping[str, Any]) -> Iterator[Problem]:
     """What the chart's templates/description/ refuse too."""
     yield from limit_problems(values)
     yield from choice_problems(values)
+    yield from port_problems(values)
     yield from scale_problems(values)
     yield from queue_problems(values)
     yield from clear_text_problems(values)

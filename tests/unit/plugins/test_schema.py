@@ -69,9 +69,11 @@ def test_every_default_has_its_schema(path: tuple[str, ...]) -> None:
     assert part["type"]
 
 
-def test_a_default_in_the_schema_is_the_one_of_the_values() -> None:
+def test_the_defaults_in_the_schema_are_those_of_the_values() -> None:
     assert usual_replicas() == chart_defaults()["pool_defaults"]["kubernetes"]["replicas"]
-    assert len([part for part in PARTS if "default" in part]) == 1
+    of_pods = SCHEMA["properties"]["kubernetes"]["properties"]["resources"]["default"]
+    assert of_pods == chart_defaults()["kubernetes"]["resources"]
+    assert len([part for part in PARTS if "default" in part]) == 2
 
 
 def test_both_homes_of_what_stalk_makes_are_alike() -> None:

@@ -1,5 +1,5 @@
-"""Waits until RabbitMQ has the queues of this release, and the password of this process: it takes both within two
-minutes of an upgrade, and refuses before that whoever sends to a new queue.
+"""Waits until RabbitMQ has the queues of this release, the password of this process and its rights to them: it takes
+all within two minutes of an upgrade, and refuses before that whoever sends to a new queue.
 
 One that does not answer is not waited for: processes start without their broker, and it has its queues when it starts.
 """
@@ -51,6 +51,9 @@ def lack(queues: Iterable[str]) -> str:
                 asked = f"the queue {queue}"
                 channel = broker.channel()
                 channel.queue_declare(queue, passive=True)
+                # Whoever looks needs no right, and a queue that left and comes back is there before the rights to it.
+                asked = f"this process's rights to the queue {queue}"
+                channel.exchange_declare(queue, "topic", durable=True, auto_delete=False)
                 channel.close()
     except (AccessRefused, NotFound):
         return f"RabbitMQ does not have {asked} yet"

@@ -7,6 +7,7 @@
 {{- end }}
 {{- template "stalk.limits.timeouts" . }}
 {{- template "stalk.limits.memory" . }}
+{{- template "stalk.limits.disk" . }}
 {{- template "stalk.limits.certificates" . }}
 {{- end }}
 
@@ -74,6 +75,18 @@
   "broker" (eq .values.broker.kind "rabbitmq" | ternary "RabbitMQ" "Redis")
   "least" (printf "%dmb" (divf $least .rules.limits.size_units.mb | int64)) }}
 {{- template "stalk.refuse" (dict "run" . "path" (list "broker" "maxmemory") "saying" "memory_small" "facts" $facts) }}
+{{- end }}
+{{- end }}
+
+{{/* Of the chart alone: only Kubernetes knows how large the volume is. */}}
+{{- define "stalk.limits.disk" -}}
+{{- $written := include "stalk.plain" .values.broker.disk_free_limit }}
+{{- $size := .values.broker.kubernetes.storage.size }}
+{{- $limit := include "stalk.bytes" (list $written .rules.limits.size_units) | float64 }}
+{{- $most := include "stalk.bytes" (list $size .rules.limits.volume_units) | float64 | mulf 0.5 }}
+{{- if and (eq .values.broker.kind "rabbitmq") (ge $limit $most) }}
+{{- $facts := dict "written" (include "stalk.quoted" $written) "size" $size }}
+{{- template "stalk.refuse" (dict "run" . "path" (list "broker" "disk_free_limit") "saying" "disk_small" "facts" $facts) }}
 {{- end }}
 {{- end }}
 

@@ -1,5 +1,5 @@
-{{/* Queues into which messages go and stay, and queues that nothing fills, as plugins/module_utils/description/queues.py
-     refuses them. */}}
+{{/* Queues into which messages go and stay, queues that nothing fills, and names that are not to be had, as
+     plugins/module_utils/description/queues.py refuses them. */}}
 {{- define "stalk.queues" -}}
 {{- $consumed := dict }}
 {{- range .pools }}{{ range .queues }}{{ $_ := set $consumed . true }}{{ end }}{{ end }}
@@ -15,6 +15,9 @@
 {{- range $index, $queue := $pool.queues }}
 {{- if not (hasKey $sent $queue) }}
 {{- template "stalk.queues.unfilled" (dict "run" $ "pool" $name "queues" $pool.queues "index" $index "sent" $sent) }}
+{{- end }}
+{{- if and (eq $.values.broker.kind "rabbitmq") (regexMatch $.rules.queues.reserved $queue) }}
+{{- template "stalk.refuse" (dict "run" $ "path" (list "pools" $name "queues" $index) "saying" "queue_reserved" "facts" (dict "queue" (include "stalk.quoted" $queue))) }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -12,6 +12,7 @@
 {{- template "stalk.stated" $run }}
 {{- template "stalk.limits" $run }}
 {{- template "stalk.choices" $run }}
+{{- template "stalk.ports" $run }}
 {{- template "stalk.scale" $run }}
 {{- template "stalk.queues" $run }}
 {{- template "stalk.clear_text" $run }}

@@ -48,15 +48,15 @@ reloadable.conf: |
   # Milliseconds.
   consumer_timeout = {{ $timeout }}
 reloadable.erl: |
-  %% reloadable.conf as a running RabbitMQ takes it, certificates, and the end of policies and users that left: who stays is
-  %% in Users.
+  %% reloadable.conf as a running RabbitMQ takes it, certificates, and the end of policies and users that left: who stay are
+  %% in Policies and Users.
   vm_memory_monitor:set_vm_memory_high_watermark({{ if $memory }}{absolute, {{ $memory }}}{{ else }}0.4{{ end }}),
   rabbit_disk_monitor:set_disk_free_limit({{ $disk }}),
   application:set_env(rabbit, consumer_timeout, {{ $timeout }}),
   ssl:clear_pem_cache(),
   [rabbit_policy:delete(<<"{{ .Values.app.name }}">>, Name, <<"stalk">>)
    || Policy <- rabbit_policy:list(<<"{{ .Values.app.name }}">>), Name <- [proplists:get_value(name, Policy)],
-      not lists:member(Name, [{{ range $index, $pool := include "stalk.rabbitmq.queues" . | fromJson | keys | sortAlpha }}{{ if $index }}, {{ end }}<<"{{ $pool }}">>{{ end }}])],
+      not lists:member(Name, Policies)],
   [rabbit_auth_backend_internal:delete_user(Name, <<"stalk">>)
    || User <- rabbit_auth_backend_internal:list_users(), Name <- [proplists:get_value(user, User)],
       not lists:member(Name, Users)],
