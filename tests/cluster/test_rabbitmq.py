@@ -160,6 +160,7 @@ def test_tasks_outlive_a_kill_of_rabbitmq(release: Release, desk: Desk) -> None:
     until_all_run(release, long)
     with desk.flow("celery", "webhooks") as keys:
         release.kubectl("delete", "pod", "shop-rabbitmq-0", "--grace-period=0", "--force")
+        wait_for("there is another pod", lambda: release.pods("rabbitmq"))
         release.wait("pod/shop-rabbitmq-0", "condition=Ready", SECONDS_UNTIL_ALL_IS_WELL)
     assert process(release)[0] != killed
     ledger = release.all_effects([*long, *keys], SECONDS_UNTIL_ALL_IS_WELL)
