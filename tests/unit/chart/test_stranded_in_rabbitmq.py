@@ -65,16 +65,20 @@ def test_what_is_for_later_may_be_for_a_queue_that_leaves() -> None:
 
 
 def test_what_was_sent_just_before_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The figures are some seconds old, so it looks again where it found nothing and a queue leaves."""
-    looks = [{"reports": 0}, {"reports": 1}]
+    """The figures are some seconds old, so it waits for them where a queue leaves."""
+    lengths = {"reports": 0}
     waits: list[int] = []
-    monkeypatch.setattr(stranded, "connect", lambda _: broker(looks.pop(0)))
-    monkeypatch.setattr(time, "sleep", waits.append)
+
+    def wait(seconds: int) -> None:
+        waits.append(seconds)
+        lengths["reports"] = 1
+
+    monkeypatch.setattr(stranded, "connect", lambda _: broker(lengths))
+    monkeypatch.setattr(time, "sleep", wait)
+    assert stranded.stranded("rabbitmq", BEFORE, BEFORE, set()) == []
+    assert waits == []
     assert stranded.stranded("rabbitmq", BEFORE, NOW, set()) == [f"queue reports: 1 message waits {REMEDY}"]
     assert waits == [stranded.SECONDS_UNTIL_COUNTED]
-    looks = [{"reports": 0}]
-    assert stranded.stranded("rabbitmq", BEFORE, BEFORE, set()) == []
-    assert len(waits) == 1
 
 
 def moving(abandoned: set[str] | None = None, **lengths: dict[str, int]) -> list[str]:
