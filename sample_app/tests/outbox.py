@@ -28,10 +28,11 @@ def make_due(*task_ids: str, **changes: Any) -> None:
 def until_ended(*task_ids: str, state: str = "SUCCESS", seconds: float = 30) -> list[OutboxMessage]:
     """The rows of the tasks once all have ended, which they must as `state`."""
 
-    def open_ones() -> list[str]:
-        return list(OutboxMessage.objects.filter(pk__in=task_ids, acknowledged_at=None).values_list("task", flat=True))
-
-    until(lambda: not open_ones(), seconds, why="tasks end")
+    open_rows = OutboxMessage.objects.filter(pk__in=task_ids, acknowledged_at=None)
+    try:
+        until(lambda: not open_rows.exists(), seconds, why="tasks end")
+    except AssertionError as error:
+        raise AssertionError(f"{error}; open are {list(open_rows.values())}, now {timezone.now()}") from None
     rows = list(OutboxMessage.objects.filter(pk__in=task_ids))
     assert len(rows) == len(task_ids)
     assert {row.state for row in rows} == {state}, rows
