@@ -191,7 +191,7 @@ class Deployment(Effects):
     def broker(self) -> str:
         """The component that is the broker."""
         kind: str = self.described("broker", "kind") or "redis"
-        return kind
+        return "redis" if kind == "valkey" else kind
 
     @cached_property
     def cell(self) -> str:
