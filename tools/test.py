@@ -34,7 +34,7 @@ SHELL_SCRIPTS = (
 @dataclass(frozen=True)
 class Kind:
     """A kind of test: its commands, run in order in `folder`; `{junit}` is where a command writes its report, `{long}`
-    leaves long tests out."""
+    leaves long tests out. One that is `long` is left to --all itself."""
 
     name: str
     lane: int
@@ -42,6 +42,7 @@ class Kind:
     folder: str = "."
     env: dict[str, str] = field(default_factory=dict)
     least: int = 1
+    long: bool = False
 
 
 @dataclass(frozen=True)
@@ -176,10 +177,10 @@ def run(kind: Kind, long: str) -> Outcome:
 def main() -> int:
     names = [kind.name for kind in KINDS]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"which kinds, all by default: {', '.join(names)}")
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"which kinds: {', '.join(names)}")
     parser.add_argument("--all", action="store_true", help="run the tests that take minutes too")
     arguments = parser.parse_args()
-    wanted = arguments.kinds or names
+    wanted = arguments.kinds or [kind.name for kind in KINDS if arguments.all or not kind.long]
     long = "" if arguments.all else "-m 'not long'"
     if unknown := set(wanted) - set(names):
         parser.error(f"unknown kind {shlex.join(sorted(unknown))}; choose from {', '.join(names)}")

@@ -15,8 +15,8 @@ import pytest
 LEAST = {
     "fresh_server": 1,
     "every_deployment": 55,
-    "redis": 18,
-    "rabbitmq": 19,
+    "redis": 20,
+    "rabbitmq": 21,
     "faults": 5,
     "browser": 7,
     "default/tests": 18,
