@@ -13,7 +13,12 @@ rabbitmq.conf: |
   management.ssl.depth = 5
   management.ssl.versions.1 = tlsv1.3
   # TLS for messages is in advanced.config.
+  {{- if eq .Values.broker.login "certificate" }}
+  auth_mechanisms.1 = EXTERNAL
+  ssl_cert_login_from = common_name
+  {{- else }}
   auth_mechanisms.1 = PLAIN
+  {{- end }}
   tcp_listen_options.keepalive = true
 
   # Users, rights, queues and policies. With it RabbitMQ makes no user guest.
@@ -29,7 +34,9 @@ rabbitmq.conf: |
 advanced.config: |
   {{- $.Files.Get "files/rabbitmq/advanced.config" | replace "{ca}" "/etc/stalk/tls/ca.crt" | replace "{certificate}" "/etc/stalk/tls/tls.crt" | replace "{key}" "/etc/stalk/tls/tls.key" | nindent 2 }}
 enabled_plugins: |
-  [rabbitmq_management].
+  {{- $plugins := list "rabbitmq_management" }}
+  {{- if eq .Values.broker.login "certificate" }}{{- $plugins = append $plugins "rabbitmq_auth_mechanism_ssl" }}{{- end }}
+  [{{ join ", " $plugins }}].
 {{- range $name := list "start" "definitions" "follow" }}
 {{ $name }}: |
   {{- $.Files.Get (printf "files/rabbitmq/%s" $name) | nindent 2 }}

@@ -12,18 +12,27 @@ from resources.deployment import Deployment, Server
 from resources.waiting import wait_for
 
 CLIENT = Path(__file__).parents[2] / "amqp_client.py"
+HTTPS_CLIENT = Path(__file__).parents[2] / "https_client.py"
 DELIVERY_LIMIT = 5
 
 
-def answer_to(deployment: Deployment, user: str, *methods: list[str], password: str = "") -> dict[str, Any]:
-    """What a user hears who shows the certificate of `status`, which may do nothing by itself."""
+def answer_to(
+    deployment: Deployment,
+    user: str,
+    *methods: list[str],
+    password: str = "",
+    mechanism: str = "PLAIN",
+    certificate: str = "status",
+) -> dict[str, Any]:
+    """What a user hears who shows a certificate, that of `status`, which may do nothing by itself, or another's."""
     pki = f"/etc/{deployment.app}/pki"
     question = {
         "user": user,
         "password": password or deployment.secret(f"RABBITMQ_PASSWORD_{user}"),
+        "mechanism": mechanism,
         "vhost": deployment.app,
         "port": 5671,
-        "tls": {"ca": f"{pki}/ca.crt", "certificate": f"{pki}/status.crt", "key": f"{pki}/status.key"},
+        "tls": {"ca": f"{pki}/ca.crt", "certificate": f"{pki}/{certificate}.crt", "key": f"{pki}/{certificate}.key"},
         "methods": list(methods),
     }
     answer: dict[str, Any] = deployment.first("rabbitmq").release_python(deployment.app, CLIENT, question)
@@ -170,6 +179,89 @@ def test_a_pool_that_leaves_has_its_rights_until_it_has_ended(deployment: Deploy
     assert policies(deployment).keys() == deployment.pools().keys() - {"reports"}
     assert deployment.converge(changes=changes).changed == 0
     deployment.converge()
+
+
+class ByCertificate:
+    """A stack whose certificates log in; `worker` is what each of them claims to be, with that one's password."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.deployment = deployment
+
+    def heard(self, certificate: str, *methods: list[str], mechanism: str = "EXTERNAL") -> dict[str, Any]:
+        return answer_to(self.deployment, "worker", *methods, mechanism=mechanism, certificate=certificate)
+
+    def replies(self, certificate: str, *methods: list[str]) -> list[str]:
+        answer = self.heard(certificate, *methods)
+        assert answer["refused"] is None, answer
+        found: list[str] = answer["replies"]
+        return found
+
+
+@pytest.fixture(scope="module")
+def by_certificate(deployment: Deployment) -> Iterator[ByCertificate]:
+    changes = {"broker": {"login": "certificate"}}
+    deployment.converge(changes=changes)
+    assert deployment.converge(changes=changes).changed == 0
+    yield ByCertificate(deployment)
+    deployment.converge()
+
+
+def test_a_certificate_is_the_login_of_its_component_and_of_no_other(by_certificate: ByCertificate) -> None:
+    task = ["publish", "reports", "reports"], ["get", "reports"]
+    assert by_certificate.replies("web", *task)[0] == "ok"
+    assert by_certificate.replies("worker", ["get", "reports"], ["get", "@dead.reports"])[1] == "AccessRefused"
+    assert by_certificate.replies("flower", *task) == ["AccessRefused"] * 2
+    assert by_certificate.replies("status", *task) == ["AccessRefused"] * 2
+
+
+@pytest.mark.parametrize("leaf", ["rabbitmq", "postgresql"])
+def test_a_certificate_that_is_no_components_is_no_login(by_certificate: ByCertificate, leaf: str) -> None:
+    assert by_certificate.heard(leaf)["refused"]
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "AMQPLAIN"])
+def test_no_password_is_a_login_over_amqp_where_certificates_are(by_certificate: ByCertificate, mechanism: str) -> None:
+    assert by_certificate.heard("worker", mechanism=mechanism)["refused"] == "ConnectionError"
+
+
+def test_tasks_go_through_and_no_password_is_in_the_apps_address(by_certificate: ByCertificate) -> None:
+    deployment = by_certificate.deployment
+    keys = deployment.send_effects("by-certificate", 3, 0)
+    assert {line.effects for line in deployment.all_effects(keys).values()} == {1}
+    for component in ("web", "worker", "beat", "flower"):
+        address = f"/etc/{deployment.app}/credentials/{component}/CELERY_BROKER_URL"
+        url = deployment.first(component).run("cat", address)
+        assert url.strip() == f"amqps://localhost:5671/{deployment.app}?login_method=EXTERNAL"
+
+
+def test_the_management_api_takes_passwords_where_certificates_log_in(by_certificate: ByCertificate) -> None:
+    deployment = by_certificate.deployment
+    assert deployment.play("status.yml").rc == 0
+    assert management_status(deployment, "flower") == 200
+    assert management_status(deployment, "worker") == 401
+    shop = deployment.shop()
+    login = tuple(deployment.secret("flower-users").split()[0].split(":", 1))
+
+    def counted() -> set[str]:
+        """As Flower sees the queues of the workers that it has asked."""
+        for page in ("workers?refresh=1", "queues/length"):
+            said = shop.session.get(f"{shop.root}/flower/api/{page}", auth=login, timeout=30).json()
+        return {each["name"] for each in said["active_queues"]}
+
+    wait_for("Flower counts every pool's queue", lambda: counted() >= {"celery", "reports"})
+
+
+def management_status(deployment: Deployment, user: str) -> int:
+    """What the management API answers to the user's password."""
+    pki = f"/etc/{deployment.app}/pki"
+    question = {
+        "port": 15671,
+        "path": f"/api/queues/{deployment.app}",
+        "login": f"{user}:{deployment.secret(f'RABBITMQ_PASSWORD_{user}')}",
+        "tls": {"ca": f"{pki}/ca.crt", "certificate": f"{pki}/status.crt", "key": f"{pki}/status.key"},
+    }
+    status: int = deployment.first("rabbitmq").python(HTTPS_CLIENT, question)["status"]
+    return status
 
 
 def policies(deployment: Deployment) -> dict[str, dict[str, Any]]:
