@@ -20,6 +20,8 @@
 {{- $stores = append $stores (include "stalk.broker.component" .) }}
 {{- end }}
 {{- if eq .Values.database.kind "embedded" }}{{- $stores = append $stores "postgresql" }}{{- end }}
+{{- /* For Prometheus. */}}
+{{- if .Values.broker.metrics.enabled }}{{- $clients = append $clients "metrics" }}{{- end }}
 {{- $servers := concat $stores (list "web" "flower") }}
 {{- $leaves := list }}
 {{- range $component := concat $stores $clients | sortAlpha }}
@@ -32,7 +34,7 @@
 {{- if has $component $servers }}{{- $usages = append $usages "server" }}{{- end }}
 {{- if has $component $clients }}{{- $usages = append $usages "client" }}{{- end }}
 {{- $leaf := dict "secret" (include "stalk.tls.secret" $context) "name" $component "usages" $usages "sans" $sans }}
-{{- if and (eq $.Values.broker.login "certificate") (has $component (without $clients "scaler")) }}{{- $_ := set $leaf "logs_in" true }}{{- end }}
+{{- if and (eq $.Values.broker.login "certificate") (has $component (without $clients "scaler" "metrics")) }}{{- $_ := set $leaf "logs_in" true }}{{- end }}
 {{- $leaves = append $leaves $leaf }}
 {{- end }}
 {{- toJson $leaves }}

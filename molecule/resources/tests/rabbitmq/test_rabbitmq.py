@@ -14,6 +14,7 @@ from resources.waiting import wait_for
 CLIENT = Path(__file__).parents[2] / "amqp_client.py"
 HTTPS_CLIENT = Path(__file__).parents[2] / "https_client.py"
 DELIVERY_LIMIT = 5
+METRICS_PORT = 15691
 
 
 def answer_to(
@@ -253,15 +254,45 @@ def test_the_management_api_takes_passwords_where_certificates_log_in(by_certifi
 
 def management_status(deployment: Deployment, user: str) -> int:
     """What the management API answers to the user's password."""
-    pki = f"/etc/{deployment.app}/pki"
-    question = {
-        "port": 15671,
-        "path": f"/api/queues/{deployment.app}",
-        "login": f"{user}:{deployment.secret(f'RABBITMQ_PASSWORD_{user}')}",
-        "tls": {"ca": f"{pki}/ca.crt", "certificate": f"{pki}/status.crt", "key": f"{pki}/status.key"},
-    }
-    status: int = deployment.first("rabbitmq").python(HTTPS_CLIENT, question)["status"]
+    login = f"{user}:{deployment.secret(f'RABBITMQ_PASSWORD_{user}')}"
+    status: int = page(deployment, 15671, f"/api/queues/{deployment.app}", tls_of(deployment), login)["status"]
     return status
+
+
+def tls_of(deployment: Deployment) -> dict[str, str]:
+    pki = f"/etc/{deployment.app}/pki"
+    return {"ca": f"{pki}/ca.crt", "certificate": f"{pki}/status.crt", "key": f"{pki}/status.key"}
+
+
+def page(
+    deployment: Deployment, port: int, path: str, tls: dict[str, str] | None = None, login: str = ""
+) -> dict[str, Any]:
+    """A page of RabbitMQ's, as a client on its host gets it."""
+    question = {"port": port, "path": path, "login": login, "tls": tls}
+    answer: dict[str, Any] = deployment.first("rabbitmq").python(HTTPS_CLIENT, question)
+    return answer
+
+
+def test_prometheus_hears_the_length_of_each_queue(deployment: Deployment, idle: Server) -> None:
+    keys = deployment.send_effects("counted", 3, 0, "reports")
+    length = f'rabbitmq_queue_messages_ready{{vhost="{deployment.app}",queue="reports"}} 3'
+
+    def told() -> bool:
+        answer = page(deployment, METRICS_PORT, "/metrics/per-object", tls_of(deployment))
+        assert answer["status"] == 200, answer
+        return length in answer["body"].splitlines()
+
+    wait_for("RabbitMQ has counted", told)
+    idle.run("systemctl", "start", f"{deployment.app}-worker@reports.service")
+    assert {line.effects for line in deployment.all_effects(keys).values()} == {1}
+
+
+def test_prometheus_is_refused_without_a_certificate_and_in_plain_text(deployment: Deployment) -> None:
+    nobody = {**tls_of(deployment), "certificate": ""}
+    for tls in (nobody, None):
+        answer = page(deployment, METRICS_PORT, "/metrics", tls)
+        assert answer["refused"] or answer["status"] == 400, answer
+        assert "rabbitmq_" not in answer["body"]
 
 
 def policies(deployment: Deployment) -> dict[str, dict[str, Any]]:
