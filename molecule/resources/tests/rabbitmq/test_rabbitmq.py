@@ -96,6 +96,22 @@ def test_a_task_for_later_waits_in_the_broker(deployment: Deployment) -> None:
     assert deployment.all_effects([later])[later].effects == 1
 
 
+def test_rabbitmq_4_says_why_it_does_not_start_on_the_data_of_3_10(deployment: Deployment) -> None:
+    server, unit = deployment.first("rabbitmq"), f"{deployment.app}-rabbitmq.service"
+    if not server.run("dpkg-query", "--show", "--showformat=${Version}", "rabbitmq-server").startswith("4."):
+        pytest.skip("this Debian has RabbitMQ 3.10")
+    flags = server.run("sh", "-c", f"ls /var/lib/{deployment.app}-rabbitmq/data/*-feature_flags").strip()
+    server.run("systemctl", "stop", unit)
+    server.run("sed", "-i.kept", "s/message_containers/quorum_queue/", flags)
+    try:
+        assert server.attempt("systemctl", "start", unit).returncode
+        said = server.run("journalctl", f"--unit={unit}", "--lines=20", "--output=cat", "--no-pager")
+        assert "is of a RabbitMQ before 3.13, and RabbitMQ 4.0.5 begins from 3.13's alone" in said
+    finally:
+        server.run("mv", f"{flags}.kept", flags)
+        server.run("systemctl", "restart", unit)
+
+
 def test_limits_and_certificates_reach_a_running_rabbitmq(deployment: Deployment) -> None:
     server, unit = deployment.first("rabbitmq"), f"{deployment.app}-rabbitmq.service"
     before = server.property(unit, "MainPID")
