@@ -10,7 +10,6 @@ from ansible_collections.stalk.celery.plugins.module_utils.description.derive im
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Path, Problem
 from ansible_collections.stalk.celery.plugins.module_utils.description.sayings import refusal
 
-METRICS: Path = ("broker", "metrics", "port")
 PortOfRabbitmq = tuple[Path, str, int]
 """Where it is stated, what it is, and its number."""
 
@@ -38,4 +37,4 @@ def management_ports(values: Mapping[str, Any]) -> list[PortOfRabbitmq]:
 def metrics_ports(values: Mapping[str, Any]) -> list[PortOfRabbitmq]:
     metrics = values["broker"]["metrics"]
     is_on = broker_component(values) == "rabbitmq" and metrics["enabled"]
-    return [(METRICS, ".".join(METRICS), metrics["port"])] if is_on else []
+    return [(("broker", "metrics", "port"), "broker.metrics.port", metrics["port"])] if is_on else []

@@ -162,11 +162,20 @@ class RabbitMQ:
         return sum(count for queue, count in self.ready.items() if DELAYED.fullmatch(queue))
 
     def dead(self) -> int:
-        return sum(count for queue, count in self.ready.items() if queue.startswith(DEAD))
+        return sum(self.dead_letters().values())
 
-    def left(self) -> set[str]:
+    def dead_letters(self) -> dict[str, int]:
+        """By pool, of those that have any."""
+        return {
+            queue.removeprefix(DEAD): count for queue, count in self.ready.items() if queue.startswith(DEAD) and count
+        }
+
+    def of_tasks(self) -> set[str]:
         others = re.compile(f"{re.escape(DEAD)}.*|{DELAYED.pattern}|{PASSING.pattern}")
         return {queue for queue in self.ready if not others.fullmatch(queue)}
+
+    def left(self) -> set[str]:
+        return self.of_tasks()
 
     def keep_left(self, queues: set[str], before: set[str]) -> None:
         pass
