@@ -239,3 +239,15 @@ def test_a_burst_brings_more_workers_and_a_lull_takes_them_away(release: Release
     assert once(ledger)
     assert ended_where_they_began(ledger, began)
     wait_for("one worker is left", lambda: len(workers(release)) == 1, SECONDS_UNTIL_ALL_IS_WELL)
+
+
+def test_certificates_log_in_from_the_next_release_on(release: Release, desk: Desk) -> None:
+    with desk.flow("celery", "webhooks") as keys:
+        release.upgrade({**VALUES, "broker": {**BROKER, "login": "certificate"}})
+    assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
+    answer = answer_of(release, "rabbitmq", authority_of(release).leaf("worker"))
+    assert answer == {"refused": None, "replies": ["EXTERNAL"]}
+    connected = {line[0] for line in listed(release, "list_connections", "user")}
+    assert connected >= {"worker", "beat"}
+    with release.shop() as shop:
+        assert watch(shop, shop.place_orders(ORDERS))["shipped"] == ORDERS
