@@ -19,6 +19,7 @@ import yaml
 from resources.cell import cell_of
 from resources.certificates import Authority
 from resources.effects import Effects
+from resources.waiting import wait_for
 from storefront import Shop
 from testinfra.host import Host
 
@@ -98,6 +99,15 @@ class Server:
         units = self.units("--state=active", *patterns)
         ids = self.run("systemctl", "show", "--property=InvocationID", "--value", *units).split() if units else []
         return dict(zip(units, ids, strict=True))
+
+    def kill(self, unit: str) -> None:
+        """Ends its main process, and waits until systemd has started another."""
+        before = self.property(unit, "MainPID")
+        self.run("systemctl", "kill", "--signal=SIGKILL", unit)
+        wait_for(
+            f"systemd starts {unit} again",
+            lambda: self.property(unit, "MainPID") not in (before, "0") and self.is_active(unit),
+        )
 
     @cached_property
     def address(self) -> str:

@@ -16,7 +16,7 @@ LEAST = {
     "fresh_server": 1,
     "every_deployment": 55,
     "redis": 20,
-    "rabbitmq": 21,
+    "rabbitmq": 38,
     "faults": 5,
     "browser": 7,
     "default/tests": 18,
