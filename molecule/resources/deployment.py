@@ -215,11 +215,17 @@ class Deployment(Effects):
 
     def site(self, *arguments: str, changes: Mapping[str, Any] | None = None, **variables: Any) -> Run:
         """Runs playbooks/site.yml, with `changes` as the last file of the description."""
+        return self.site_by("site.yml", *arguments, changes=changes, **variables)
+
+    def site_by(
+        self, playbook: str, *arguments: str, changes: Mapping[str, Any] | None = None, **variables: Any
+    ) -> Run:
+        """The same by another playbook."""
         if changes is not None:
             file = self.scratch / "changes.yml"
             file.write_text(yaml.safe_dump(dict(changes)))
             variables["stack_files"] = [*self.description_files, str(file)]
-        return self.play("site.yml", *arguments, **variables)
+        return self.play(playbook, *arguments, **variables)
 
     def play(self, playbook: str, *arguments: str, **variables: Any) -> Run:
         done = subprocess.run(

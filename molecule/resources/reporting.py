@@ -22,6 +22,7 @@ LEAST = {
     "default/tests": 18,
     "spread/tests": 7,
     "valkey/tests": 3,
+    "switch/tests": 4,
 }
 
 
