@@ -160,6 +160,8 @@ except OSError as error:
     length = 'rabbitmq_queue_messages_ready{vhost="shop",queue="celery"}'
     wait_for("RabbitMQ has counted", lambda: length in said(leaf))
     assert said({**leaf, "tls.crt": ""}).startswith("refused")
+    listeners = "[Protocol || {listener, _, Protocol, _, _, _, _} <- rabbit_networking:active_listeners()]."
+    assert "'http/prometheus'" not in rabbitmqctl(release, "eval", listeners)
 
 
 def test_a_task_that_is_sent_for_later_takes_effect_once(release: Release, desk: Desk) -> None:

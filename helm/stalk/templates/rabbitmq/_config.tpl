@@ -14,6 +14,10 @@ rabbitmq.conf: |
   {{ $listener }}.ssl.depth = 5
   {{ $listener }}.ssl.versions.1 = tlsv1.3
   {{- end }}
+  {{- if .Values.broker.metrics.enabled }}
+  # RabbitMQ 4 tells them in plain text too unless it is told not to.
+  prometheus.tcp.listener = none
+  {{- end }}
   # TLS for messages is in advanced.config.
   {{- if eq .Values.broker.login "certificate" }}
   auth_mechanisms.1 = EXTERNAL

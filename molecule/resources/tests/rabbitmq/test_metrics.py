@@ -7,6 +7,8 @@ from resources.rabbitmq import page, tls_of
 from resources.waiting import wait_for
 
 PORT = 15691
+# Where RabbitMQ 4 tells everybody unless it is told not to.
+PORT_OF_PLAIN_TEXT = 15692
 
 
 def test_prometheus_hears_the_length_of_each_queue(deployment: Deployment, idle: Server) -> None:
@@ -25,7 +27,7 @@ def test_prometheus_hears_the_length_of_each_queue(deployment: Deployment, idle:
 
 def test_prometheus_is_refused_without_a_certificate_and_in_plain_text(deployment: Deployment) -> None:
     nobody = {**tls_of(deployment), "certificate": ""}
-    for tls in (nobody, None):
-        answer = page(deployment, PORT, "/metrics", tls)
+    for port, tls in ((PORT, nobody), (PORT, None), (PORT_OF_PLAIN_TEXT, None)):
+        answer = page(deployment, port, "/metrics", tls)
         assert answer["refused"] or answer["status"] == 400, answer
         assert "rabbitmq_" not in answer["body"]
