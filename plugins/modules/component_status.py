@@ -71,9 +71,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.stalk.celery.plugins.module_utils.broker.resp import Redis, RedisRefused, figures
 from ansible_collections.stalk.celery.plugins.module_utils.services import ServiceFailed, State, Systemd
 from ansible_collections.stalk.celery.plugins.module_utils.status.rabbitmq import Management, ManagementRefused
-from ansible_collections.stalk.celery.plugins.module_utils.broker.resp import Redis, RedisRefused, figures
 
 SECONDS_TO_ANSWER = 10
 LONGEST_BODY = 2000

@@ -6,22 +6,27 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path as File
 from typing import Any
 
+from ansible_collections.stalk.celery.plugins.module_utils.broker_url import BrokerRefused, read_broker_url
 from ansible_collections.stalk.celery.plugins.module_utils.description.derive import broker_component
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Problem, listed
 from ansible_collections.stalk.celery.plugins.module_utils.description.surroundings import Surroundings
-from ansible_collections.stalk.celery.plugins.module_utils.memory import Memory, file_name, recall
+from ansible_collections.stalk.celery.plugins.module_utils.memory import EXTERNAL, Memory, file_name, recall
 from ansible_collections.stalk.celery.plugins.module_utils.status.questions import BROKERS
 
 
 def placement_problems(values: Mapping[str, Any], surroundings: Surroundings) -> Iterator[Problem]:
-    components = {broker_component(values): "broker"}
+    broker = broker_component(values)
+    components = {broker: "broker"} if broker else {}
     if values["database"]["kind"] == "embedded":
         components["postgresql"] = "database"
     if not surroundings.state:
         return
     app = values["app"]["name"]
     memory = recall(surroundings.state, app)
-    yield from other_broker_problems(values, memory, surroundings.state / file_name(app))
+    file = surroundings.state / file_name(app)
+    yield from other_broker_problems(values, memory, file)
+    if values["broker"]["kind"] == EXTERNAL:
+        yield from other_address_problems(values["broker"]["external"], memory, surroundings.secrets, file)
     for group, part in components.items():
         held, named = memory.hosts.get(group, ()), surroundings.groups.get(group, ())
         if held and named and not set(named) <= set(held):
@@ -36,10 +41,26 @@ def placement_problems(values: Mapping[str, Any], surroundings: Surroundings) ->
 def other_broker_problems(values: Mapping[str, Any], memory: Memory, file: File) -> Iterator[Problem]:
     """A broker of another kind has this stack's messages, and nothing moves them."""
     kind = values["broker"]["kind"]
-    for other in BROKERS:
+    for other in (*BROKERS, EXTERNAL):
         if other != kind and (hosts := memory.hosts.get(other)):
+            name, at = ("external broker", "at") if other == EXTERNAL else (other, "on")
             yield Problem(
                 ("broker", "kind"),
-                f"is {kind}, and the {other} on {listed(sorted(hosts))} has this stack's messages",
+                f"is {kind}, and the {name} {at} {listed(sorted(hosts))} has this stack's messages",
                 f"stop what sends, let its queues drain, then remove the line `{other}` from {file}",
+            )
+
+
+def other_address_problems(protocol: str, memory: Memory, secrets: Mapping[str, str], file: File) -> Iterator[Problem]:
+    """An address that is refused has its line already."""
+    try:
+        where = read_broker_url("CELERY_BROKER_URL", secrets.get("CELERY_BROKER_URL", ""), protocol).where
+    except BrokerRefused:
+        return
+    for held in memory.hosts.get(EXTERNAL, ()):
+        if held != where:
+            yield Problem(
+                ("broker", "kind"),
+                f"is external, and the secret CELERY_BROKER_URL names {where} where {held} has this stack's messages",
+                f"stop what sends, let its queues drain, then remove the line `{EXTERNAL}` from {file}",
             )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from ansible_collections.stalk.celery.plugins.module_utils.broker.amqp import AmqpRefused
-from ansible_collections.stalk.celery.plugins.module_utils.broker.fitness import Asked, fitness
-from ansible_collections.stalk.celery.plugins.module_utils.broker.rabbitmq_fitness import open_vhost, waiting_in
+from ansible_collections.stalk.celery.plugins.module_utils.broker.fitness import Asked, fitness, waiting
+from ansible_collections.stalk.celery.plugins.module_utils.broker.rabbitmq_fitness import open_vhost
 from servers import STRANGER, endpoint, free_port, rabbitmq_server
 
 PASSWORD = "a/b@c"
@@ -50,8 +49,7 @@ def test_one_that_can_serve_is_taken_and_nothing_is_made(port: int) -> None:
 
 def test_messages_are_counted(port: int) -> None:
     asked = endpoint(f"amqps://guest:a%2Fb%40c@localhost:{port}/shop")
-    with asked.connected() as connected:
-        assert waiting_in(connected, asked.url, ["celery", "reports"]) == {"celery": 0, "reports": 0}
+    assert waiting(asked, "shop", ["celery", "reports"]) == {"celery": 0, "reports": 0}
 
 
 @pytest.mark.parametrize(

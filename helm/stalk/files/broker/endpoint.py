@@ -9,11 +9,14 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.stalk.celery.plugins.module_utils.broker_url import BrokerUrl
 
 SECONDS_TO_ANSWER = 10
+# The package ca-certificates of Debian.
+SYSTEM_CAS = Path("/etc/ssl/certs/ca-certificates.crt")
 
 # OpenSSL's X509_V_ERR_… (docs.openssl.org, X509_STORE_CTX_get_error).
 EXPIRED, WRONG_NAMES = 10, (62, 64)
@@ -39,12 +42,10 @@ class Endpoint:
     ca: str = ""
     certificate: str = ""
     key: str = ""
+    # What the machine is going to trust in addition.
+    extra_ca: str = ""
     # The keys of the description by which both are named.
     keys: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def place(self) -> str:
-        return f"{self.url.address}/{self.url.place}"
 
     @contextmanager
     def connected(self) -> Iterator[socket.socket]:
@@ -72,9 +73,11 @@ class Endpoint:
     def context(self) -> ssl.SSLContext:
         try:
             context = ssl.create_default_context(cadata=self.ca or None)
+            if self.extra_ca and not self.ca:
+                context.load_verify_locations(cadata=self.extra_ca)
         except (ssl.SSLError, ValueError):
             raise Unfit(f"{self.keys['ca']} holds no PEM certificate", "put the broker's CA there") from None
-        if not self.ca and not os.path.exists("/etc/ssl/certs/ca-certificates.crt"):
+        if not (self.ca or self.extra_ca or SYSTEM_CAS.exists()):
             raise Unfit("this machine trusts no CA", f"name the broker's in {self.keys['ca']}")
         if self.certificate:
             try:

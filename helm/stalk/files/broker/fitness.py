@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 
 from ansible_collections.stalk.celery.plugins.module_utils.broker.amqp import AmqpBroken, AmqpRefused
 from ansible_collections.stalk.celery.plugins.module_utils.broker.endpoint import Endpoint, Unfit
-from ansible_collections.stalk.celery.plugins.module_utils.broker.rabbitmq_fitness import ask_rabbitmq
-from ansible_collections.stalk.celery.plugins.module_utils.broker.redis_fitness import ask_redis
+from ansible_collections.stalk.celery.plugins.module_utils.broker.rabbitmq_fitness import (
+    ask_rabbitmq,
+    waiting_in_rabbitmq,
+)
+from ansible_collections.stalk.celery.plugins.module_utils.broker.redis_fitness import ask_redis, waiting_in_redis
 from ansible_collections.stalk.celery.plugins.module_utils.broker.resp import RedisRefused
 from ansible_collections.stalk.celery.plugins.module_utils.broker_url import REDIS
 
@@ -42,3 +45,11 @@ def fitness(endpoint: Endpoint, asked: Asked) -> Fitness:
     except (RedisRefused, AmqpRefused, AmqpBroken, ValueError) as error:
         return Fitness([Unfit(f"{endpoint.url.address} does not answer as it should ({error})", "see its log")], untold)
     return Fitness(problems, untold)
+
+
+def waiting(endpoint: Endpoint, app: str, queues: Sequence[str]) -> dict[str, int]:
+    """Messages that nobody took yet, by queue."""
+    with endpoint.connected() as connected:
+        if endpoint.url.protocol == REDIS:
+            return waiting_in_redis(connected, endpoint.url, app, queues)
+        return waiting_in_rabbitmq(connected, endpoint.url, queues)

@@ -122,7 +122,7 @@ def refusal_of(question: Callable[[], Any]) -> int:
     return 0
 
 
-def waiting_in(connected: socket.socket, url: BrokerUrl, queues: Sequence[str]) -> dict[str, int]:
+def waiting_in_rabbitmq(connected: socket.socket, url: BrokerUrl, queues: Sequence[str]) -> dict[str, int]:
     """Messages that nobody took yet, by queue; none in one that is not there."""
     with open_vhost(connected, url) as broker:
         counts = {}

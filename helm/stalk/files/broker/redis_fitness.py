@@ -160,6 +160,13 @@ def refused_part(error: str, words: Sequence[str], app: str) -> str:
     return " ".join(words[:2]) if words[0] == "SCRIPT" else words[0]
 
 
+def waiting_in_redis(connected: socket.socket, url: BrokerUrl, app: str, queues: Sequence[str]) -> dict[str, int]:
+    """Messages that nobody took yet, by queue, each of which is one list."""
+    with Redis(connected) as redis:
+        log_in(redis, url)
+        return {queue: int(str(redis.call("LLEN", f"{app}:{queue}"))) for queue in queues}
+
+
 def pairs(reply: Reply) -> dict[str, str]:
     assert isinstance(reply, list)
     return {str(name): str(value) for name, value in zip(reply[::2], reply[1::2], strict=False)}

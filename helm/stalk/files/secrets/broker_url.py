@@ -37,6 +37,11 @@ class BrokerUrl:
     def address(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
+    @property
+    def where(self) -> str:
+        """What tells two of them apart, without the user."""
+        return f"{self.address}/{self.place}"
+
 
 def read_broker_url(name: str, url: str, protocol: str, path: str = "broker.kind") -> BrokerUrl:
     """The parts of the secret `name`, which the key at `path` asks for. Plain text is refused, and what would make TLS
