@@ -37,7 +37,7 @@ def main() -> None:
         "servers": {"extra_ca": "/etc/ssl/certs/ca-certificates.crt"},
     }
     addresses = {
-        "CELERY_BROKER_URL": f"amqps://guest:a%2Fb%40c@{host}:5671/shop",
+        "CELERY_BROKER_URL": f"amqps://shop:a%2Fb%40c@{host}:5671/shop",
         "CELERY_RESULT_BACKEND": f"rediss://guest:a%2Fb%40c@{host}:6391/0",
     }
     secrets = folder / "state" / "secrets"

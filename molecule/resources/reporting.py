@@ -14,7 +14,7 @@ import pytest
 
 LEAST = {
     "fresh_server": 1,
-    "every_deployment": 48,
+    "every_deployment": 55,
     "redis": 18,
     "rabbitmq": 19,
     "faults": 5,
@@ -22,6 +22,7 @@ LEAST = {
     "default/tests": 18,
     "spread/tests": 7,
     "external/tests": 20,
+    "valkey/tests": 3,
 }
 
 

@@ -41,7 +41,7 @@ class Server:
         self.given = secrets
         self.stack = stack
         self.app = stack["app"]["name"]
-        self.broker = stack["broker"]["kind"]
+        self.broker = stack["broker"]["component"]
         self.facts: dict[str, Any] = {
             "stack": stack,
             "groups": GROUPS,

@@ -75,9 +75,9 @@ def with_secret(**values: str) -> dict[str, dict[str, str]]:
 
 
 def test_a_wrong_password_is_refused(refused: Refused) -> None:
-    line = refused({}, **with_secret(CELERY_BROKER_URL=URL.format("guest", "wrong", "shop")))
+    line = refused({}, **with_secret(CELERY_BROKER_URL=URL.format("shop", "wrong", "shop")))
     assert line == (
-        f"{ADDRESS}stalk-external-managed:5671 does not let the user guest in; "
+        f"{ADDRESS}stalk-external-managed:5671 does not let the user shop in; "
         f"correct user and password in the secret{SEEN}"
     )
 
@@ -126,7 +126,7 @@ def test_a_queue_with_messages_there_keeps_its_pool(deployment: Deployment, refu
 
 
 def test_another_one_is_not_begun_while_it_may_have_messages(deployment: Deployment, tmp_path: Path) -> None:
-    run = deployment.site(**with_secret(CELERY_BROKER_URL=URL.format("guest", "a%2Fb%40c", "other")))
+    run = deployment.site(**with_secret(CELERY_BROKER_URL=URL.format("shop", "a%2Fb%40c", "other")))
     assert run.rc != 0
     assert (
         "broker.kind: is external, and the secret CELERY_BROKER_URL names stalk-external-managed:5671/other where "

@@ -40,22 +40,27 @@ def least_visibility_timeout(values: Mapping[str, Any]) -> int:
     return least_consumer_timeout(values) + int(values["app"]["longest_eta"])
 
 
-def broker_component(values: Mapping[str, Any]) -> str | None:
-    """The component, and so the group of the inventory, that is the broker on servers; None of one of the user's own."""
-    return None if values["broker"]["kind"] == "external" else broker_protocol(values)
+def broker_component(values: Mapping[str, Any]) -> str:
+    """The component, and so the group of the inventory, that is the broker on servers; or external, which has none."""
+    kind = str(values["broker"]["kind"])
+    components: Mapping[str, str] = chart_words("rules")["broker"]["components"]
+    return components.get(kind, kind)
 
 
 def broker_protocol(values: Mapping[str, Any]) -> str:
     """What the app's processes speak to it, whoever provides it."""
-    broker = values["broker"]
-    spoken = broker["external"] if broker["kind"] == "external" else broker["kind"]
-    return "rabbitmq" if spoken == "rabbitmq" else "redis"
+    component = broker_component(values)
+    return str(values["broker"]["external"]) if component == "external" else component
+
+
+def broker_name(values: Mapping[str, Any]) -> str:
+    return str(chart_words("rules")["broker"]["names"][values["broker"]["kind"]])
 
 
 def broker_port(values: Mapping[str, Any]) -> int:
     stated = values["broker"].get("port")
     ports: Mapping[str, int] = chart_words("rules")["broker"]["ports"]
-    return ports.get(values["broker"]["kind"], ports["redis"]) if stated is None else int(stated)
+    return ports[broker_protocol(values)] if stated is None else int(stated)
 
 
 def size_in_bytes(written: int | str) -> int:
@@ -71,6 +76,7 @@ def broker(values: Mapping[str, Any]) -> Values:
     return {
         **stated,
         "protocol": broker_protocol(values),
+        "component": broker_component(values),
         "port": broker_port(values),
         **{key: seconds if stated.get(key) is None else stated[key] for key, seconds in least.items()},
         **{f"{key}_bytes": size_in_bytes(stated[key]) for key in ("maxmemory", "disk_free_limit")},

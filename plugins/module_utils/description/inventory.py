@@ -26,8 +26,8 @@ def inventory_problems(values: Mapping[str, Any], surroundings: Surroundings) ->
 
 def components(values: Mapping[str, Any]) -> Iterator[tuple[str, Path, str, int | None]]:
     """Group, path that asks for it, how to do without, and how many hosts it may have at most."""
-    if broker := broker_component(values):
-        yield broker, ("broker", "topology"), "", 1
+    if values["broker"]["kind"] != "external":
+        yield broker_component(values), ("broker", "topology"), "", 1
     if values["database"]["kind"] == "embedded":
         yield "postgresql", ("database", "kind"), "set it to external", 1
     yield "worker", ("pools",), "", None
@@ -129,7 +129,7 @@ def ports(values: Mapping[str, Any]) -> list[Port]:
     found = []
     if values["database"]["kind"] == "embedded":
         found.append(Port("postgresql", (), POSTGRESQL_PORT, "PostgreSQL's port"))
-    if broker:
+    if values["broker"]["kind"] != "external":
         found.append(stated(broker, ("broker", "port"), broker_port(values)))
         for what, number in management_ports(values):
             found.append(Port(broker, ("broker", "management_port"), number, what))
