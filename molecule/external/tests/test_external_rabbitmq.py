@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from conftest import Refused, away
 from resources.deployment import Deployment, Server
+from resources.refused import away, refusal
 from storefront import watch
 
 ORDERS = 10
@@ -74,34 +74,34 @@ def with_secret(**values: str) -> dict[str, dict[str, str]]:
     return {"stalk_secrets": values}
 
 
-def test_a_wrong_password_is_refused(refused: Refused) -> None:
-    line = refused({}, **with_secret(CELERY_BROKER_URL=URL.format("shop", "wrong", "shop")))
+def test_a_wrong_password_is_refused(deployment: Deployment) -> None:
+    line = refusal(deployment, {}, **with_secret(CELERY_BROKER_URL=URL.format("shop", "wrong", "shop")))
     assert line == (
         f"{ADDRESS}stalk-external-managed:5671 does not let the user shop in; "
         f"correct user and password in the secret{SEEN}"
     )
 
 
-def test_a_user_without_a_right_is_refused(refused: Refused) -> None:
-    line = refused({}, **with_secret(CELERY_BROKER_URL=URL.format("poor", "a%2Fb%40c", "shop")))
+def test_a_user_without_a_right_is_refused(deployment: Deployment) -> None:
+    line = refusal(deployment, {}, **with_secret(CELERY_BROKER_URL=URL.format("poor", "a%2Fb%40c", "shop")))
     assert line.startswith(f"{ADDRESS}the user poor of stalk-external-managed:5671 may not configure celery and ")
 
 
-def test_a_ca_that_did_not_sign_it_is_refused(deployment: Deployment, refused: Refused) -> None:
+def test_a_ca_that_did_not_sign_it_is_refused(deployment: Deployment) -> None:
     other = {"broker": {"servers": {"ca": str(deployment.scratch / "stranger.crt")}}}
-    line = refused(other)
+    line = refusal(deployment, other)
     assert line.startswith(f"{ADDRESS}the certificate of stalk-external-managed:5671 is not signed by the CA that is")
 
 
-def test_one_that_is_away_is_refused(refused: Refused, managed: Server) -> None:
+def test_one_that_is_away_is_refused(deployment: Deployment, managed: Server) -> None:
     with away(managed, "rabbitmq-server"):
-        line = refused({})
+        line = refusal(deployment, {})
     assert line.startswith(f"{ADDRESS}stalk-external-managed:5671 cannot be reached (Connection refused); ")
 
 
-def test_a_store_of_results_that_cannot_serve_is_refused(refused: Refused, managed: Server) -> None:
+def test_a_store_of_results_that_cannot_serve_is_refused(deployment: Deployment, managed: Server) -> None:
     with away(managed, "redis-server@results"):
-        line = refused({})
+        line = refusal(deployment, {})
     assert line.startswith("results.kind: is external, and stalk-external-managed:6391 cannot be reached ")
 
 
@@ -111,7 +111,7 @@ def test_amazon_sqs_is_refused(deployment: Deployment) -> None:
     assert "names Amazon SQS, by which Celery keeps no results and takes no commands; use a Redis or a" in run.message
 
 
-def test_a_queue_with_messages_there_keeps_its_pool(deployment: Deployment, refused: Refused) -> None:
+def test_a_queue_with_messages_there_keeps_its_pool(deployment: Deployment) -> None:
     pool = {"queues": ["archive"], "servers": {"hosts": "stalk-external"}}
     added = {"app": {"queues": ["archive"]}, "pools": {"archive": pool}}
     deployment.converge(changes=added)
@@ -120,9 +120,9 @@ def test_a_queue_with_messages_there_keeps_its_pool(deployment: Deployment, refu
         deployment.django(
             "import config.celery\nfrom shop.tasks import sleep\nsleep.apply_async((0,), queue='archive')"
         )
-        line = refused({})
+        line = refusal(deployment, {})
         assert line.startswith("queue archive: 1 message waits and no pool would consume it; ")
-    deployment.converge(changes={})
+    deployment.converge()
 
 
 def test_another_one_is_not_begun_while_it_may_have_messages(deployment: Deployment, tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Refused, away
 from resources.deployment import Deployment, Server
+from resources.refused import away, refusal
 from storefront import watch
 
 ORDERS = 10
@@ -47,10 +47,10 @@ def test_a_second_run_changes_nothing(deployment: Deployment) -> None:
     assert deployment.converge(changes=BROKER).changed == 0
 
 
-def test_one_that_throws_messages_away_is_refused(refused: Refused, managed: Server) -> None:
+def test_one_that_throws_messages_away_is_refused(deployment: Deployment, managed: Server) -> None:
     operator(managed, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
     try:
-        line = refused(BROKER)
+        line = refusal(deployment, BROKER)
     finally:
         operator(managed, "CONFIG", "SET", "maxmemory-policy", "noeviction")
     assert line == (
@@ -59,29 +59,29 @@ def test_one_that_throws_messages_away_is_refused(refused: Refused, managed: Ser
     )
 
 
-def test_a_wrong_password_is_refused(refused: Refused) -> None:
-    line = refused(BROKER, stalk_secrets={"CELERY_BROKER_URL": URL.format("guest", "wrong")})
+def test_a_wrong_password_is_refused(deployment: Deployment) -> None:
+    line = refusal(deployment, BROKER, stalk_secrets={"CELERY_BROKER_URL": URL.format("guest", "wrong")})
     assert line.startswith(f"{ADDRESS}stalk-external-managed:6390 does not let the user guest in (WRONGPASS ")
 
 
-def test_a_user_without_a_right_is_refused(refused: Refused) -> None:
-    line = refused(BROKER, stalk_secrets={"CELERY_BROKER_URL": URL.format("poor", "a%2Fb%40c")})
+def test_a_user_without_a_right_is_refused(deployment: Deployment) -> None:
+    line = refusal(deployment, BROKER, stalk_secrets={"CELERY_BROKER_URL": URL.format("poor", "a%2Fb%40c")})
     assert line.startswith(f"{ADDRESS}the user poor of stalk-external-managed:6390 may not use BRPOP; let it, on the ")
 
 
-def test_no_certificate_is_refused(refused: Refused) -> None:
+def test_no_certificate_is_refused(deployment: Deployment) -> None:
     broker = {**BROKER["broker"], "servers": {"certificate": "", "key": ""}}
-    line = refused({**BROKER, "broker": broker})
+    line = refusal(deployment, {**BROKER, "broker": broker})
     assert line.startswith(f"{ADDRESS}stalk-external-managed:6390 asks for a client's certificate ")
 
 
-def test_one_that_is_away_is_refused(refused: Refused, managed: Server) -> None:
+def test_one_that_is_away_is_refused(deployment: Deployment, managed: Server) -> None:
     with away(managed, "redis-server@messages"):
-        line = refused(BROKER)
+        line = refusal(deployment, BROKER)
     assert line.startswith(f"{ADDRESS}stalk-external-managed:6390 cannot be reached (Connection refused); ")
 
 
-def test_a_queue_with_messages_there_keeps_its_pool(deployment: Deployment, refused: Refused) -> None:
+def test_a_queue_with_messages_there_keeps_its_pool(deployment: Deployment) -> None:
     pool = {"queues": ["archive"], "servers": {"hosts": "stalk-external"}}
     deployment.converge(changes={**BROKER, "app": {"queues": ["archive"]}, "pools": {"archive": pool}})
     server = deployment.first("worker")
@@ -89,6 +89,6 @@ def test_a_queue_with_messages_there_keeps_its_pool(deployment: Deployment, refu
         deployment.django(
             "import config.celery\nfrom shop.tasks import sleep\nsleep.apply_async((0,), queue='archive')"
         )
-        line = refused(BROKER)
+        line = refusal(deployment, BROKER)
         assert line.startswith("queue archive: 1 message waits and no pool would consume it; ")
     deployment.converge(changes=BROKER)

@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.stalk.celery.plugins.module_utils.broker.amqp import AmqpRefused
 from ansible_collections.stalk.celery.plugins.module_utils.broker.fitness import Asked, fitness, waiting
 from ansible_collections.stalk.celery.plugins.module_utils.broker.rabbitmq_fitness import open_vhost
-from servers import STRANGER, endpoint, free_port, rabbitmq_server
+from broker_servers import STRANGER, endpoint, free_port, rabbitmq_server
 
 PASSWORD = "a/b@c"
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 from ansible_collections.stalk.celery.plugins.module_utils.broker.fitness import Asked, Fitness, fitness
 from ansible_collections.stalk.celery.plugins.module_utils.broker.resp import Redis
-from servers import PASSWORD, STRANGER, endpoint, redis_server
+from broker_servers import PASSWORD, STRANGER, endpoint, redis_server
 
 QUEUES = ("celery", "reports")
 

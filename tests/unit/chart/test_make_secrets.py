@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import broker_servers
 import make
 import pytest
-import servers
 from cryptography import x509
 from kubernetes_secrets import Cluster, MayPass, Refused
 
@@ -224,14 +224,14 @@ RESULTS: dict[str, Any] = {
     "scaled": False,
 }
 TRUST = {
-    "its-ca": {"ca.crt": servers.AUTHORITY.pair.certificate},
-    "our-leaf": {"tls.crt": servers.CLIENT.certificate, "tls.key": servers.CLIENT.key},
+    "its-ca": {"ca.crt": broker_servers.AUTHORITY.pair.certificate},
+    "our-leaf": {"tls.crt": broker_servers.CLIENT.certificate, "tls.key": broker_servers.CLIENT.key},
 }
 
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    with servers.redis_server(tmp_path_factory.mktemp("redis"), {}, wants_certificates=False) as started:
+    with broker_servers.redis_server(tmp_path_factory.mktemp("redis"), {}, wants_certificates=False) as started:
         yield started
 
 
@@ -257,7 +257,7 @@ def test_a_store_of_results_of_somebody_else_is_asked_too(port: int) -> None:
 
 
 def test_an_external_broker_that_cannot_serve_changes_nothing(tmp_path: Path) -> None:
-    with servers.redis_server(tmp_path, {"maxmemory-policy": "allkeys-lru"}) as port:
+    with broker_servers.redis_server(tmp_path, {"maxmemory-policy": "allkeys-lru"}) as port:
         url = f"rediss://teller:a%2Fb%40c@localhost:{port}/0"
         cluster = ClusterInMemory(mine={"CELERY_BROKER_URL": url}, **TRUST)
         with pytest.raises(
