@@ -15,9 +15,9 @@ from config.celery import app
 @pytest.mark.django_db
 def test_expired_results_leave_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app, "_backend_cache", DatabaseBackend(app, url="django-db"))
-    monkeypatch.setattr(app.conf, "result_expires", 3600)
-    for age in (3500, 3700):
-        TaskResult.objects.create(task_id=str(age))
-        TaskResult.objects.filter(task_id=str(age)).update(date_done=timezone.now() - timedelta(seconds=age))
+    for name, seconds in (("kept", -60), ("expired", 60)):
+        TaskResult.objects.create(task_id=name)
+        ended = timezone.now() - timedelta(seconds=app.conf.result_expires + seconds)
+        TaskResult.objects.filter(task_id=name).update(date_done=ended)
     app.tasks["celery.backend_cleanup"]()
-    assert list(TaskResult.objects.values_list("task_id", flat=True)) == ["3500"]
+    assert list(TaskResult.objects.values_list("task_id", flat=True)) == ["kept"]
