@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import ssl
 import tempfile
@@ -15,6 +16,7 @@ from typing import Any
 from ansible_collections.stalk.celery.plugins.module_utils.broker_url import BrokerUrl
 
 SECONDS_TO_ANSWER = 10
+SECONDS_TO_JUDGE = 5
 # The package ca-certificates of Debian.
 SYSTEM_CAS = Path("/etc/ssl/certs/ca-certificates.crt")
 
@@ -60,15 +62,16 @@ class Endpoint:
         with plain:
             try:
                 with context.wrap_socket(plain, server_hostname=self.url.host) as encrypted:
+                    hear_verdict(encrypted)
                     yield encrypted
             except ssl.SSLCertVerificationError as error:
                 raise self.distrusted(error) from None
-            except ssl.SSLError as error:
-                raise self.rejected(error) from None
-            except (ConnectionError, TimeoutError, EOFError) as error:
+            except (ssl.SSLEOFError, ConnectionError, TimeoutError) as error:
                 raise Unreachable(
                     f"{self.url.address} ends the connection ({said(error)})", "see its log, and run again"
                 ) from None
+            except ssl.SSLError as error:
+                raise self.rejected(error) from None
 
     def context(self) -> ssl.SSLContext:
         try:
@@ -117,6 +120,20 @@ class Endpoint:
             f"{self.url.address} asks for a client's certificate ({alert})",
             f"name one with its key in {self.keys['certificate']}",
         )
+
+
+def hear_verdict(encrypted: ssl.SSLSocket) -> None:
+    """In TLS 1.3 a server looks at the client's certificate after the handshake, and then sends a ticket or an alert,
+    which is lost when more is sent to it."""
+    if encrypted.version() != "TLSv1.3" or not select.select([encrypted], [], [], SECONDS_TO_JUDGE)[0]:
+        return
+    encrypted.setblocking(False)
+    try:
+        encrypted.recv(1)
+    except ssl.SSLWantReadError:
+        pass
+    finally:
+        encrypted.settimeout(SECONDS_TO_ANSWER)
 
 
 @contextmanager
