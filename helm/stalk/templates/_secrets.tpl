@@ -19,7 +19,7 @@
 {{- $_ := set $names "CELERY_RESULT_BACKEND" (include "stalk.secret" (dict "root" . "own" .Values.results.kubernetes.existingSecret)) }}
 {{- end }}
 {{- range $component := include "stalk.broker.users" . | fromJsonArray }}
-{{- if not $external }}
+{{- if and (not $external) (include "stalk.broker.has_password" (list $ $component)) }}
 {{- $password := include "stalk.broker.password" (list $ $component) }}
 {{- $_ := set $names $password $broker }}
 {{- $_ := set $digests $component $password }}

@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import quote
 
 from flower import events
 from flower.urls import settings
@@ -107,9 +108,13 @@ def follow_certificates():
 
 threading.Thread(target=follow_certificates, daemon=True).start()
 
-# RabbitMQ counts the queues by its management API, which may ask for a certificate; Flower's own options name a CA
-# alone (flower 2.2, utils/broker.py, RabbitMQ._tls_kwargs).
+# RabbitMQ counts the queues by its management API, which asks for a password, and may ask for a certificate; Flower's own
+# options name a CA alone (flower 2.2, utils/broker.py, RabbitMQ._tls_kwargs).
 broker_api = given["broker_api"]
+# Of Stalk's own RabbitMQ; with another's the user and the password are those of the broker's address.
+if broker_api and (credentials / "RABBITMQ_PASSWORD_flower").exists():
+    password = quote(secret("RABBITMQ_PASSWORD_flower"), safe="")
+    broker_api = broker_api.replace("://", f"://flower:{password}@", 1)
 broker_tls = {name: credentials / path for name, path in given["broker_tls"].items() if path}
 shown = {"validate_cert": True, "ca_certs": str(broker_tls["ca"])}
 if "certificate" in broker_tls:
