@@ -108,7 +108,7 @@ def follow_certificates():
 
 threading.Thread(target=follow_certificates, daemon=True).start()
 
-# RabbitMQ counts the queues by its management API, which asks for a password, and may ask for a certificate; Flower's own
+# RabbitMQ counts the queues by its management API, which asks for a password, perhaps for a certificate; Flower's own
 # options name a CA alone (flower 2.2, utils/broker.py, RabbitMQ._tls_kwargs).
 broker_api = given["broker_api"]
 # Of Stalk's own RabbitMQ; with another's the user and the password are those of the broker's address.
