@@ -88,6 +88,7 @@ KINDS = (
     Kind("rabbitmq-bookworm", 1, (f"{BIN}/molecule test -s rabbitmq",), env={"STALK_DEBIAN": "bookworm"}, least=70),
     Kind("valkey-trixie", 1, (f"{BIN}/molecule test -s valkey",), env={"STALK_DEBIAN": "trixie"}, least=65),
     Kind("rabbitmq-trixie", 1, (f"{BIN}/molecule test -s rabbitmq",), env={"STALK_DEBIAN": "trixie"}, least=70),
+    Kind("external-broker", 1, (f"{BIN}/molecule test -s external",), least=20),
     Kind("switch-bookworm", 1, (f"{BIN}/molecule test -s switch",), env={"STALK_DEBIAN": "bookworm"}, least=4),
     # It waits more than it works. Kubernetes is compiled when it is the first time, beside the other lanes.
     Kind(

@@ -16,6 +16,7 @@ from typing import Any
 
 import testinfra
 import yaml
+from ansible_collections.stalk.celery.plugins.module_utils.tls_files import tls_variables
 from resources.cell import cell_of
 from resources.certificates import Authority
 from resources.effects import Effects
@@ -184,8 +185,11 @@ class Deployment(Effects):
     @cached_property
     def description_files(self) -> list[str]:
         shown = self.inventory["_meta"]["hostvars"][next(iter(self.servers))]["stack_files"]
-        project = "{{ lookup('ansible.builtin.env', 'MOLECULE_PROJECT_DIRECTORY') }}"
-        return [name.replace(project, str(self.root)) for name in shown]
+        project, scratch = (
+            f"{{{{ lookup('ansible.builtin.env', 'MOLECULE_{folder}_DIRECTORY') }}}}"
+            for folder in ("PROJECT", "EPHEMERAL")
+        )
+        return [name.replace(project, str(self.root)).replace(scratch, str(self.scratch)) for name in shown]
 
     def described(self, *path: str) -> Any:
         """A value of the description, from the last file that has it."""
@@ -259,6 +263,7 @@ class Deployment(Effects):
         """The output of Python code that runs with the web process's environment and secrets."""
         app, web = self.app, self.first("web")
         secrets = web.run("ls", f"/etc/{app}/credentials/web").split()
+        tls = tls_variables(secrets, "$CREDENTIALS_DIRECTORY")
         script = f"import django\ndjango.setup()\n{code}\n"
         return web.run(
             "systemd-run",
@@ -272,8 +277,9 @@ class Deployment(Effects):
             f"--property=LoadCredential=CELERY_TLS_KEY:/etc/{app}/pki/web.key",
             "sh",
             "-c",
-            "export PGSSLKEY=$CREDENTIALS_DIRECTORY/CELERY_TLS_KEY; export CELERY_TLS_KEY=$PGSSLKEY;"
-            f" exec /usr/local/lib/{app}/in-release /srv/{app}/current python -",
+            # What the environment says, if only to be empty, goes before.
+            "".join(f'export {name}="${{{name}-{path}}}"; ' for name, path in tls.items())
+            + f"exec /usr/local/lib/{app}/in-release /srv/{app}/current python -",
             stdin=script,
         )
 

@@ -21,6 +21,7 @@ LEAST = {
     "browser": 7,
     "default/tests": 18,
     "spread/tests": 7,
+    "external/tests": 20,
     "valkey/tests": 3,
     "switch/tests": 4,
 }

@@ -12,6 +12,14 @@ from dataclasses import replace
 from typing import Any
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.stalk.celery.plugins.module_utils.external import (
+    APP_COMPONENTS,
+    SECRETS,
+    external_figures,
+    external_parts,
+    external_problems,
+    external_question,
+)
 from ansible_collections.stalk.celery.plugins.module_utils.leaving_broker import (
     leaving_problem,
     left_question,
@@ -30,7 +38,11 @@ from ansible_collections.stalk.celery.plugins.module_utils.preflight import (
     queue_problems,
 )
 from ansible_collections.stalk.celery.plugins.module_utils.secrets_store import SecretError
-from ansible_collections.stalk.celery.plugins.module_utils.stack_variables import state_folder, templated
+from ansible_collections.stalk.celery.plugins.module_utils.stack_variables import (
+    secrets_store,
+    state_folder,
+    templated,
+)
 from ansible_collections.stalk.celery.plugins.module_utils.status.questions import (
     broker_question,
     expected_on,
@@ -84,6 +96,8 @@ class ActionModule(ActionBase):
 
     def broker(self, *, settled: bool) -> dict[str, Any]:
         """Its figures; with `settled` none that are from before this look."""
+        if self.stack["broker"]["kind"] == "external":
+            return external_figures(self.ask_external("broker"))
         return self.figures(broker_question(self.stack, []), settled=settled)
 
     def figures(self, asked: dict[str, Any], *, settled: bool) -> dict[str, Any]:
@@ -105,7 +119,12 @@ class ActionModule(ActionBase):
         found = self.ask("preflight", app=app, components=new, **kind) if new else {"foreign": {}, "own": []}
         yield from foreign_problems(self.host, found["foreign"], self.given("stalk_take_over"))
 
+        if APP_COMPONENTS & set(components):
+            for part in external_parts(self.stack):
+                yield from external_problems(self.host, part, self.ask_external(part))
+
         has_broker = broker in components and (broker not in new or broker in found["own"])
+        has_broker = has_broker or (broker == "external" and self.host == self.counting_host())
         departing = departing_queues(memory, self.stack)
         if has_broker and (departing or not memory.pools):
             told = self.broker(settled=bool(departing))
@@ -145,14 +164,25 @@ class ActionModule(ActionBase):
         app, abandoned = self.stack["app"]["name"], self.given("stalk_abandon")
         if not pools:
             return
-        brokers = self.variables["groups"].get(self.stack["broker"]["component"], ())
-        if not set(brokers) & set(self.variables["ansible_play_hosts_all"]):
+        component = self.stack["broker"]["component"]
+        brokers = self.variables["groups"].get(component, ())
+        if component != "external" and not set(brokers) & set(self.variables["ansible_play_hosts_all"]):
             yield from queue_problems({"error": "--limit leaves its host out"}, memory, self.stack, abandoned)
             return
         files = {worker_unit(app, pool): f"/run/{app}-worker-{pool}/heartbeat" for pool in pools}
         beats = self.ask("component_status", app=app, heartbeats=files)["heartbeats"]
         reserved = {pool: int((beats.get(worker_unit(app, pool)) or {}).get("reserved", 0)) for pool in pools}
         yield from held_problems(self.host, reserved, pools, abandoned)
+
+    def counting_host(self) -> str:
+        """The worker that asks an external broker what waits there."""
+        workers = set(self.variables["groups"].get("worker", ())) & set(self.variables["ansible_play_hosts_all"])
+        return min(workers, default="")
+
+    def ask_external(self, part: str) -> dict[str, Any]:
+        store = secrets_store(self.variables, self._templar)
+        counted = sorted(departing_queues(self.memory(), self.stack))
+        return self.ask("external_broker", **external_question(self.stack, part, store.get(SECRETS[part]), counted))
 
     def given(self, variable: str) -> list[str]:
         return names(templated(variable, self.variables, self._templar))

@@ -11,6 +11,10 @@ from typing import Any
 HEADING = "# Where Stalk deployed what; its playbooks keep this file.\n"
 
 
+# Beside the components, where the broker is that somebody else provides.
+EXTERNAL = "external"
+
+
 class MemoryUnreadable(Exception):
     """One line: which file, why not, what to do."""
 

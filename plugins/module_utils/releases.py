@@ -15,6 +15,7 @@ from pathlib import Path
 from ansible_collections.stalk.celery.plugins.module_utils.managed_files import Folder, converge
 from ansible_collections.stalk.celery.plugins.module_utils.release_probes import APPLIED, VERIFY
 from ansible_collections.stalk.celery.plugins.module_utils.requirements import installed_versions, lacking
+from ansible_collections.stalk.celery.plugins.module_utils.tls_files import LEAF_KEY, tls_variables
 
 COMPLETE = ".complete"
 MIGRATED = ".migrated"
@@ -156,11 +157,10 @@ class Manage:
         credentials = {path.name: path for path in sorted(held_in.glob("*"))}
         key = self.settings.folder / "pki" / f"{self.component}.key"
         if key.exists():
-            credentials["CELERY_TLS_KEY"] = key
-            held = f"/run/credentials/{unit}/CELERY_TLS_KEY"
-            environment = {**environment, "CELERY_TLS_KEY": held}
-            # As in the units, so that the PGSSLKEY of a database of the user's own wins.
-            properties["Environment"] = f"PGSSLKEY={held}"
+            # As in the units, so that what EnvironmentFile= says wins.
+            variables = tls_variables(credentials, f"/run/credentials/{unit}")
+            properties["Environment"] = " ".join(f"{name}={path}" for name, path in variables.items())
+            credentials[LEAF_KEY] = key
         return [
             "systemd-run",
             *("--quiet", "--wait", "--pipe", "--collect", f"--unit={unit}"),

@@ -74,9 +74,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.stalk.celery.plugins.module_utils.broker.resp import Redis, RedisRefused, figures
 from ansible_collections.stalk.celery.plugins.module_utils.services import ServiceFailed, State, Systemd
 from ansible_collections.stalk.celery.plugins.module_utils.status.rabbitmq import Management, ManagementRefused
-from ansible_collections.stalk.celery.plugins.module_utils.status.resp import Redis, RedisRefused, figures
 
 SECONDS_TO_ANSWER = 10
 LONGEST_BODY = 2000
@@ -165,7 +165,7 @@ def rabbitmq_figures(app: str, pki: Path, password: str, asked: dict[str, Any]) 
 
 def redis_figures(app: str, pki: Path, password: str, asked: dict[str, Any]) -> dict[str, Any]:
     prefix = f"{app}:"
-    with Redis(int(asked["port"]), pki, "status", SECONDS_TO_ANSWER) as redis:
+    with Redis.on_this_host(int(asked["port"]), pki, "status", SECONDS_TO_ANSWER) as redis:
         redis.call("AUTH", "status", password)
         queues = list(dict.fromkeys([*asked["queues"], *lists(redis, prefix)]))
         lengths = redis.calls([("LLEN", prefix + queue) for queue in queues])

@@ -80,7 +80,7 @@
 checksum/scripts: {{ include "stalk.app.scripts" .root | sha256sum }}
 checksum/routes: {{ include "stalk.routes" .root | sha256sum }}
 checksum/secret: {{ include "stalk.component.texts" . | sha256sum }}
-{{- range $part := list "app" "broker" "database" "flower" }}
+{{- range $part := list "app" "broker" "database" "flower" "results" }}
 {{- with (get $values $part).kubernetes.existingSecret.digest }}
 {{- if or (ne $part "flower") (eq $.component "flower") }}
 checksum/{{ $part }}-secret: {{ . | sha256sum }}

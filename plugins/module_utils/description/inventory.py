@@ -26,7 +26,8 @@ def inventory_problems(values: Mapping[str, Any], surroundings: Surroundings) ->
 
 def components(values: Mapping[str, Any]) -> Iterator[tuple[str, Path, str, int | None]]:
     """Group, path that asks for it, how to do without, and how many hosts it may have at most."""
-    yield broker_component(values), ("broker", "topology"), "", 1
+    if values["broker"]["kind"] != "external":
+        yield broker_component(values), ("broker", "topology"), "", 1
     if values["database"]["kind"] == "embedded":
         yield "postgresql", ("database", "kind"), "set it to external", 1
     yield "worker", ("pools",), "", None
@@ -128,9 +129,10 @@ def ports(values: Mapping[str, Any]) -> list[Port]:
     found = []
     if values["database"]["kind"] == "embedded":
         found.append(Port("postgresql", (), POSTGRESQL_PORT, "PostgreSQL's port"))
-    found.append(stated(broker, ("broker", "port"), broker_port(values)))
-    for path, what, number in management_ports(values) + metrics_ports(values):
-        found.append(Port(broker, path, number, what))
+    if values["broker"]["kind"] != "external":
+        found.append(stated(broker, ("broker", "port"), broker_port(values)))
+        for path, what, number in management_ports(values) + metrics_ports(values):
+            found.append(Port(broker, path, number, what))
     if web["enabled"]:
         found.append(stated("web", ("web", "servers", "https_port"), web["servers"]["https_port"]))
         found.append(stated("web", ("web", "servers", "http_port"), web["servers"]["http_port"]))

@@ -38,6 +38,8 @@ SECONDS_TO_ANSWER = 10
 # their answers and events, which are nobody's work.
 DEAD = "@dead."
 DELAYED = re.compile(r"celery_delayed_\d+")
+# kombu 5.7, transport/native_delayed_delivery.py: MAX_NUMBER_OF_BITS_TO_USE.
+DELAYED_LEVELS = range(28)
 PASSING = re.compile(r"(.*[.])?celery[.]pidbox|celeryev([.].*)?")
 # A quorum queue counts every 5 s, and the management API looks at that every 5 s (quorum_tick_interval,
 # collect_statistics_interval).
@@ -181,6 +183,32 @@ class RabbitMQ:
         pass
 
 
+class ExternalRabbitMQ:
+    """What one of the user's own tells a client, which knows queues by name alone: neither what workers took, nor the
+    queues that no pool takes any more."""
+
+    def __init__(self, length: Callable[[str], int]) -> None:
+        self.length = length
+
+    def waiting(self, queues: Iterable[str]) -> Counter[str]:
+        return Counter({queue: self.length(queue) for queue in queues})
+
+    def held(self) -> tuple[Counter[str], Counter[str]]:
+        return Counter(), Counter()
+
+    def delayed(self) -> int:
+        return sum(self.length(f"celery_delayed_{level}") for level in DELAYED_LEVELS)
+
+    def dead(self) -> int:
+        return 0
+
+    def left(self) -> set[str]:
+        return set()
+
+    def keep_left(self, queues: set[str], before: set[str]) -> None:
+        pass
+
+
 class Redis:
     """What kombu keeps in Redis, read with the rights that a worker of any release has."""
 
@@ -295,7 +323,9 @@ def connect(kind: str) -> Broker:
     if own.get(host, "external") != component:
         raise BrokerSilent(f"since an upgrade failed, {name} names another; helm rollback mends it")
     files = json.loads(os.environ["TLS_FILES"])[component]
-    return rabbitmq(url, files) if component == "rabbitmq" else redis_at(url, files)
+    if component == "rabbitmq":
+        return rabbitmq(url, files)
+    return external_rabbitmq(url, files) if url.startswith("amqps:") else redis_at(url, files)
 
 
 def redis_at(url: str, files: Mapping[str, str]) -> Redis:
@@ -330,6 +360,40 @@ def rabbitmq(url: str, files: Mapping[str, str]) -> RabbitMQ:
         raise BrokerSilent(str(error) or type(error).__name__) from None
 
 
+def external_rabbitmq(url: str, files: Mapping[str, str]) -> ExternalRabbitMQ:
+    import amqp
+
+    parts = urlsplit(url)
+    names = {"ca_certs": "CELERY_TLS_CA", "certfile": "CELERY_TLS_CERT", "keyfile": "CELERY_TLS_KEY"}
+    tls = {option: files[variable] for option, variable in names.items() if variable in files}
+    connection = amqp.Connection(
+        f"{parts.hostname}:{parts.port or 5671}",
+        unquote(parts.username or ""),
+        unquote(parts.password or ""),
+        virtual_host=unquote(parts.path.removeprefix("/")) or "/",
+        ssl={**tls, "cert_reqs": ssl.CERT_REQUIRED, "server_hostname": parts.hostname},
+        connect_timeout=SECONDS_TO_ANSWER,
+        read_timeout=SECONDS_TO_ANSWER,
+    )
+
+    def length(queue: str) -> int:
+        channel = connection.channel()
+        try:
+            count: int = channel.queue_declare(queue, passive=True).message_count
+            channel.close()
+        except amqp.NotFound:
+            return 0
+        except (OSError, amqp.exceptions.AMQPError) as error:
+            raise BrokerSilent(str(error) or type(error).__name__) from None
+        return count
+
+    try:
+        connection.connect()
+    except (OSError, amqp.exceptions.AMQPError) as error:
+        raise BrokerSilent(str(error) or type(error).__name__) from None
+    return ExternalRabbitMQ(length)
+
+
 def asked(kind: str, question: Callable[[Broker], list[str]], a_queue_departs: bool) -> list[str]:
     if kind == "rabbitmq":
         if a_queue_departs:
@@ -337,6 +401,8 @@ def asked(kind: str, question: Callable[[Broker], list[str]], a_queue_departs: b
             time.sleep(SECONDS_UNTIL_COUNTED)
         return question(connect(kind))
     broker = connect(kind)
+    if isinstance(broker, ExternalRabbitMQ):
+        return question(broker)
     import redis
 
     try:

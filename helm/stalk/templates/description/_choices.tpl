@@ -8,7 +8,7 @@
 {{- template "stalk.refuse" (dict "run" $ "path" (splitList "." $rule.of) "saying" "named_in_vain" "facts" $facts) }}
 {{- end }}
 {{- end }}
-{{- if and (eq .values.broker.kind "rabbitmq") (eq .values.results.kind "redis") }}
+{{- if and (eq (include "stalk.broker.protocol" .values.broker) "rabbitmq") (eq .values.results.kind "redis") }}
 {{- template "stalk.refuse" (dict "run" . "path" (list "results" "kind") "saying" "results_without_redis") }}
 {{- end }}
 {{- end }}
