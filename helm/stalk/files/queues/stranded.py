@@ -199,8 +199,8 @@ class ExternalRabbitMQ:
     def delayed(self) -> int:
         return sum(self.length(f"celery_delayed_{level}") for level in DELAYED_LEVELS)
 
-    def dead(self) -> int:
-        return 0
+    def dead_letters(self) -> Mapping[str, int]:
+        return {}
 
     def left(self) -> set[str]:
         return set()
