@@ -31,7 +31,7 @@ class Expected:
     @property
     def certificates(self) -> list[str]:
         """Names of the leaves that the components here use; those of components that left are of no interest."""
-        leaves = {broker: [broker, "status"] for broker in BROKERS}
+        leaves = {"redis": ["redis", "status"], "rabbitmq": ["rabbitmq", "status", "operator"]}
         return [leaf for component in self.components for leaf in leaves.get(component, [component])]
 
 
