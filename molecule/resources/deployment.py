@@ -190,7 +190,7 @@ class Deployment(Effects):
     def broker(self) -> str:
         """The component that is the broker."""
         kind: str = self.described("broker", "kind") or "redis"
-        return kind
+        return "redis" if kind == "valkey" else kind
 
     def pools(self) -> dict[str, dict[str, Any]]:
         pools: dict[str, dict[str, Any]] = yaml.safe_load(Path(self.description_files[0]).read_text())["pools"]

@@ -20,6 +20,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.preflight import (
     foreign_problems,
     held_problems,
     names,
+    package_problems,
     queue_problems,
 )
 from ansible_collections.stalk.celery.plugins.module_utils.secrets_store import SecretError
@@ -76,7 +77,7 @@ class ActionModule(ActionBase):
     def broker(self, *, settled: bool) -> dict[str, Any]:
         """Its figures; with `settled` none that are from before this look."""
         asked = broker_question(self.stack, [])
-        if settled and asked["kind"] == "rabbitmq" and not self._task.check_mode:
+        if settled and asked["component"] == "rabbitmq" and not self._task.check_mode:
             time.sleep(SECONDS_UNTIL_COUNTED)
         broker: dict[str, Any] = self.ask("component_status", app=self.stack["app"]["name"], broker=asked)["broker"]
         return broker
@@ -84,16 +85,20 @@ class ActionModule(ActionBase):
     def problems(self, memory: Memory) -> Iterator[str]:
         components = expected_on(self.host, self.stack, self.variables["groups"]).components
         app = self.stack["app"]["name"]
-        new = [name for name in TAKEN_OVER if name in components and self.host not in memory.hosts.get(name, ())]
-        found = self.ask("preflight", app=app, components=new) if new else {"foreign": {}, "own": []}
+        broker = self.stack["broker"]["component"]
+        yield from package_problems(self.host, self.stack, components, self.variables["ansible_facts"])
+
+        remembered = {**memory.hosts, broker: memory.hosts.get(self.stack["broker"]["kind"], ())}
+        new = [name for name in TAKEN_OVER if name in components and self.host not in remembered.get(name, ())]
+        kind = {"kind": self.stack["broker"]["kind"]}
+        found = self.ask("preflight", app=app, components=new, **kind) if new else {"foreign": {}, "own": []}
         yield from foreign_problems(self.host, found["foreign"], self.given("stalk_take_over"))
 
-        kind = self.stack["broker"]["kind"]
-        has_broker = kind in components and (kind not in new or kind in found["own"])
+        has_broker = broker in components and (broker not in new or broker in found["own"])
         departing = departing_queues(memory, self.stack)
         if has_broker and (departing or not memory.pools):
-            broker = self.broker(settled=bool(departing))
-            yield from queue_problems(broker, memory, self.stack, self.given("stalk_abandon"))
+            told = self.broker(settled=bool(departing))
+            yield from queue_problems(told, memory, self.stack, self.given("stalk_abandon"))
         if "worker" in components:
             yield from self.leaving(memory, departing_pools(memory, self.stack))
 
@@ -102,7 +107,7 @@ class ActionModule(ActionBase):
         app, abandoned = self.stack["app"]["name"], self.given("stalk_abandon")
         if not pools:
             return
-        brokers = self.variables["groups"].get(self.stack["broker"]["kind"], ())
+        brokers = self.variables["groups"].get(self.stack["broker"]["component"], ())
         if not set(brokers) & set(self.variables["ansible_play_hosts_all"]):
             yield from queue_problems({"error": "--limit leaves its host out"}, memory, self.stack, abandoned)
             return

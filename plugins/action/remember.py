@@ -17,7 +17,7 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _supports_check_mode = True
     _requires_connection = False
-    _VALID_ARGS = frozenset(("app", "component"))
+    _VALID_ARGS = frozenset(("app", "component", "kind"))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
@@ -31,7 +31,8 @@ class ActionModule(ActionBase):
             return {**result, "changed": False}
         try:
             app, component = self._task.args["app"], self._task.args["component"]
-            keep(folder, app, after(recall(folder, app), component, variables))
+            kind = self._task.args.get("kind", component)
+            keep(folder, app, after(recall(folder, app), component, kind, variables))
         except MemoryUnreadable as error:
             return {**result, "failed": True, "msg": str(error)}
         except OSError as error:
@@ -40,11 +41,11 @@ class ActionModule(ActionBase):
         return {**result, "changed": False}
 
 
-def after(memory: Memory, component: str, variables: dict[str, Any]) -> Memory:
+def after(memory: Memory, component: str, kind: str, variables: dict[str, Any]) -> Memory:
     """Pools are added before they start, and forgotten once every worker stopped those that left."""
     group, converged = variables["groups"].get(component, []), variables["ansible_play_hosts"]
     if component != "worker":
-        memory = memory.placed(component, group, converged)
+        memory = memory.placed(kind, group, converged)
     pools = {name: pool["queues"] for name, pool in variables.get("stack", {}).get("pools", {}).items()}
     if component in BROKERS and pools:
         return memory.consumed(pools, only=False)

@@ -17,8 +17,8 @@ class MemoryUnreadable(Exception):
 
 @dataclass(frozen=True)
 class Memory:
-    """Component to the hosts that have it, pool to the queues that it takes messages from, and the queues that no pool
-    takes any more and that nobody has seen empty since."""
+    """Component, a broker by its kind, to the hosts that have it, pool to the queues that it takes messages from, and
+    the queues that no pool takes any more and that nobody has seen empty since."""
 
     hosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     pools: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class Memory:
         return {queue for queues in self.pools.values() for queue in queues} | set(self.left)
 
     def placed(self, component: str, group: Collection[str], converged: Iterable[str]) -> Memory:
-        """After a run that brought `component` to some hosts of its group."""
+        """After a run that brought `component`, or the kind of it, to some hosts of its group."""
         hosts = sorted({*self.hosts.get(component, ()), *converged} & set(group))
         return replace(self, hosts={**self.hosts, component: tuple(hosts)})
 

@@ -34,7 +34,9 @@ options:
     elements: str
     default: []
   broker:
-    description: C(kind) of the broker on this host, redis or rabbitmq, the C(port) to ask and the C(queues) to count.
+    description:
+      - The C(component) that is the broker on this host, redis or rabbitmq, the C(port) to ask and the C(queues) to
+        count.
     type: dict
   database:
     description: Whether PostgreSQL should accept connections on this host.
@@ -121,11 +123,11 @@ def page(pki: Path, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def broker(app: str, pki: Path, asked: dict[str, Any]) -> dict[str, Any]:
-    kind: str = asked["kind"]
+    component: str = asked["component"]
     try:
-        secret = Path(f"/etc/{app}/credentials/status/{kind.upper()}_PASSWORD_status")
+        secret = Path(f"/etc/{app}/credentials/status/{component.upper()}_PASSWORD_status")
         password = secret.read_text(encoding="utf-8").strip()
-        return {"redis": redis_figures, "rabbitmq": rabbitmq_figures}[kind](app, pki, password, asked)
+        return {"redis": redis_figures, "rabbitmq": rabbitmq_figures}[component](app, pki, password, asked)
     except (OSError, http.client.HTTPException, RedisRefused, ManagementRefused, ValueError, LookupError) as error:
         return {"error": str(error) or type(error).__name__}
 

@@ -61,7 +61,7 @@ def generated(seed: int) -> dict[str, Any]:
     consumed = sorted({queue for each in pools.values() for queue in each["queues"]})
     tasks = [name(chance, "ab.*", 10) for _ in range(chance.randint(0, 12))]
     web = chance.random() < 0.8
-    kind = chance.choice(["redis", "rabbitmq"])
+    kind = chance.choice(["redis", "valkey", "rabbitmq"])
     return {
         "app": {
             "name": f"a{name(chance, 'no019', 5)}",
@@ -81,7 +81,7 @@ def generated(seed: int) -> dict[str, Any]:
             "appendfsync": chance.choice(["everysec", "always"]),
         },
         "results": {
-            "kind": chance.choice(["auto", "redis" if kind == "redis" else "auto", "database", "none"]),
+            "kind": chance.choice(["auto", "auto" if kind == "rabbitmq" else "redis", "database", "none"]),
             "expires": chance.randint(60, 10_000_000),
         },
         "pools": {"default": None, **pools},

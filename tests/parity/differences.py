@@ -70,7 +70,7 @@ def on_purpose(stack: Mapping[str, Any]) -> Iterator[Difference]:
         alone = "the port that browsers see is the Ingress's"
         yield Difference("*/environment/DJANGO_CSRF_TRUSTED_ORIGINS", f"{origin}:{port}", origin, alone)
     for name, pool in stack["pools"].items():
-        if pool["scale"].get("max") is not None and stack["broker"]["kind"] == "redis":
+        if pool["scale"].get("max") is not None and stack["broker"]["component"] == "redis":
             counted = "servers do not scale, so nobody counts a pool's work in progress"
             yield Difference(
                 f"worker {name}/environment/CELERY_UNACKED_TAGS_KEY", ABSENT, "unacked_tags.{pool}", counted
@@ -81,7 +81,7 @@ def on_purpose(stack: Mapping[str, Any]) -> Iterator[Difference]:
             f"*/environment/{variable['name']}", ABSENT, ANYTHING, "servers read nothing below `kubernetes:`"
         )
 
-    broker = stack["broker"]["kind"]
+    broker = stack["broker"]["component"]
     yield Difference("*/secrets/CELERY_BROKER_URL/host", "localhost", f"{{app}}-{broker}", ADDRESSES)
     yield Difference("*/secrets/CELERY_RESULT_BACKEND/host", "localhost", f"{{app}}-{broker}", ADDRESSES)
     yield Difference("*/secrets/DATABASE_URL/host", "localhost", "{app}-postgresql", ADDRESSES)
@@ -120,7 +120,9 @@ def on_purpose(stack: Mapping[str, Any]) -> Iterator[Difference]:
 
     yield Difference("redis/settings/supervised", "systemd", ABSENT, UNITS)
     yield Difference("redis/settings/bind", "127.0.0.1 -::1", "* -::*", ADDRESSES)
-    yield Difference("redis/settings/dir", "/var/lib/{app}-redis", "/data", PLACES)
+    kind = stack["broker"]["kind"]
+    data = "/data" if kind == "redis" else f"/data/{kind}"
+    yield Difference("redis/settings/dir", f"/var/lib/{{app}}-{kind}", data, PLACES)
     yield Difference("redis/settings/aclfile", "/run/{app}-redis/users.acl", "/run/stalk/users.acl", PLACES)
     yield Difference("redis/settings/unixsocket", "/run/{app}-redis/redis.sock", "/run/stalk/redis.sock", PLACES)
     live = "/etc/stalk/redis-live/reloadable.conf"

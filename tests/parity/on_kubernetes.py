@@ -41,7 +41,7 @@ class Kubernetes:
     def __init__(self, stack: Mapping[str, Any], objects: Objects) -> None:
         self.app = stack["app"]["name"]
         self.host = stack["web"]["host"]
-        self.broker = stack["broker"]["kind"]
+        self.broker = stack["broker"]["component"]
         self.objects = objects
         self.plan: dict[str, Any] = json.loads(self.config(f"{self.app}-secrets-hook")["plan.json"])
 

@@ -40,7 +40,7 @@ class Server:
     def __init__(self, stack: Mapping[str, Any], state: Path) -> None:
         self.stack = stack
         self.app = stack["app"]["name"]
-        self.broker = stack["broker"]["kind"]
+        self.broker = stack["broker"]["component"]
         self.facts: dict[str, Any] = {
             "stack": stack,
             "groups": GROUPS,

@@ -1,8 +1,14 @@
-{{/* The port of a broker that Stalk provisions: the one stated, or that of its kind. */}}
+{{/* The component that the broker is: redis, which Valkey is too, or rabbitmq; or external. */}}
+{{- define "stalk.broker.component" -}}
+{{- $components := (.Files.Get "files/description/rules.yaml" | fromYaml).broker.components -}}
+{{ get $components .Values.broker.kind | default .Values.broker.kind }}
+{{- end }}
+
+{{/* The port of a broker that Stalk provisions: the one stated, or that of its component. */}}
 {{- define "stalk.broker.port" -}}
 {{- $ports := (.Files.Get "files/description/rules.yaml" | fromYaml).broker.ports }}
 {{- $stated := .Values.broker.port }}
-{{- if kindIs "invalid" $stated }}{{ get $ports .Values.broker.kind | default $ports.redis | int64 }}{{ else }}{{ int64 $stated }}{{ end }}
+{{- if kindIs "invalid" $stated }}{{ get $ports (include "stalk.broker.component" .) | default $ports.redis | int64 }}{{ else }}{{ int64 $stated }}{{ end }}
 {{- end }}
 
 {{/* The pods' options of a broker that Stalk provisions, its image too: of all, of its kind, its own; as JSON. What its kind
@@ -24,7 +30,7 @@
 
 {{/* REDIS_PASSWORD_worker; list ROOT USER */}}
 {{- define "stalk.broker.password" -}}
-{{ (first .).Values.broker.kind | upper }}_PASSWORD_{{ last . }}
+{{ include "stalk.broker.component" (first .) | upper }}_PASSWORD_{{ last . }}
 {{- end }}
 
 {{/* Where RabbitMQ's management API is, within the release's namespace. */}}
@@ -42,8 +48,8 @@
      is; BROKER_… are parts of the external broker's URL. dict "root" "component" */}}
 {{- define "stalk.broker.texts" -}}
 {{- $values := .root.Values }}
-{{- $kind := $values.broker.kind }}
-{{- $external := eq $kind "external" }}
+{{- $broker := include "stalk.broker.component" .root }}
+{{- $external := eq $broker "external" }}
 {{- $password := include "stalk.broker.password" (list .root .component) }}
 {{- $text := dict }}
 {{- if and (eq .component "scaler") $external }}
@@ -51,12 +57,12 @@
 {{- else if eq .component "scaler" }}
 {{- $text = dict "username" .component "password" (printf "{=%s}" $password) }}
 {{- /* KEDA takes this word from a Secret alone (keda 2.21, scalers/rabbitmq_scaler.go: EnableTLS). */}}
-{{- if eq $kind "rabbitmq" }}{{- $_ := set $text "tls" "enable" }}{{- end }}
+{{- if eq $broker "rabbitmq" }}{{- $_ := set $text "tls" "enable" }}{{- end }}
 {{- else if eq .component "queues" }}
 {{- $text = dict "BROKER_API" (printf "https://%s:{%s}@%s/%s" .component $password (include "stalk.broker.management" .root) $values.app.name) }}
 {{- else }}
-{{- $address := printf "%s:{%s}@%s-%s:%d" .component $password $values.app.name $kind (include "stalk.broker.port" .root | int64) }}
-{{- $made := eq $kind "rabbitmq" | ternary (printf "amqps://%s/%s" $address $values.app.name) (printf "rediss://%s/0" $address) }}
+{{- $address := printf "%s:{%s}@%s-%s:%d" .component $password $values.app.name $broker (include "stalk.broker.port" .root | int64) }}
+{{- $made := eq $broker "rabbitmq" | ternary (printf "amqps://%s/%s" $address $values.app.name) (printf "rediss://%s/0" $address) }}
 {{- $_ := set $text "CELERY_BROKER_URL" ($external | ternary "{=CELERY_BROKER_URL}" $made) }}
 {{- $results := include "stalk.results.kind" .root }}
 {{- if eq $results "redis" }}

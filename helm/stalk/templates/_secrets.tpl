@@ -12,7 +12,8 @@
 {{- range include "stalk.app.secrets" . | fromJsonArray }}
 {{- $_ := set $names . (include "stalk.secret" (dict "root" $ "own" $.Values.app.kubernetes.existingSecret)) }}
 {{- end }}
-{{- $external := eq .Values.broker.kind "external" }}
+{{- $component := include "stalk.broker.component" . }}
+{{- $external := eq $component "external" }}
 {{- if $external }}{{- $_ := set $names "CELERY_BROKER_URL" $broker }}{{- end }}
 {{- range $component := include "stalk.broker.users" . | fromJsonArray }}
 {{- if not $external }}
@@ -34,7 +35,7 @@
   "store" $store
   "names" $names
   "texts" $texts
-  "digests" ($external | ternary dict (dict (printf "%s-%s" $app .Values.broker.kind) (dict "kind" .Values.broker.kind "passwords" $digests)))
+  "digests" ($external | ternary dict (dict (printf "%s-%s" $app $component) (dict "broker" $component "passwords" $digests)))
   "flower" (.Values.flower.enabled | ternary (pick .Values.flower.auth "kind" "secret") dict)
   "database" ($embedded | ternary dict (dict "encrypted" $variables.encrypted "mode_is_stated" $mode_is_stated))
   "broker" ($external | ternary (dict "secret" $broker "scaled" (include "stalk.keda" . | empty | not)) dict)

@@ -17,7 +17,7 @@
 {{- if eq .Values.broker.kind "external" }}
 {{- $clients = without $clients "scaler" }}
 {{- else }}
-{{- $stores = append $stores .Values.broker.kind }}
+{{- $stores = append $stores (include "stalk.broker.component" .) }}
 {{- end }}
 {{- if eq .Values.database.kind "embedded" }}{{- $stores = append $stores "postgresql" }}{{- end }}
 {{- $servers := concat $stores (list "web" "flower") }}

@@ -7,6 +7,7 @@ from functools import reduce
 from typing import Any
 
 from ansible_collections.stalk.celery.plugins.module_utils.description.chart import chart_words
+from ansible_collections.stalk.celery.plugins.module_utils.description.derive import broker_component
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Problem
 from ansible_collections.stalk.celery.plugins.module_utils.description.sayings import refusal
 
@@ -19,7 +20,7 @@ def choice_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
         if made != rule["choice"] and value_at(values, rule["named"]):
             facts = {"choice": made, "named": rule["named"], "what": rule["what"], "other": rule["choice"]}
             yield refusal("named_in_vain", tuple(rule["of"].split(".")), **facts)
-    if values["broker"]["kind"] == "rabbitmq" and values["results"]["kind"] == "redis":
+    if broker_component(values) == "rabbitmq" and values["results"]["kind"] == "redis":
         yield refusal("results_without_redis", ("results", "kind"))
 
 

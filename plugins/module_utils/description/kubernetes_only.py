@@ -19,5 +19,5 @@ def kubernetes_only_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem(
             ("broker", "kind"),
             "is external, which only Kubernetes takes so far",
-            "set it to redis or rabbitmq, which Stalk provisions",
+            "set it to redis, valkey or rabbitmq, which Stalk provisions",
         )

@@ -43,7 +43,7 @@ def expected_on(host: str, stack: Mapping[str, Any], groups: Mapping[str, Iterab
     switched_off = {name for name in ("web", "beat", "flower") if not stack[name]["enabled"]}
     if stack["database"]["kind"] != "embedded":
         switched_off.add("postgresql")
-    switched_off |= {broker for broker in BROKERS if broker != stack["broker"]["kind"]}
+    switched_off |= {broker for broker in BROKERS if broker != stack["broker"]["component"]}
     components = tuple(name for name in COMPONENTS if host in groups.get(name, ()) and name not in switched_off)
     return Expected(host, components, pools_on(host, stack, groups) if "worker" in components else ())
 
@@ -66,8 +66,8 @@ def queues_of(stack: Mapping[str, Any]) -> list[str]:
 def broker_question(stack: Mapping[str, Any], queues: list[str]) -> dict[str, Any]:
     """What the module component_status is to ask the broker of its host; lengths of these queues at least."""
     broker = stack["broker"]
-    port = broker["management_port" if broker["kind"] == "rabbitmq" else "port"]
-    return {"kind": broker["kind"], "port": port, "queues": queues}
+    port = broker["management_port" if broker["component"] == "rabbitmq" else "port"]
+    return {"component": broker["component"], "port": port, "queues": queues}
 
 
 def questions(expected: Expected, stack: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def questions(expected: Expected, stack: Mapping[str, Any]) -> dict[str, Any]:
             "path": "/flower/healthcheck",
             "certificate": "flower",
         }
-    if stack["broker"]["kind"] in expected.components:
+    if stack["broker"]["component"] in expected.components:
         asked["broker"] = broker_question(stack, queues_of(stack))
     if "postgresql" in expected.components:
         asked["database"] = True

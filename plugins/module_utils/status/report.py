@@ -40,7 +40,7 @@ class Report:
     @property
     def broker(self) -> str:
         """The component that is the broker."""
-        return str(self.stack["broker"]["kind"])
+        return str(self.stack["broker"]["component"])
 
     def lines(self) -> list[str]:
         """The whole text; fills `problems` on the way."""

@@ -252,6 +252,20 @@ def leaves(found: str, *queues: str) -> str:
     )
 
 
+def test_valkey_is_asked_where_redis_is_and_is_another_kind(upgrade: Upgrade, tmp_path: Path) -> None:
+    path = tmp_path / "CELERY_BROKER_URL"
+    path.write_text("redis://worker:secret@shop-redis:1/0")
+    for kind, other in (("valkey", "redis"), ("redis", "valkey")):
+        status, said = upgrade(("celery",), brokers=(kind, other))
+        assert status == 1
+        assert said.startswith(
+            f"broker.kind: {other} would begin empty, and leave what {kind} has to nobody (the broker "
+        )
+        assert "connecting to shop-redis:1" in said
+    path.write_text("redis://worker:secret@another:1/0")
+    assert "since an upgrade failed, CELERY_BROKER_URL names another" in upgrade(brokers=("valkey", "redis"))[1]
+
+
 def test_a_broker_of_another_kind_is_refused_while_the_one_that_runs_holds_anything(
     send: Send, upgrade: Upgrade, empty: Callable[[str], None]
 ) -> None:

@@ -82,10 +82,10 @@ def test_pools_are_forgotten_only_after_a_run_on_every_worker() -> None:
         "groups": {"redis": ["data1"], "worker": ["worker1", "worker2"]},
         "stack": {"pools": {"default": {"queues": ["celery"]}}},
     }
-    limited = after(memory, "worker", {**variables, "ansible_play_hosts": ["worker1"]})
+    limited = after(memory, "worker", "worker", {**variables, "ansible_play_hosts": ["worker1"]})
     assert set(limited.pools) == {"default", "reports"}
-    assert after(memory, "redis", {**variables, "ansible_play_hosts": ["data1"]}) == memory
-    everywhere = after(memory, "worker", {**variables, "ansible_play_hosts": ["worker1", "worker2"]})
+    assert after(memory, "redis", "redis", {**variables, "ansible_play_hosts": ["data1"]}) == memory
+    everywhere = after(memory, "worker", "worker", {**variables, "ansible_play_hosts": ["worker1", "worker2"]})
     assert everywhere.pools == {"default": ("celery",)}
     assert everywhere.hosts == HELD.hosts
 
@@ -122,3 +122,21 @@ def test_another_kind_of_broker_leaves_no_messages_behind(tmp_path: Path) -> Non
         "broker.kind: is rabbitmq, and the redis on data1 has this stack's messages; stop what sends, "
     )
     assert line.partition(" [")[0].endswith(f"then remove the line `redis` from {tmp_path}/deployed-shop.yml")
+
+
+def test_valkey_begins_empty_where_redis_was_and_is_remembered_by_its_kind(tmp_path: Path) -> None:
+    keep(tmp_path, "shop", HELD)
+    (line,) = refused(tmp_path, {"broker": {"kind": "valkey"}})
+    assert line.startswith(
+        "broker.kind: is valkey, and the redis on data1 has this stack's messages; stop what sends, "
+    )
+    variables = {"groups": {"redis": ["data1"]}, "ansible_play_hosts": ["data1"]}
+    keep(tmp_path, "shop", after(Memory(), "redis", "valkey", variables))
+    assert refused(tmp_path, {"broker": {"kind": "valkey"}}) == []
+    (line,) = refused(tmp_path, {})
+    assert line.startswith(
+        "broker.kind: is redis, and the valkey on data1 has this stack's messages; stop what sends, "
+    )
+    (line,) = refused(tmp_path, {"broker": {"kind": "valkey"}}, redis=["worker1"])
+    assert line.startswith("broker: its data is on data1 and the group redis names worker1; move the data, ")
+    assert f"remove the line `valkey` from {tmp_path}/deployed-shop.yml" in line

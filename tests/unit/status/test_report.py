@@ -16,7 +16,7 @@ GROUPS = {name: ["app1"] for name in ("web", "beat", "flower", "redis", "postgre
 STACK: dict[str, Any] = {
     "app": {"name": "shop", "default_queue": "celery", "routes": {}, "queues": []},
     "database": {"kind": "embedded"},
-    "broker": {"kind": "redis", "port": 6379},
+    "broker": {"component": "redis", "port": 6379},
     "tls": {"rotate_before": "30d"},
     "pools": {
         "default": {"queues": ["celery"], "heartbeat_max_age": 120, "servers": {"hosts": ""}},
@@ -343,7 +343,7 @@ def test_no_line_is_wider_than_the_terminal(answers: Answers) -> None:
 
 
 def rabbitmq(answers: Answers, **changes: Any) -> Report:
-    stack = {**STACK, "broker": {"kind": "rabbitmq", "port": 5671, "management_port": 15671, "delivery_limit": 9}}
+    stack = {**STACK, "broker": {"component": "rabbitmq", "port": 5671, "management_port": 15671, "delivery_limit": 9}}
     groups = {**GROUPS, "rabbitmq": ["app1"]}
     units = answers["app1"]["units"]
     units["shop-rabbitmq.service"] = units.pop("shop-redis.service")

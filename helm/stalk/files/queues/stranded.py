@@ -29,6 +29,8 @@ from urllib.parse import quote, unquote, urlsplit
 SEPARATOR = "\x06\x16"
 PRIORITIES = range(1, 10)
 LEFT = "_stalk.left_queues"
+# Where a kind of broker is not called like its component (files/description/rules.yaml).
+COMPONENTS = {"valkey": "redis"}
 MESSAGES_AT_ONCE = 1000
 SECONDS_TO_ANSWER = 10
 
@@ -266,8 +268,10 @@ def refusals_to_move(broker: Broker, kind: str, other: str, deployed: set[str], 
 
 
 def connect(kind: str) -> Broker:
-    """To the broker that runs, which is of this kind; TLS_FILES has for each the variables of docs/contract.md."""
-    name = "BROKER_API" if kind == "rabbitmq" else "CELERY_BROKER_URL"
+    """To the broker that runs, which is of this kind; TLS_FILES has for each component the variables of
+    docs/contract.md."""
+    component = COMPONENTS.get(kind, kind)
+    name = "BROKER_API" if component == "rabbitmq" else "CELERY_BROKER_URL"
     try:
         url = (Path(os.environ["CREDENTIALS_DIRECTORY"]) / name).read_text(encoding="utf-8").strip()
         host = urlsplit(url).hostname or ""
@@ -276,10 +280,10 @@ def connect(kind: str) -> Broker:
     except ValueError:
         raise BrokerSilent(f"the secret {name} is no address of a {kind}") from None
     own = {f"{app_name()}-{one}": one for one in ("redis", "rabbitmq")}
-    if own.get(host, "external") != kind:
+    if own.get(host, "external") != component:
         raise BrokerSilent(f"since an upgrade failed, {name} names another; helm rollback mends it")
-    files = json.loads(os.environ["TLS_FILES"])[kind]
-    return rabbitmq(url, files) if kind == "rabbitmq" else redis_at(url, files)
+    files = json.loads(os.environ["TLS_FILES"])[component]
+    return rabbitmq(url, files) if component == "rabbitmq" else redis_at(url, files)
 
 
 def redis_at(url: str, files: Mapping[str, str]) -> Redis:

@@ -1,3 +1,4 @@
+{{/* A kind that comes in another's place finds its volume, and reads nothing of the other's. */}}
 {{- define "stalk.redis.config" -}}
 redis.conf: |
   # A change restarts Redis. What it takes while it runs is in the included file.
@@ -20,7 +21,7 @@ redis.conf: |
   databases 2
   maxmemory-policy noeviction
 
-  dir /data
+  dir {{ eq .Values.broker.kind "redis" | ternary "/data" (printf "/data/%s" .Values.broker.kind) }}
   appendonly yes
   save ""
 
