@@ -44,7 +44,7 @@ def test_keda_scales_by_valkeys_queues_and_by_what_runs(release: Release, desk: 
 def test_redis_does_not_begin_empty_while_valkey_has_messages(release: Release, desk: Desk) -> None:
     keys = desk.send("held", MOST, 40)
     until_all_run(release, keys)
-    with pytest.raises(ClusterFailed, match=r"broker[.]kind: redis would begin empty, and leave what valkey has to nob"):
+    with pytest.raises(ClusterFailed, match=r"broker[.]kind: redis would begin empty, and leave what valkey has "):
         release.upgrade({**VALUES, "broker": {"kind": "redis"}})
     assert once(release.all_effects(keys, SECONDS_TO_SCALE))
 
