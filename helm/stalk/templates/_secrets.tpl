@@ -35,7 +35,7 @@
   "store" $store
   "names" $names
   "texts" $texts
-  "digests" ($external | ternary dict (dict (printf "%s-%s" $app $component) (dict "broker" $component "passwords" $digests)))
+  "digests" ($external | ternary dict (dict (printf "%s-%s" $app $component) (dict "kind" $component "passwords" $digests)))
   "flower" (.Values.flower.enabled | ternary (pick .Values.flower.auth "kind" "secret") dict)
   "database" ($embedded | ternary dict (dict "encrypted" $variables.encrypted "mode_is_stated" $mode_is_stated))
   "broker" ($external | ternary (dict "secret" $broker "scaled" (include "stalk.keda" . | empty | not)) dict)

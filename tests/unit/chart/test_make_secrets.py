@@ -29,7 +29,7 @@ PLAN: dict[str, Any] = {
             "DATABASE_URL": "postgresql://shop:{DATABASE_PASSWORD}@shop-postgresql:5432/shop",
         }
     },
-    "digests": {"shop-redis": {"broker": "redis", "passwords": {"worker": "REDIS_PASSWORD_worker"}}},
+    "digests": {"shop-redis": {"kind": "redis", "passwords": {"worker": "REDIS_PASSWORD_worker"}}},
     "flower": {"kind": "basic", "secret": "flower-users"},
     "database": {},
     "broker": {},
@@ -120,9 +120,7 @@ def test_what_the_pods_of_the_release_before_read_stays() -> None:
     cluster = ClusterInMemory()
     converge(cluster)
     texts = {"shop-worker": {"CELERY_BROKER_URL": "rediss://redis.example.org/0"}}
-    assert converge(cluster, texts=texts, digests={"shop-redis": {"broker": "redis", "passwords": {}}}) == [
-        "shop-worker"
-    ]
+    assert converge(cluster, texts=texts, digests={"shop-redis": {"kind": "redis", "passwords": {}}}) == ["shop-worker"]
     assert cluster.text("shop-worker", "CELERY_BROKER_URL") == "rediss://redis.example.org/0"
     assert cluster.text("shop-worker", "DATABASE_URL").endswith("@shop-postgresql:5432/shop")
     assert len(cluster.text("shop-redis", "worker")) == 64
@@ -130,7 +128,7 @@ def test_what_the_pods_of_the_release_before_read_stays() -> None:
 
 def test_rabbitmq_gets_a_salted_digest_of_each_password_and_the_same_each_time() -> None:
     passwords = {"worker": "REDIS_PASSWORD_worker", "web": "REDIS_PASSWORD_worker"}
-    digests = {"shop-rabbitmq": {"broker": "rabbitmq", "passwords": passwords}}
+    digests = {"shop-rabbitmq": {"kind": "rabbitmq", "passwords": passwords}}
     cluster = ClusterInMemory()
     assert "shop-rabbitmq" in converge(cluster, digests=digests)
     password = cluster.text("shop-secrets", "REDIS_PASSWORD_worker").encode()

@@ -63,7 +63,7 @@ class Stack:
         for name, templates in self.plan["texts"].items():
             self.add(name, {key: self.filled(text) for key, text in templates.items()})
         for name, users in self.plan["digests"].items():
-            digest = DIGESTS[users["broker"]]
+            digest = DIGESTS[users["kind"]]
             self.add(name, {user: digest(self.values[of], user) for user, of in users["passwords"].items()})
         self.make_leaves()
 
