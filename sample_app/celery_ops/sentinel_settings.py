@@ -5,9 +5,6 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import SplitResult, unquote
 
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-
 from celery_ops import environment, redis_settings, tls
 
 SCHEMES = ("sentinel",)
@@ -29,8 +26,9 @@ def options(files: tls.Files, url: SplitResult) -> dict[str, Any]:
             "password": unquote(url.password or "") or None,
             "socket_timeout": SENTINEL_SECONDS,
             "socket_connect_timeout": SENTINEL_SECONDS,
-            # The next Sentinel is the second attempt (redis/sentinel.py, discover_master).
-            "retry": Retry(NoBackoff(), 0),
+            # None: once each, the next Sentinel is the second attempt (redis/sentinel.py, discover_master). Flower, which
+            # reads this too, would take no object for it (flower/utils/broker.py, RedisSentinel).
+            "retry": None,
         },
     }
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from celery_ops import environment, rabbitmq_settings, redis_settings, sentinel_settings, tls
 
-
 REDIS_SCHEMES = (*redis_settings.SCHEMES, *sentinel_settings.SCHEMES)
 
 
