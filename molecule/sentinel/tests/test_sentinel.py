@@ -121,11 +121,12 @@ def test_restarts_one_after_another_cost_no_task(deployment: Deployment) -> None
     until_whole(deployment)
 
 
-def test_a_run_that_restarts_every_node_keeps_the_primary_it_finds(deployment: Deployment) -> None:
+def test_a_run_changes_nothing_and_leaves_the_primary_where_it_is(deployment: Deployment) -> None:
     until_whole(deployment)
-    deployment.converge()
-    until_whole(deployment)
+    found = primary(deployment)
     assert deployment.converge().changed == 0
+    assert primary(deployment) is found
+    assert is_whole(deployment)
 
 
 def test_sentinels_ask_for_a_certificate_and_a_user(deployment: Deployment) -> None:
