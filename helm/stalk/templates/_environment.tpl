@@ -11,7 +11,7 @@
   "CELERY_TASK_DEFAULT_QUEUE" $values.app.default_queue
   "CELERY_BEAT_LEASE_TTL" (include "stalk.plain" $values.beat.lease.ttl)
 }}
-{{- if include "stalk.redis.sentinel" .root }}
+{{- if eq $values.broker.topology "sentinel" }}
 {{- $_ := set $variables "CELERY_SENTINEL_MASTER" $values.app.name }}
 {{- end }}
 {{- range $name, $value := $values.app.env }}

@@ -1,4 +1,4 @@
-"""Refuses a port of RabbitMQ that another one of its own has."""
+"""Refuses a port of the broker that another one of its own has."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ def port_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
     for what, taken in management_ports(values):
         if port == taken:
             yield refusal("port_of_rabbitmq", ("broker", "port"), port=port, what=what)
+    if values["broker"]["topology"] == "sentinel" and port == values["broker"]["sentinel_port"]:
+        yield refusal("port_of_sentinel", ("broker", "sentinel_port"), port=port)
 
 
 def management_ports(values: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
