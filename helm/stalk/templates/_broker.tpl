@@ -25,6 +25,7 @@
 {{/* Who has a password of it, as JSON: who speaks to it, and the hook that counts what is in RabbitMQ's queues. */}}
 {{- define "stalk.broker.users" -}}
 {{- $users := include "stalk.components" . | fromJsonArray }}
+{{- if include "stalk.redis.sentinel" . }}{{- $users = append $users "sentinel" }}{{- end }}
 {{- eq .Values.broker.kind "rabbitmq" | ternary (append $users "queues") $users | toJson }}
 {{- end }}
 
@@ -58,15 +59,27 @@
 {{- $text = dict "username" .component "password" (printf "{=%s}" $password) }}
 {{- /* KEDA takes this word from a Secret alone (keda 2.21, scalers/rabbitmq_scaler.go: EnableTLS). */}}
 {{- if eq $broker "rabbitmq" }}{{- $_ := set $text "tls" "enable" }}{{- end }}
+{{- if include "stalk.redis.sentinel" .root }}
+{{- $_ := set $text "sentinelUsername" $text.username }}
+{{- $_ := set $text "sentinelPassword" $text.password }}
+{{- end }}
+{{- else if eq .component "sentinel" }}
+{{- $text = dict "password" (printf "{=%s}" $password) }}
 {{- else if eq .component "queues" }}
 {{- $text = dict "BROKER_API" (printf "https://%s:{%s}@%s/%s" .component $password (include "stalk.broker.management" .root) $values.app.name) }}
 {{- else }}
 {{- $address := printf "%s:{%s}@%s-%s:%d" .component $password $values.app.name $broker (include "stalk.broker.port" .root | int64) }}
 {{- $made := eq $broker "rabbitmq" | ternary (printf "amqps://%s/%s" $address $values.app.name) (printf "rediss://%s/0" $address) }}
+{{- $results_made := printf "rediss://%s/1" $address }}
+{{- if include "stalk.redis.sentinel" .root }}
+{{- $user := printf "%s:{%s}" .component $password }}
+{{- $made = include "stalk.redis.sentinel.url" (list .root $user 0) }}
+{{- $results_made = include "stalk.redis.sentinel.url" (list .root $user 1) }}
+{{- end }}
 {{- $_ := set $text "CELERY_BROKER_URL" ($external | ternary "{=CELERY_BROKER_URL}" $made) }}
 {{- $results := include "stalk.results.kind" .root }}
 {{- if eq $results "redis" }}
-{{- $_ := set $text "CELERY_RESULT_BACKEND" ($external | ternary "{=CELERY_RESULT_BACKEND}" (printf "rediss://%s/1" $address)) }}
+{{- $_ := set $text "CELERY_RESULT_BACKEND" ($external | ternary "{=CELERY_RESULT_BACKEND}" $results_made) }}
 {{- else if eq $results "database" }}
 {{- $_ := set $text "CELERY_RESULT_BACKEND" "django-db" }}
 {{- end }}
