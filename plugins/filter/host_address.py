@@ -5,7 +5,9 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: host_address
 short_description: Address of a host for the others
-description: C(stack_address), else C(ansible_host), else the host's name in the inventory.
+description:
+  - C(stack_address), else C(ansible_host), else the host's name in the inventory.
+positional: _input
 options:
   _input:
     description: The host's variables, as in C(hostvars).
