@@ -26,8 +26,8 @@ def options(files: tls.Files, url: SplitResult) -> dict[str, Any]:
             "password": unquote(url.password or "") or None,
             "socket_timeout": SENTINEL_SECONDS,
             "socket_connect_timeout": SENTINEL_SECONDS,
-            # None: once each, the next Sentinel is the second attempt (redis/sentinel.py, discover_master). Flower, which
-            # reads this too, would take no object for it (flower/utils/broker.py, RedisSentinel).
+            # Once each: the next Sentinel is the second attempt (redis/sentinel.py, discover_master). Flower reads this
+            # too, and takes no object of redis.retry (flower/utils/broker.py, RedisSentinel).
             "retry": None,
         },
     }
