@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-status demo-down demo-kubernetes demo-kubernetes-open demo-kubernetes-down cluster cluster-down test test-all test-fast lint bench chart-readme lock clean
+.PHONY: help demo demo-status demo-down demo-kubernetes demo-kubernetes-open demo-kubernetes-down cluster cluster-down test test-all test-fast lint bench cells chart-readme lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ lint: ## Run the linters
 
 bench: ## Measure servers, tasks and the chart beside their peers
 	@tools/prepare control tests cluster images && .venv/bin/python -m bench
+
+cells: ## Write the table of brokers in docs/brokers.md from the last tests
+	@.venv/bin/python tools/cells.py
 
 chart-readme: ## Write the table of values in the chart's README
 	@tools/prepare control && .venv/bin/python tools/chart_readme.py

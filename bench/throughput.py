@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import median, quantiles
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from bench import server
 from bench.report import ROOT, Figure, Table
 from bench.server import BenchFailed, inside, run
+from bench.service import VENV, service
 
 ROUNDS = 5
 BURST = 1500
@@ -21,7 +22,8 @@ PREFORK_AIM = 1.0
 GEVENT_AIM = 15
 PEER_PORT = 6390
 PEERS = "/opt/first_steps"
-VENV = "/srv/shop/current/venv/bin"
+# The peers are no Django projects.
+NO_PROJECT = ("--property=UnsetEnvironment=DJANGO_SETTINGS_MODULE",)
 START_SECONDS = 60
 
 
@@ -81,29 +83,11 @@ class Series:
         return f"{self.rate:.0f} ({min(self.rates):.0f}-{max(self.rates):.0f})"
 
 
-def service(unit: str, component: str, folder: str, *command: str, wait: bool, options: Iterable[str] = ()) -> str:
-    """Runs a program as a service of its own with the environment and credentials of a component."""
-    names = inside("ls", f"/etc/shop/credentials/{component}").split()
-    key = f"/run/credentials/{unit}/CELERY_TLS_KEY"
-    return inside(
-        "systemd-run",
-        *("--quiet", "--collect", f"--unit={unit}", f"--working-directory={folder}", "--property=User=shop"),
-        *(["--wait", "--pipe"] if wait else []),
-        f"--property=EnvironmentFile=/etc/shop/{component}.env",
-        *(f"--property=LoadCredential={name}:/etc/shop/credentials/{component}/{name}" for name in names),
-        f"--property=LoadCredential=CELERY_TLS_KEY:/etc/shop/pki/{component}.key",
-        *(f"--setenv={name}={key}" for name in ("CELERY_TLS_KEY", "PGSSLKEY")),
-        # The peers are no Django projects.
-        *(["--property=UnsetEnvironment=DJANGO_SETTINGS_MODULE"] if folder == PEERS else []),
-        *options,
-        *command,
-    )
-
-
 def load(pool: Measured, *arguments: object) -> dict[str, Any]:
     said = service(
         "bench-load.service", "web", pool.folder,
-        f"{VENV}/python", f"{PEERS}/load.py", pool.app, pool.task, pool.queue, *map(str, arguments), wait=True,
+        f"{VENV}/python", f"{PEERS}/load.py", pool.app, pool.task, pool.queue, *map(str, arguments),
+        wait=True, options=NO_PROJECT if pool.folder == PEERS else (),
     )  # fmt: skip
     measured: dict[str, Any] = json.loads(said.splitlines()[-1])
     return measured
@@ -128,7 +112,7 @@ def start_worker(unit: str, app: str, *arguments: str) -> None:
     inside("rm", "-f", log)
     command = (f"{VENV}/celery", "-A", app, "worker", "--loglevel=INFO", f"--hostname={app}@%h", *arguments)
     to_file = (f"--property=StandardOutput=append:{log}", f"--property=StandardError=append:{log}")
-    service(unit, "worker", PEERS, *command, wait=False, options=to_file)
+    service(unit, "worker", PEERS, *command, options=(*NO_PROJECT, *to_file))
     deadline = time.monotonic() + START_SECONDS
     while " ready." not in inside("cat", log, check=False):
         if time.monotonic() > deadline:

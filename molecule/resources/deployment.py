@@ -16,6 +16,7 @@ from typing import Any
 
 import testinfra
 import yaml
+from resources.cell import cell_of
 from resources.certificates import Authority
 from resources.effects import Effects
 from storefront import Shop
@@ -191,6 +192,12 @@ class Deployment(Effects):
         """The component that is the broker."""
         kind: str = self.described("broker", "kind") or "redis"
         return "redis" if kind == "valkey" else kind
+
+    @cached_property
+    def cell(self) -> str:
+        server = self.first(self.broker)
+        release = server.run("cat", "/etc/debian_version").partition(".")[0]
+        return cell_of(self.described("broker") or {}, f"Debian {release}", lambda line: server.run("sh", "-c", line))
 
     def pools(self) -> dict[str, dict[str, Any]]:
         pools: dict[str, dict[str, Any]] = yaml.safe_load(Path(self.description_files[0]).read_text())["pools"]

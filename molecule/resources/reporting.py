@@ -14,7 +14,7 @@ import pytest
 
 LEAST = {
     "fresh_server": 1,
-    "every_deployment": 48,
+    "every_deployment": 55,
     "redis": 18,
     "rabbitmq": 19,
     "faults": 5,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import textwrap
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import cluster as clusters
 from chart_release import TIMEOUT, ChartRelease
+from resources.cell import cell_of
 from resources.effects import Effects
 
 SMALL = Path(__file__).with_name("small.yml")
@@ -21,6 +23,19 @@ class Release(ChartRelease, Effects):
     def __init__(self, cluster: clusters.Cluster, namespace: str) -> None:
         super().__init__(cluster, namespace)
         self.files += (SMALL,)
+
+    @cached_property
+    def cell(self) -> str:
+        described = self.cluster.helm(
+            "get", "values", self.name, "--all", "--output=json", "--namespace", self.namespace
+        )
+        server = json.loads(self.kubectl("version", "--output=json"))["serverVersion"]["gitVersion"]
+        return cell_of(json.loads(described)["broker"], f"Kubernetes {server.lstrip('v')}", self.ask_broker)
+
+    def ask_broker(self, line: str) -> str:
+        """What a line of shell prints in the broker's first pod."""
+        (pod, *_) = self.pods("redis") or self.pods("rabbitmq")
+        return self.execute(name_of(pod), "sh", "-c", line)
 
     def apply(self, manifest: str) -> str:
         return self.kubectl("apply", "--filename=-", stdin=textwrap.dedent(manifest))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from cluster import ClusterFailed
 from resources.certificates import Authority
+from resources.task_behaviour import TaskBehaviour
 from resources.waiting import wait_for
 from storefront import watch
 
@@ -43,6 +44,15 @@ def release(empty_release: Release) -> Release:
 
 
 PERIOD = {"type": "Pods", "value": 1, "periodSeconds": 1}
+
+
+@pytest.fixture
+def stack(release: Release) -> Release:
+    return release
+
+
+class TestTasks(TaskBehaviour):
+    pass
 
 
 def listed(release: Release, *arguments: str) -> list[list[str]]:
