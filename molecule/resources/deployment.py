@@ -19,6 +19,7 @@ import yaml
 from resources.cell import cell_of
 from resources.certificates import Authority
 from resources.effects import Effects
+from resources.waiting import wait_for
 from storefront import Shop
 from testinfra.host import Host
 
@@ -98,6 +99,15 @@ class Server:
         units = self.units("--state=active", *patterns)
         ids = self.run("systemctl", "show", "--property=InvocationID", "--value", *units).split() if units else []
         return dict(zip(units, ids, strict=True))
+
+    def kill(self, unit: str) -> None:
+        """Ends its main process, and waits until systemd has started another."""
+        before = self.property(unit, "MainPID")
+        self.run("systemctl", "kill", "--signal=SIGKILL", unit)
+        wait_for(
+            f"systemd starts {unit} again",
+            lambda: self.property(unit, "MainPID") not in (before, "0") and self.is_active(unit),
+        )
 
     @cached_property
     def address(self) -> str:
@@ -205,11 +215,17 @@ class Deployment(Effects):
 
     def site(self, *arguments: str, changes: Mapping[str, Any] | None = None, **variables: Any) -> Run:
         """Runs playbooks/site.yml, with `changes` as the last file of the description."""
+        return self.site_by("site.yml", *arguments, changes=changes, **variables)
+
+    def site_by(
+        self, playbook: str, *arguments: str, changes: Mapping[str, Any] | None = None, **variables: Any
+    ) -> Run:
+        """The same by another playbook."""
         if changes is not None:
             file = self.scratch / "changes.yml"
             file.write_text(yaml.safe_dump(dict(changes)))
             variables["stack_files"] = [*self.description_files, str(file)]
-        return self.play("site.yml", *arguments, **variables)
+        return self.play(playbook, *arguments, **variables)
 
     def play(self, playbook: str, *arguments: str, **variables: Any) -> Run:
         done = subprocess.run(

@@ -12,6 +12,12 @@ from dataclasses import replace
 from typing import Any
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.stalk.celery.plugins.module_utils.leaving_broker import (
+    leaving_problem,
+    left_question,
+    port_problem,
+    still_has,
+)
 from ansible_collections.stalk.celery.plugins.module_utils.memory import Memory, MemoryUnreadable, keep, recall
 from ansible_collections.stalk.celery.plugins.module_utils.preflight import (
     TAKEN_OVER,
@@ -31,6 +37,8 @@ from ansible_collections.stalk.celery.plugins.module_utils.status.questions impo
     worker_unit,
 )
 from ansible_collections.stalk.celery.plugins.module_utils.stranded import SECONDS_UNTIL_COUNTED
+
+LEFT_OUT = "this run leaves its host out, by --limit or as it is in no group"
 
 
 class HostFailed(Exception):
@@ -76,13 +84,16 @@ class ActionModule(ActionBase):
 
     def broker(self, *, settled: bool) -> dict[str, Any]:
         """Its figures; with `settled` none that are from before this look."""
-        asked = broker_question(self.stack, [])
+        return self.figures(broker_question(self.stack, []), settled=settled)
+
+    def figures(self, asked: dict[str, Any], *, settled: bool) -> dict[str, Any]:
         if settled and asked["component"] == "rabbitmq" and not self._task.check_mode:
             time.sleep(SECONDS_UNTIL_COUNTED)
         broker: dict[str, Any] = self.ask("component_status", app=self.stack["app"]["name"], broker=asked)["broker"]
         return broker
 
     def problems(self, memory: Memory) -> Iterator[str]:
+        yield from self.leaving_brokers(memory)
         components = expected_on(self.host, self.stack, self.variables["groups"]).components
         app = self.stack["app"]["name"]
         broker = self.stack["broker"]["component"]
@@ -101,6 +112,33 @@ class ActionModule(ActionBase):
             yield from queue_problems(told, memory, self.stack, self.given("stalk_abandon"))
         if "worker" in components:
             yield from self.leaving(memory, departing_pools(memory, self.stack))
+
+    def leaving_brokers(self, memory: Memory) -> Iterator[str]:
+        """What stands against the end of a broker of another kind. C(stalk_move_messages) moves what there is, but to
+        no queue that nobody consumes."""
+        kind, abandoned = self.stack["broker"]["kind"], self.given("stalk_abandon")
+        for component, left in self.stack["broker"]["leaving"].items():
+            other, hosts = left["kind"], left["hosts"]
+            present = [host for host in hosts if host in self.variables["ansible_play_hosts_all"]]
+            if self.host != (present[0] if present else self.variables["ansible_play_hosts"][0]):
+                continue
+            figures = self.left(component, other) if present else {"error": LEFT_OUT}
+            asked = "error" not in figures
+            beside = set(hosts) & set(self.variables["groups"].get(self.stack["broker"]["component"], ()))
+            if collision := port_problem(self.stack, other, figures, beside):
+                yield collision
+            said, queues = still_has(figures, memory, abandoned)
+            if asked and self.moves:
+                yield from queue_problems(figures, memory, self.stack, abandoned)
+            elif said:
+                yield leaving_problem(kind, other, hosts, said, queues, asked=asked)
+
+    @property
+    def moves(self) -> bool:
+        return bool(templated("stalk_move_messages", self.variables, self._templar))
+
+    def left(self, component: str, kind: str) -> dict[str, Any]:
+        return self.figures(left_question(component, kind), settled=True)
 
     def leaving(self, memory: Memory, pools: dict[str, list[str]]) -> Iterator[str]:
         """What stands against the end of these pools on this host."""

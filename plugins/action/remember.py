@@ -12,12 +12,13 @@ from ansible_collections.stalk.celery.plugins.module_utils.status.questions impo
 
 
 class ActionModule(ActionBase):
-    """`stalk.celery.remember: {app: shop, component: redis}`, with C(run_once) after the role did its work."""
+    """`stalk.celery.remember: {app: shop, component: redis}`, with C(run_once) after the role did its work; with
+    `state: absent` after it ended everywhere."""
 
     TRANSFERS_FILES = False
     _supports_check_mode = True
     _requires_connection = False
-    _VALID_ARGS = frozenset(("app", "component", "kind"))
+    _VALID_ARGS = frozenset(("app", "component", "kind", "state"))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
@@ -32,7 +33,9 @@ class ActionModule(ActionBase):
         try:
             app, component = self._task.args["app"], self._task.args["component"]
             kind = self._task.args.get("kind", component)
-            keep(folder, app, after(recall(folder, app), component, kind, variables))
+            memory = recall(folder, app)
+            absent = self._task.args.get("state") == "absent"
+            keep(folder, app, memory.without(kind) if absent else after(memory, component, kind, variables))
         except MemoryUnreadable as error:
             return {**result, "failed": True, "msg": str(error)}
         except OSError as error:

@@ -34,6 +34,10 @@ class Memory:
         hosts = sorted({*self.hosts.get(component, ()), *converged} & set(group))
         return replace(self, hosts={**self.hosts, component: tuple(hosts)})
 
+    def without(self, component: str) -> Memory:
+        """After a run that ended `component` on all its hosts."""
+        return replace(self, hosts={name: hosts for name, hosts in self.hosts.items() if name != component})
+
     def consumed(self, pools: Mapping[str, Iterable[str]], *, only: bool) -> Memory:
         """With these pools, and no others once those have stopped."""
         described = {name: tuple(queues) for name, queues in pools.items()}

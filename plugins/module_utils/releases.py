@@ -182,10 +182,14 @@ class Manage:
     def ask(self, release: Path, name: str, question: str, *arguments: str) -> str:
         return self._run(release, name, ["-c", question, *arguments], f"the project's {name}")
 
-    def _run(self, release: Path, name: str, arguments: Sequence[str], title: str) -> str:
+    def feed(self, release: Path, script: Path, question: str) -> str:
+        """What a script says to a question with secrets, which it reads from its standard input."""
+        return self._run(release, script.stem.replace("_", "-"), [str(script)], script.name, question)
+
+    def _run(self, release: Path, name: str, arguments: Sequence[str], title: str, stdin: str = "") -> str:
         static = {"DJANGO_STATIC_ROOT": str(release / "static")}
         try:
-            return run(self.command(release, name, arguments, static), title)
+            return run(self.command(release, name, arguments, static), title, stdin=stdin)
         except ReleaseFailed as failed:
             if STILL_THERE not in str(failed):
                 raise
@@ -294,7 +298,12 @@ def _collect_static(release: Path, manage: Manage) -> None:
 
 
 def run(
-    command: Sequence[str], name: str, *, cwd: Path | None = None, environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    name: str,
+    *,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    stdin: str = "",
 ) -> str:
     """The output of a command; its last lines are the message when it fails."""
     clean = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/root"), "LC_ALL": "C.UTF-8"}
@@ -303,7 +312,7 @@ def run(
         command,
         cwd=cwd,
         env={**clean, **proxies, **(environment or {})},
-        stdin=subprocess.DEVNULL,
+        input=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

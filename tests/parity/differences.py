@@ -135,13 +135,13 @@ def on_purpose(stack: Mapping[str, Any]) -> Iterator[Difference]:
             yield Difference(f"certificates/{part}", ANYTHING, ABSENT, "whoever brings every leaf renews it")
     yield Difference("rabbitmq/settings/listeners.ssl.1", f"127.0.0.1:{stack['broker']['port']}", ABSENT, ADDRESSES)
     yield Difference("rabbitmq/settings/listeners.ssl.default", ABSENT, str(stack["broker"]["port"]), ADDRESSES)
-    yield Difference("rabbitmq/settings/management.ssl.ip", "127.0.0.1", ABSENT, ADDRESSES)
+    yield Difference("rabbitmq/settings/*.ssl.ip", "127.0.0.1", ABSENT, ADDRESSES)
     for name, servers, pods in (
         ("cacertfile", "/etc/{app}/pki/ca.crt", "/etc/stalk/tls/ca.crt"),
         ("certfile", "/etc/{app}/pki/rabbitmq.crt", "/etc/stalk/tls/tls.crt"),
         ("keyfile", "/run/{app}-rabbitmq/rabbitmq.key", "/etc/stalk/tls/tls.key"),
     ):
-        yield Difference(f"rabbitmq/settings/management.ssl.{name}", servers, pods, PLACES)
+        yield Difference(f"rabbitmq/settings/*.ssl.{name}", servers, pods, PLACES)
         yield Difference(f"rabbitmq/tls/{name}", f'"{servers}"', f'"{pods}"', PLACES)
     yield Difference(
         "rabbitmq/settings/load_definitions",
@@ -162,6 +162,9 @@ def on_purpose(stack: Mapping[str, Any]) -> Iterator[Difference]:
     ):
         yield Difference(f"{part}/status*", ANYTHING, ABSENT, "Kubernetes has probes instead of a playbook")
         yield Difference(f"{part}/scaler*", ABSENT, ANYTHING, "KEDA reads the queues' lengths; servers do not scale")
+    yield Difference(
+        "certificates/usages/metrics*", ABSENT, ANYTHING, "a host has that of `status`, for its Prometheus too"
+    )
     for part in ("redis/users", "rabbitmq/definitions/users", "rabbitmq/definitions/permissions"):
         for name in ("web", "beat", "flower"):
             if not stack[name]["enabled"]:

@@ -29,6 +29,15 @@
 {{- eq .Values.broker.kind "rabbitmq" | ternary (append $users "queues") $users | toJson }}
 {{- end }}
 
+{{/* Whether it is by a password that the broker lets a user in; where certificates log in, the management API knows no
+     other login. list ROOT USER */}}
+{{- define "stalk.broker.has_password" -}}
+{{- with first . }}
+{{- $rights := (.Files.Get "files/rabbitmq/rights.yaml" | fromYaml).components }}
+{{- if or (eq .Values.broker.login "password") (get $rights (last $)).tags }}yes{{ end }}
+{{- end }}
+{{- end }}
+
 {{/* REDIS_PASSWORD_worker; list ROOT USER */}}
 {{- define "stalk.broker.password" -}}
 {{ include "stalk.broker.component" (first .) | upper }}_PASSWORD_{{ last . }}
@@ -68,8 +77,11 @@
 {{- else if eq .component "queues" }}
 {{- $text = dict "BROKER_API" (printf "https://%s:{%s}@%s/%s" .component $password (include "stalk.broker.management" .root) $values.app.name) }}
 {{- else }}
-{{- $address := printf "%s:{%s}@%s-%s:%d" .component $password $values.app.name $broker (include "stalk.broker.port" .root | int64) }}
-{{- $made := eq $broker "rabbitmq" | ternary (printf "amqps://%s/%s" $address $values.app.name) (printf "rediss://%s/0" $address) }}
+{{- $by_certificate := eq $values.broker.login "certificate" }}
+{{- $user := $by_certificate | ternary "" (printf "%s:{%s}@" .component $password) }}
+{{- $address := printf "%s%s-%s:%d" $user $values.app.name $broker (include "stalk.broker.port" .root | int64) }}
+{{- $amqps := printf "amqps://%s/%s%s" $address $values.app.name ($by_certificate | ternary "?login_method=EXTERNAL" "") }}
+{{- $made := eq $broker "rabbitmq" | ternary $amqps (printf "rediss://%s/0" $address) }}
 {{- $results_made := printf "rediss://%s/1" $address }}
 {{- if include "stalk.redis.sentinel" .root }}
 {{- $user := printf "%s:{%s}" .component $password }}
@@ -77,6 +89,7 @@
 {{- $results_made = include "stalk.redis.sentinel.url" (list .root $user 1) }}
 {{- end }}
 {{- $_ := set $text "CELERY_BROKER_URL" ($external | ternary "{=CELERY_BROKER_URL}" $made) }}
+{{- if and (eq $broker "rabbitmq") (eq .component "flower") }}{{- $_ := set $text $password (printf "{=%s}" $password) }}{{- end }}
 {{- $results := include "stalk.results.kind" .root }}
 {{- if eq $results "redis" }}
 {{- $_ := set $text "CELERY_RESULT_BACKEND" ($external | ternary "{=CELERY_RESULT_BACKEND}" $results_made) }}

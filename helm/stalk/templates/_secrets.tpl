@@ -16,7 +16,7 @@
 {{- $external := eq $component "external" }}
 {{- if $external }}{{- $_ := set $names "CELERY_BROKER_URL" $broker }}{{- end }}
 {{- range $component := include "stalk.broker.users" . | fromJsonArray }}
-{{- if not $external }}
+{{- if and (not $external) (include "stalk.broker.has_password" (list $ $component)) }}
 {{- $password := include "stalk.broker.password" (list $ $component) }}
 {{- $_ := set $names $password $broker }}
 {{- $_ := set $digests $component $password }}

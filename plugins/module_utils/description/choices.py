@@ -17,7 +17,7 @@ RULES: list[dict[str, str]] = chart_words("rules")["choices"]
 def choice_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
     for rule in RULES:
         made = value_at(values, rule["of"])
-        if made != rule["choice"] and value_at(values, rule["named"]):
+        if made != rule["choice"] and value_at(values, rule["named"]) not in ("", rule.get("usual")):
             facts = {"choice": made, "named": rule["named"], "what": rule["what"], "other": rule["choice"]}
             yield refusal("named_in_vain", tuple(rule["of"].split(".")), **facts)
     if broker_component(values) == "rabbitmq" and values["results"]["kind"] == "redis":

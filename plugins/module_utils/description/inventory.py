@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ansible_collections.stalk.celery.plugins.module_utils.description.chart import chart_words
 from ansible_collections.stalk.celery.plugins.module_utils.description.derive import broker_component, broker_port
 from ansible_collections.stalk.celery.plugins.module_utils.description.near import near
-from ansible_collections.stalk.celery.plugins.module_utils.description.ports import management_ports
+from ansible_collections.stalk.celery.plugins.module_utils.description.ports import management_ports, metrics_ports
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Path, Problem, listed, quoted
 from ansible_collections.stalk.celery.plugins.module_utils.description.surroundings import Surroundings
 
@@ -148,8 +148,8 @@ def ports(values: Mapping[str, Any]) -> list[Port]:
     found.append(stated(broker, ("broker", "port"), broker_port(values)))
     if values["broker"]["topology"] == "sentinel":
         found.append(stated(broker, ("broker", "sentinel_port"), values["broker"]["sentinel_port"]))
-    for what, number in management_ports(values):
-        found.append(Port(broker, ("broker", "management_port"), number, what))
+    for path, what, number in management_ports(values) + metrics_ports(values):
+        found.append(Port(broker, path, number, what))
     if web["enabled"]:
         found.append(stated("web", ("web", "servers", "https_port"), web["servers"]["https_port"]))
         found.append(stated("web", ("web", "servers", "http_port"), web["servers"]["http_port"]))

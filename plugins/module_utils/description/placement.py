@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path as File
 from typing import Any
 
-from ansible_collections.stalk.celery.plugins.module_utils.description.chart import chart_words
 from ansible_collections.stalk.celery.plugins.module_utils.description.derive import broker_component
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Problem, listed
 from ansible_collections.stalk.celery.plugins.module_utils.description.surroundings import Surroundings
+from ansible_collections.stalk.celery.plugins.module_utils.leaving_broker import component_of, other_brokers
 from ansible_collections.stalk.celery.plugins.module_utils.memory import Memory, file_name, recall
-
-# Redis and Valkey are one component, and neither is sure to read what the other wrote: Valkey 8.1 stops at a file of
-# Redis 7.4 or newer (valkey-io/valkey, rdb.h: RDB_VERSION).
-PROVISIONED = [kind for kind in chart_words("rules")["broker"]["names"] if kind != "external"]
 
 
 def placement_problems(values: Mapping[str, Any], surroundings: Surroundings) -> Iterator[Problem]:
@@ -26,7 +21,7 @@ def placement_problems(values: Mapping[str, Any], surroundings: Surroundings) ->
         return
     app = values["app"]["name"]
     memory = recall(surroundings.state, app)
-    yield from other_broker_problems(values, memory, surroundings.state / file_name(app))
+    yield from other_broker_problems(values, memory, surroundings)
     for group, line, part in components:
         held, named = memory.hosts.get(line, ()), surroundings.groups.get(group, ())
         if held and named and not stays(part, values, set(held), set(named)):
@@ -46,13 +41,22 @@ def stays(part: str, values: Mapping[str, Any], held: set[str], named: set[str])
     return named == held
 
 
-def other_broker_problems(values: Mapping[str, Any], memory: Memory, file: File) -> Iterator[Problem]:
-    """A broker of another kind has this stack's messages, and nothing moves them."""
+def other_broker_problems(values: Mapping[str, Any], memory: Memory, surroundings: Surroundings) -> Iterator[Problem]:
+    """A broker of another kind may have messages. Nothing moves them where the new one is to take its very place, or
+    where the inventory has its hosts no more."""
     kind = values["broker"]["kind"]
-    for other in PROVISIONED:
-        if other != kind and (hosts := memory.hosts.get(other)):
+    hosts_of_all = {host for hosts in surroundings.groups.values() for host in hosts}
+    for other, hosts in other_brokers(memory, kind).items():
+        if component_of(other) == broker_component(values):
             yield Problem(
                 ("broker", "kind"),
                 f"is {kind}, and the {other} on {listed(sorted(hosts))} has this stack's messages",
-                f"stop what sends, let its queues drain, then remove the line `{other}` from {file}",
+                f"stop what sends, let its queues drain, then remove the line `{other}` from "
+                f"{surroundings.state}/{file_name(str(values['app']['name']))}",
+            )
+        elif gone := sorted(set(hosts) - hosts_of_all):
+            yield Problem(
+                ("broker", "kind"),
+                f"is {kind}, and the inventory lacks {listed(gone)}, whose {other} may have this stack's messages",
+                "put it back until they are moved",
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import hashlib
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -383,6 +384,18 @@ def test_a_given_leaf_that_cannot_serve_is_refused(leaf: dict[str, str], line: s
     with pytest.raises(Refused) as refused:
         converge(ClusterInMemory(**{"shop-redis-tls": leaf}), tls={"given": [LEAF]})
     assert str(refused.value) == line
+
+
+def test_a_given_leaf_that_is_a_login_has_its_components_name() -> None:
+    leaf = {**LEAF, "logs_in": True}
+    cluster = ClusterInMemory(**{"shop-redis-tls": given_leaf()})
+    converge(cluster, tls={"given": [leaf]})
+    said = (
+        "Secret shop-redis-tls: the certificate has the common name redis, and RabbitMQ knows worker; "
+        "issue it again, or set broker.login to password"
+    )
+    with pytest.raises(Refused, match=re.escape(said)):
+        converge(cluster, tls={"given": [{**leaf, "name": "worker"}]})
 
 
 def test_a_given_leaf_that_has_ended_is_refused() -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import quote
 
 from flower import events
 from flower.urls import settings
@@ -107,10 +108,12 @@ def follow_certificates():
 
 threading.Thread(target=follow_certificates, daemon=True).start()
 
-# RabbitMQ counts the queues by its management API, which asks for a certificate; Flower's own options name a CA alone
-# (flower 2.2, utils/broker.py, RabbitMQ._tls_kwargs).
+# RabbitMQ counts the queues by its management API, which asks for a password and a certificate; Flower's own options
+# name a CA alone (flower 2.2, utils/broker.py, RabbitMQ._tls_kwargs).
 broker_api = given["broker_api"]
 if broker_api:
+    password = quote(secret("RABBITMQ_PASSWORD_flower"), safe="")
+    broker_api = broker_api.replace("://", f"://flower:{password}@", 1)
     shown = {
         "validate_cert": True,
         "ca_certs": tls["ca"],

@@ -80,6 +80,10 @@ def messages(count: int) -> str:
     return f"{count} message{'' if count == 1 else 's'}"
 
 
+def dead_letters(count: int) -> str:
+    return f"{count} dead letter{'' if count == 1 else 's'}"
+
+
 def queue_of(name: str) -> str:
     """The queue that one of its lists, of one priority, belongs to."""
     return name.partition(SEPARATOR)[0]
@@ -134,8 +138,8 @@ class Broker(Protocol):
     def delayed(self) -> int:
         """Messages that the broker itself keeps for later, whatever queue they are for."""
 
-    def dead(self) -> int:
-        """Messages that were given out too often."""
+    def dead_letters(self) -> Mapping[str, int]:
+        """Messages that were given out too often or refused, by pool; of those that have any."""
 
     def left(self) -> set[str]:
         """Queues that no pool of an earlier release took any more."""
@@ -161,12 +165,17 @@ class RabbitMQ:
     def delayed(self) -> int:
         return sum(count for queue, count in self.ready.items() if DELAYED.fullmatch(queue))
 
-    def dead(self) -> int:
-        return sum(count for queue, count in self.ready.items() if queue.startswith(DEAD))
+    def dead_letters(self) -> Mapping[str, int]:
+        return {
+            queue.removeprefix(DEAD): count for queue, count in self.ready.items() if queue.startswith(DEAD) and count
+        }
 
-    def left(self) -> set[str]:
+    def of_tasks(self) -> set[str]:
         others = re.compile(f"{re.escape(DEAD)}.*|{DELAYED.pattern}|{PASSING.pattern}")
         return {queue for queue in self.ready if not others.fullmatch(queue)}
+
+    def left(self) -> set[str]:
+        return self.of_tasks()
 
     def keep_left(self, queues: set[str], before: set[str]) -> None:
         pass
@@ -217,8 +226,8 @@ class Redis:
     def delayed(self) -> int:
         return 0
 
-    def dead(self) -> int:
-        return 0
+    def dead_letters(self) -> Mapping[str, int]:
+        return {}
 
     def left(self) -> set[str]:
         return set(self.client.smembers(self.prefix + LEFT))
@@ -238,6 +247,8 @@ class Redis:
 
 def refusals(broker: Broker, deployed: set[str], described: set[str], abandoned: set[str]) -> list[str]:
     """None: the broker then remembers what no pool takes any more."""
+    for pool, count in sorted(broker.dead_letters().items()):
+        print(f"{dead_letters(count)} of pool {pool} in the queue {DEAD}{pool}; docs/operations.md says what to do.")
     before = broker.left()
     suspects = (deployed | before) - described
     if not suspects:
@@ -262,10 +273,11 @@ def refusals_to_move(
     found = [f"queue {queue}: {waits(waiting[queue])}" for queue in sorted(queues) if waiting[queue]]
     found += [f"queue {queue}: {takes('a worker', taken[queue])}" for queue in sorted(queues) if taken[queue]]
     named = {queue for queue in queues if waiting[queue] or taken[queue]}
-    if queues and (broker.delayed() or broker.dead()):
+    dead = sum(broker.dead_letters().values())
+    if queues and (broker.delayed() or dead):
         named = queues
         found += [f"{waits(count)} for later" for count in [broker.delayed()] if count]
-        found += [f"{count} dead letter{'' if count == 1 else 's'}" for count in [broker.dead()] if count]
+        found += [dead_letters(count) for count in [dead] if count]
     return [moving(*change, found, named)] if found else []
 
 

@@ -164,6 +164,11 @@ class Stack:
                 )
         if reason := why_unfit(leaf, held["tls.crt"], public_key_of(held["tls.key"]), self.now):
             raise Refused(f"Secret {name}: the certificate {reason}; issue it again")
+        if asked.get("logs_in") and (other := common_name_of(held["tls.crt"])) != leaf.name:
+            raise Refused(
+                f"Secret {name}: the certificate has the common name {other or '(none)'}, and RabbitMQ knows "
+                f"{leaf.name}; issue it again, or set broker.login to password"
+            )
 
     def sign_leaves(self, plan: Mapping[str, Any]) -> None:
         validity = Validity(read_duration(plan["lifetime"]), read_duration(plan["rotate_before"]))
@@ -238,6 +243,11 @@ def public_key_of(pem: str) -> PublicKeyTypes | None:
         return serialization.load_pem_private_key(pem.encode(), None).public_key()
     except (ValueError, TypeError):
         return None
+
+
+def common_name_of(pem: str) -> str:
+    names = x509.load_pem_x509_certificate(pem.encode()).subject.get_attributes_for_oid(x509.oid.NameOID.COMMON_NAME)
+    return str(names[0].value) if names else ""
 
 
 def request_of(key: ec.EllipticCurvePrivateKey, name: str) -> x509.CertificateSigningRequest:
