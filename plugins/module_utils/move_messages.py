@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 # kombu 5.7: transport/redis.py, Channel.sep, between a queue and a priority; transport/native_delayed_delivery.py.
@@ -115,17 +114,6 @@ def from_rabbitmq(message: Any, queue: str) -> Message:
         properties=kept_properties(properties),
         priority=int(properties.get("priority") or 0),
     )
-
-
-def logged_in(address: str, user: str, password: str) -> str:
-    """Every node of the address, with this user."""
-
-    def of_node(node: str) -> str:
-        parts = urlsplit(node)
-        host = parts.netloc.rpartition("@")[2]
-        return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}").geturl()
-
-    return ";".join(of_node(node) for node in address.split(";"))
 
 
 class OldBroker(Protocol):

@@ -46,9 +46,6 @@ options:
     description: After how many messages to return, so that somebody sees how it goes on.
     type: int
     default: 5000
-  password:
-    description: Of the user C(mover), who may take and give every message of RabbitMQ.
-    type: str
 author: [Stalk developers]
 attributes:
   check_mode: {support: full}
@@ -76,12 +73,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.stalk.celery.plugins.module_utils.managed_files import Folder, converge
-from ansible_collections.stalk.celery.plugins.module_utils.move_messages import logged_in
 from ansible_collections.stalk.celery.plugins.module_utils.releases import Manage, ReleaseFailed, Settings
 from ansible_collections.stalk.celery.plugins.module_utils.status.questions import BROKERS
 
 SCHEMES = {"redis": ("redis", "rediss", "sentinel"), "rabbitmq": ("amqp", "amqps")}
-RABBITMQ_USER = "mover"
 
 
 def is_of(address: str, component: str) -> bool:
@@ -116,8 +111,8 @@ class Mover:
             return {"changed": False, "moved": {}, "complete": True, "kept": 0}
         question = {
             "celery": self.asked["celery"],
-            "old": self.address(note.read_text(encoding="utf-8").strip()),
-            "new": self.address(self.now),
+            "old": note.read_text(encoding="utf-8").strip(),
+            "new": self.now,
             **{name: self.asked[name] for name in ("queues", "abandoned", "held", "most")},
         }
         script = Path("/usr/local/lib") / self.app / "move_messages.py"
@@ -125,11 +120,6 @@ class Mover:
         said = Manage(self.app, "worker", self.settings).feed(release, script, json.dumps(question))
         answer: dict[str, Any] = json.loads(said.splitlines()[-1])
         return {"changed": bool(answer["moved"]), **answer}
-
-    def address(self, address: str) -> str:
-        """A worker of RabbitMQ has no right to dead letters, and to no queue that no pool consumes."""
-        password = self.asked["password"]
-        return logged_in(address, RABBITMQ_USER, password) if password and is_of(address, "rabbitmq") else address
 
 
 def main() -> None:
@@ -143,7 +133,6 @@ def main() -> None:
             "abandoned": {"type": "list", "elements": "str", "default": []},
             "held": {"type": "bool", "default": False},
             "most": {"type": "int", "default": 5000},
-            "password": {"type": "str", "no_log": True},
         },
         supports_check_mode=True,
     )

@@ -160,7 +160,8 @@ def test_redis_has_left_the_host_and_a_second_run_changes_nothing(deployment: De
     assert [path for path in left if server.shell.file(path).exists] == []
     assert server.run("sh", "-c", f"ls -d /var/lib/{app}-redis.left-*/appendonlydir").strip()
     assert "redis" not in (deployment.state / f"deployed-{app}.yml").read_text()
-    assert "mover" not in server.run(f"/usr/local/lib/{app}/rabbitmqctl", "--quiet", "list_users")
+    rights = server.run(f"/usr/local/lib/{app}/rabbitmqctl", "--quiet", "list_permissions", "--vhost", app)
+    assert ".*\t.*\t.*" not in rights
     again = deployment.site(changes=TO_RABBITMQ)
     assert (again.rc, again.changed) == (0, 0), again.output
 

@@ -14,7 +14,6 @@ from ansible_collections.stalk.celery.plugins.module_utils.move_messages import 
     destination_of,
     from_rabbitmq,
     from_redis,
-    logged_in,
     move,
 )
 
@@ -79,12 +78,6 @@ def test_a_time_is_a_delay() -> None:
 def test_a_delayed_message_tells_its_queue() -> None:
     assert destination_of("0." * 24 + "1.0.1.0.eu.reports") == "eu.reports"
     assert destination_of("reports") == "reports"
-
-
-def test_every_node_of_an_address_gets_the_user() -> None:
-    assert logged_in("amqps://worker:a%2Fb@one:5671/shop;amqps://worker:a@[::1]:5671/shop", "mover", "p/w") == (
-        "amqps://mover:p%2Fw@one:5671/shop;amqps://mover:p%2Fw@[::1]:5671/shop"
-    )
 
 
 class Broker:
