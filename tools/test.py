@@ -86,6 +86,8 @@ KINDS = (
     Kind("server-bookworm", 1, (f"{BIN}/molecule test -s default",), env={"STALK_DEBIAN": "bookworm"}, least=80),
     Kind("server-trixie", 1, (f"{BIN}/molecule test -s default",), env={"STALK_DEBIAN": "trixie"}, least=80),
     Kind("rabbitmq-bookworm", 1, (f"{BIN}/molecule test -s rabbitmq",), env={"STALK_DEBIAN": "bookworm"}, least=70),
+    Kind("sentinel-bookworm", 1, (f"{BIN}/molecule test -s sentinel",), env={"STALK_DEBIAN": "bookworm"}, least=50),
+    Kind("sentinel-trixie", 1, (f"{BIN}/molecule test -s sentinel",), env={"STALK_DEBIAN": "trixie"}, least=50),
     Kind("valkey-trixie", 1, (f"{BIN}/molecule test -s valkey",), env={"STALK_DEBIAN": "trixie"}, least=65),
     Kind("rabbitmq-trixie", 1, (f"{BIN}/molecule test -s rabbitmq",), env={"STALK_DEBIAN": "trixie"}, least=70),
     Kind("external-broker", 1, (f"{BIN}/molecule test -s external",), least=20),

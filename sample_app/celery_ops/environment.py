@@ -19,6 +19,12 @@ def text(name: str, default: str = "") -> str:
     return os.environ.get(name, "").strip() or default
 
 
+def required(name: str, remedy: str) -> str:
+    if value := text(name):
+        return value
+    raise ImproperlyConfigured(f"{name}: missing; {remedy}")
+
+
 def secret(name: str, default: str = "") -> str:
     """The secret, or `default` when neither the variable nor the file exists."""
     if value := os.environ.get(name, "").rstrip("\n"):
@@ -106,3 +112,10 @@ def url(name: str, schemes: tuple[str, ...], value: str) -> SplitResult:
             "set one and percent-encode special characters in its password"
         )
     return parsed
+
+
+def urls(name: str, schemes: tuple[str, ...], value: str) -> list[SplitResult]:
+    """The URLs of `value`, separated by semicolons as kombu wants them; all have one scheme."""
+    first, *others = value.split(";")
+    parsed = url(name, schemes, first)
+    return [parsed, *(url(name, (parsed.scheme,), other) for other in others)]

@@ -20,6 +20,7 @@ import redis
 from tests.pki import Authority
 from tests.ports import free_port
 from tests.rabbitmq import RabbitMQ
+from tests.sentinel import MASTER, RedisBehindSentinel
 from tests.waiting import until
 
 PREFIX = "shop:"
@@ -37,6 +38,7 @@ ROUTES = {
     "shop.tasks.build_report": "reports",
 }
 CHANNELS = f"&{PREFIX}* &{PREFIX}/0.celery.pidbox &{PREFIX}/0.celeryev/worker.* &{PREFIX}/0.celeryev/*"
+USER = f"user app on >{PASSWORD} ~{PREFIX}* {CHANNELS} {COMMANDS}"
 
 
 class Redis:
@@ -47,10 +49,7 @@ class Redis:
         self.process: subprocess.Popen[bytes] | None = None
         certificate, key = authority.leaf("redis")
         folder.mkdir()
-        (folder / "users.acl").write_text(
-            f"user default off\nuser root on >{PASSWORD} ~* &* +@all\n"
-            f"user app on >{PASSWORD} ~{PREFIX}* {CHANNELS} {COMMANDS}\n"
-        )
+        (folder / "users.acl").write_text(f"user default off\nuser root on >{PASSWORD} ~* &* +@all\n{USER}\n")
         (folder / "redis.conf").write_text(
             "\n".join(
                 (
@@ -208,7 +207,7 @@ class Services:
         certificate, key = self.authority.leaf("app")
         self.redis = Redis(self.folder / "redis", self.authority)
         self.postgresql = PostgreSQL(self.folder / "postgresql", self.authority)
-        self._started: list[Redis | PostgreSQL | RabbitMQ] = [self.redis, self.postgresql]
+        self._started: list[PostgreSQL | Broker | RedisBehindSentinel] = [self.redis, self.postgresql]
         self.environment = {
             "DJANGO_SETTINGS_MODULE": "config.settings",
             "DJANGO_SECRET_KEY": "only-in-tests-" + "x" * 50,
@@ -223,6 +222,7 @@ class Services:
             "CELERY_TLS_CA": str(self.authority.path),
             "CELERY_TLS_CERT": str(certificate),
             "CELERY_TLS_KEY": str(key),
+            "CELERY_SENTINEL_MASTER": MASTER,
             "CELERY_KEY_PREFIX": PREFIX,
             "CELERY_VISIBILITY_TIMEOUT": "3600",
             "CELERY_RESULT_EXPIRES": "3600",
@@ -241,8 +241,16 @@ class Services:
         rabbitmq.start()
         return rabbitmq
 
+    @cached_property
+    def sentinel(self) -> RedisBehindSentinel:
+        sentinel = RedisBehindSentinel(self.folder / "sentinel", self.authority, PASSWORD, USER)
+        self._started.append(sentinel)
+        sentinel.start()
+        return sentinel
+
     def broker(self, name: str) -> Broker:
-        return self.rabbitmq if name == "rabbitmq" else self.redis
+        broker: Broker = getattr(self, name)
+        return broker
 
     def stop(self) -> None:
         for service in self._started:

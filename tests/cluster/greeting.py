@@ -25,13 +25,13 @@ def authority_of(release: Release) -> Authority:
     return Authority(x509.load_pem_x509_certificate(ca["tls.crt"].encode()), key)
 
 
-def answer_of(release: Release, service: str, pair: Pair | None) -> dict[str, Any]:
+def answer_of(release: Release, service: str, pair: Pair | None, host: str = "", port: int = 0) -> dict[str, Any]:
     """What a client in a web pod hears from a service that it greets with a certificate, none, or no TLS."""
     tls = pair and {"ca": release.secret("shop-ca")["tls.crt"], **vars(pair)}
     question = {
         "kind": service,
-        "host": f"shop-{service}",
-        "port": PORTS[service],
+        "host": host or f"shop-{service}",
+        "port": port or PORTS[service],
         "tls": tls,
         "commands": [["PING"]],
     }

@@ -17,6 +17,7 @@ class Expected:
     host: str
     components: tuple[str, ...]
     pools: tuple[str, ...]
+    has_sentinel: bool = False
 
     def units(self, app: str) -> list[str]:
         units = {
@@ -26,6 +27,8 @@ class Expected:
             "beat": [f"{app}-beat.service"],
             "flower": [f"{app}-flower.service"],
         }
+        if self.has_sentinel:
+            units["redis"].append(f"{app}-sentinel.service")
         return [unit for component in self.components for unit in units.get(component, [])]
 
     @property
@@ -45,7 +48,8 @@ def expected_on(host: str, stack: Mapping[str, Any], groups: Mapping[str, Iterab
         switched_off.add("postgresql")
     switched_off |= {broker for broker in BROKERS if broker != stack["broker"]["component"]}
     components = tuple(name for name in COMPONENTS if host in groups.get(name, ()) and name not in switched_off)
-    return Expected(host, components, pools_on(host, stack, groups) if "worker" in components else ())
+    pools = pools_on(host, stack, groups) if "worker" in components else ()
+    return Expected(host, components, pools, stack["broker"]["topology"] == "sentinel" and "redis" in components)
 
 
 def pools_on(host: str, stack: Mapping[str, Any], groups: Mapping[str, Iterable[str]]) -> tuple[str, ...]:

@@ -105,11 +105,14 @@ def upgrade(address: str, tmp_path: Path) -> Upgrade:
         abandoned: tuple[str, ...] = (),
         app: str = "shop",
         brokers: tuple[str | None, str] = ("external", "external"),
+        topologies: tuple[str, str] = ("single", "single"),
     ) -> tuple[int, str]:
         before, broker = brokers
         variables = {
             "PATH": os.environ["PATH"],
             "BROKER": broker,
+            "TOPOLOGY": topologies[1],
+            "DEPLOYED_TOPOLOGY": topologies[0],
             "CELERY_KEY_PREFIX": "shop:",
             "CREDENTIALS_DIRECTORY": str(tmp_path),
             "TLS_FILES": json.dumps({"redis": {}, "external": {}}),
@@ -264,6 +267,30 @@ def test_valkey_is_asked_where_redis_is_and_is_another_kind(upgrade: Upgrade, tm
         assert "connecting to shop-redis:1" in said
     path.write_text("redis://worker:secret@another:1/0")
     assert "since an upgrade failed, CELERY_BROKER_URL names another" in upgrade(brokers=("valkey", "redis"))[1]
+
+
+def test_another_topology_is_refused_while_the_one_that_runs_holds_anything(
+    send: Send, upgrade: Upgrade, empty: Callable[[str], None]
+) -> None:
+    change: dict[str, Any] = {"described": ("celery", "reports"), "topologies": ("single", "sentinel")}
+    send("celery")
+    status, said = upgrade(**change)
+    assert status == 1
+    assert said.startswith(
+        "broker.topology: sentinel would begin empty, and leave what single has to nobody (queue celery: 1 message "
+        "waits); keep single until its queues are empty, or leave what they hold with "
+    )
+    empty("celery")
+    assert upgrade(**change) == (0, "")
+
+
+def test_sentinels_are_asked_for_the_primary(upgrade: Upgrade, tmp_path: Path) -> None:
+    urls = [f"sentinel://worker:secret@shop-redis-node-{node}.teas.svc:1/0" for node in range(3)]
+    (tmp_path / "CELERY_BROKER_URL").write_text(";".join(urls))
+    status, said = upgrade(brokers=("redis", "redis"), topologies=("sentinel", "sentinel"))
+    assert status == 1
+    assert "the broker does not tell how many messages wait (No master found for 'shop'" in said
+    assert "secret" not in said
 
 
 def test_a_broker_of_another_kind_is_refused_while_the_one_that_runs_holds_anything(

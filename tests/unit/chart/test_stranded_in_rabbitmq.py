@@ -91,7 +91,7 @@ def test_dead_letters_are_told_and_refuse_nothing(capsys: pytest.CaptureFixture[
 
 
 def moving(abandoned: set[str] | None = None, **lengths: dict[str, int]) -> list[str]:
-    return refusals_to_move(broker(**lengths), "rabbitmq", "redis", BEFORE, abandoned or set())
+    return refusals_to_move(broker(**lengths), ("kind", "rabbitmq", "redis"), BEFORE, abandoned or set())
 
 
 def leaves(found: str, queues: str) -> str:

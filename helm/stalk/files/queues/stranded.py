@@ -1,12 +1,12 @@
 """stranded.py DESCRIBED ABANDONED: refuses a description in which no pool consumes a queue that has messages any more,
-or whose broker is of another kind, which would begin empty, or whose app has another name, which would take the broker
-and all pools away.
+or whose broker is of another kind or topology, which would begin empty, or whose app has another name, which would take
+the broker and all pools away.
 
 The chart runs it before an upgrade and a rollback, with lists of queues in JSON; the playbooks take its words. The name
-and the queues of the app that runs, and the kind of its broker, are in a ConfigMap, hence in DEPLOYED_APP,
-DEPLOYED_QUEUES and DEPLOYED_BROKER: messages in a queue that no pool ever took, for its name was misspelt say, are no
-reason. Redis keeps what no pool takes any more in a set until it is seen empty, so that the next run names what came
-while the pool left; in RabbitMQ the queue itself stays.
+and the queues of the app that runs, and the kind and topology of its broker, are in a ConfigMap, hence in DEPLOYED_APP,
+DEPLOYED_QUEUES, DEPLOYED_BROKER and DEPLOYED_TOPOLOGY: messages in a queue that no pool ever took, for its name was
+misspelt say, are no reason. Redis keeps what no pool takes any more in a set until it is seen empty, so that the next
+run names what came while the pool left; in RabbitMQ the queue itself stays.
 """
 
 from __future__ import annotations
@@ -102,9 +102,9 @@ def renaming(deployed: str, described: str) -> str:
     )
 
 
-def moving(deployed: str, described: str, found: Iterable[str], queues: Iterable[str]) -> str:
+def moving(key: str, deployed: str, described: str, found: Iterable[str], queues: Iterable[str]) -> str:
     return (
-        f"broker.kind: {described} would begin empty, and leave what {deployed} has to nobody ({', '.join(found)}); "
+        f"broker.{key}: {described} would begin empty, and leave what {deployed} has to nobody ({', '.join(found)}); "
         f"keep {deployed} until its queues are empty, or leave what they hold with "
         f"helm upgrade --set 'kubernetes.abandon={{{','.join(sorted(set(queues)))}}}'"
     )
@@ -292,7 +292,9 @@ def refusals(broker: Broker, deployed: set[str], described: set[str], abandoned:
     return []
 
 
-def refusals_to_move(broker: Broker, kind: str, other: str, deployed: set[str], abandoned: set[str]) -> list[str]:
+def refusals_to_move(
+    broker: Broker, change: tuple[str, str, str], deployed: set[str], abandoned: set[str]
+) -> list[str]:
     """A worker that stops gives back what it did not begin, so what one has in hand counts too."""
     queues = (deployed | broker.left()) - abandoned
     waiting, (taken, _) = broker.waiting(queues), broker.held()
@@ -304,7 +306,7 @@ def refusals_to_move(broker: Broker, kind: str, other: str, deployed: set[str], 
         named = queues
         found += [f"{waits(count)} for later" for count in [broker.delayed()] if count]
         found += [dead_letters(count) for count in [dead] if count]
-    return [moving(kind, other, found, named)] if found else []
+    return [moving(*change, found, named)] if found else []
 
 
 def connect(kind: str) -> Broker:
@@ -319,13 +321,19 @@ def connect(kind: str) -> Broker:
         raise BrokerSilent(f"the secret {name}: {error.strerror}") from None
     except ValueError:
         raise BrokerSilent(f"the secret {name} is no address of a {kind}") from None
-    own = {f"{app_name()}-{one}": one for one in ("redis", "rabbitmq")}
-    if own.get(host, "external") != component:
+    if component_at(host) != component:
         raise BrokerSilent(f"since an upgrade failed, {name} names another; helm rollback mends it")
     files = json.loads(os.environ["TLS_FILES"])[component]
     if component == "rabbitmq":
         return rabbitmq(url, files)
     return external_rabbitmq(url, files) if url.startswith("amqps:") else redis_at(url, files)
+
+
+def component_at(host: str) -> str:
+    """What the chart calls the Service of this name, or of a node's."""
+    name = host.partition(".")[0]
+    node = re.fullmatch(rf"{re.escape(app_name())}-(redis|rabbitmq)(-node-\d+)?", name)
+    return node[1] if node else "external"
 
 
 def redis_at(url: str, files: Mapping[str, str]) -> Redis:
@@ -334,11 +342,25 @@ def redis_at(url: str, files: Mapping[str, str]) -> Redis:
     variables = {"ssl_ca_certs": "CELERY_TLS_CA", "ssl_certfile": "CELERY_TLS_CERT", "ssl_keyfile": "CELERY_TLS_KEY"}
     tls = {option: files[variable] for option, variable in variables.items() if variable in files}
     try:
+        if url.startswith("sentinel://"):
+            return Redis(primary(url, tls), os.environ["CELERY_KEY_PREFIX"])
         # redis-py checks a certificate and its host name unless told otherwise (6.0 and newer).
         client = redis.Redis.from_url(url, socket_timeout=SECONDS_TO_ANSWER, decode_responses=True, **tls)
     except ValueError:
         raise BrokerSilent("the secret CELERY_BROKER_URL is no address of a Redis") from None
     return Redis(client, os.environ["CELERY_KEY_PREFIX"])
+
+
+def primary(urls: str, tls: Mapping[str, str]) -> Any:
+    """A client of the node that the Sentinels name, which are at these URLs (docs/contract.md)."""
+    from redis.sentinel import Sentinel
+
+    sentinels = [urlsplit(url) for url in urls.split(";")]
+    login = {name: unquote(getattr(sentinels[0], name) or "") for name in ("username", "password")}
+    options: dict[str, Any] = {"ssl": True, "socket_timeout": SECONDS_TO_ANSWER, **login, **tls}
+    addresses = [(each.hostname, each.port) for each in sentinels]
+    asked = Sentinel(addresses, sentinel_kwargs=options, decode_responses=True, **options)
+    return asked.master_for(app_name())
 
 
 def rabbitmq(url: str, files: Mapping[str, str]) -> RabbitMQ:
@@ -423,14 +445,15 @@ def stranded(kind: str, deployed: set[str], described: set[str], abandoned: set[
         return []
 
 
-def moved(kind: str, other: str, deployed: set[str], abandoned: set[str]) -> list[str]:
-    """To a broker of the other kind, which takes every queue away from its messages."""
+def moved(kind: str, change: tuple[str, str, str], deployed: set[str], abandoned: set[str]) -> list[str]:
+    """To another broker, which takes every queue away from its messages; `change` is the key below `broker`, and its
+    value before and after."""
     departing = deployed - abandoned
     try:
-        return asked(kind, lambda broker: refusals_to_move(broker, kind, other, deployed, abandoned), bool(departing))
+        return asked(kind, lambda broker: refusals_to_move(broker, change, deployed, abandoned), bool(departing))
     except BrokerSilent as silent:
         if departing:
-            return [moving(kind, other, [untold(silent)], departing)]
+            return [moving(*change, [untold(silent)], departing)]
         print(f"Every queue is abandoned, and {untold(silent)}, so the release goes on.")
         return []
 
@@ -447,7 +470,10 @@ def found_in(deployed: set[str], described: set[str], abandoned: set[str]) -> li
     # An earlier chart did not note it.
     before = os.environ.get("DEPLOYED_BROKER", kind)
     if before != kind:
-        return moved(before, kind, deployed, abandoned)
+        return moved(before, ("kind", before, kind), deployed, abandoned)
+    topology, topology_before = (os.environ.get(name, "single") for name in ("TOPOLOGY", "DEPLOYED_TOPOLOGY"))
+    if topology_before != topology:
+        return moved(kind, ("topology", topology_before, topology), deployed, abandoned)
     return stranded(kind, deployed, described, abandoned)
 
 
