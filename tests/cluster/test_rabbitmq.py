@@ -28,7 +28,14 @@ BROKER: dict[str, Any] = {
     "metrics": {"enabled": True},
 }
 SCALED = {"concurrency": 1, "scale": {"min": 1, "max": MOST, "queue_length": 2}}
-VALUES: dict[str, Any] = {"broker": BROKER, "pools": {"default": SCALED}, "flower": {"enabled": True}}
+# The test's Prometheus is in a pod of web.
+SCRAPERS = [{"podSelector": {"matchLabels": {"app.kubernetes.io/component": "web"}}}]
+VALUES: dict[str, Any] = {
+    "broker": BROKER,
+    "pools": {"default": SCALED},
+    "flower": {"enabled": True},
+    "kubernetes": {"networkPolicy": {"metrics": SCRAPERS}},
+}
 ARCHIVE = {"queues": ["archive"], "concurrency": 1, "time_limit": 60, "soft_time_limit": 50}
 
 
