@@ -103,7 +103,7 @@ KINDS = (
         "cluster",
         2,
         ("tools/prepare cluster images", f"{BIN}/pytest tests/cluster {{long}} --durations=20 --junitxml={{junit}}"),
-        least=115,
+        least=150,
     ),
 )
 
