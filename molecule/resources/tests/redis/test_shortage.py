@@ -40,7 +40,7 @@ def evicted(deployment: Deployment) -> str:
 def little_memory(deployment: Deployment) -> Iterator[tuple[str, str]]:
     operate(deployment, "CONFIG", "SET", "maxmemory", "1mb")
     try:
-        yield "OOM", "of its memory is used"
+        yield "used memory > 'maxmemory'", "of its memory is used"
     finally:
         deployment.first("redis").run("systemctl", "reload", f"{deployment.app}-redis.service")
 
