@@ -86,7 +86,14 @@ KINDS = (
     Kind("server-bookworm", 1, (f"{BIN}/molecule test -s default",), env={"STALK_DEBIAN": "bookworm"}, least=80),
     Kind("server-trixie", 1, (f"{BIN}/molecule test -s default",), env={"STALK_DEBIAN": "trixie"}, least=80, long=True),
     Kind("rabbitmq-bookworm", 1, (f"{BIN}/molecule test -s rabbitmq",), env={"STALK_DEBIAN": "bookworm"}, least=95),
-    Kind("sentinel-bookworm", 1, (f"{BIN}/molecule test -s sentinel",), env={"STALK_DEBIAN": "bookworm"}, least=50),
+    Kind(
+        "sentinel-bookworm",
+        1,
+        (f"{BIN}/molecule test -s sentinel",),
+        env={"STALK_DEBIAN": "bookworm"},
+        least=50,
+        long=True,
+    ),
     Kind(
         "sentinel-trixie", 1, (f"{BIN}/molecule test -s sentinel",), env={"STALK_DEBIAN": "trixie"}, least=50, long=True
     ),

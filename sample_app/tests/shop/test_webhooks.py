@@ -163,7 +163,7 @@ def send_deliveries(count: int) -> None:
         ("7", 7, 7),
         ("-7", 0, 0),
         ("soon", 0, 0),
-        (format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True), 3000, 3600),
+        (format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True), 600, 3600),
         (format_datetime(datetime.now(UTC) - timedelta(hours=1), usegmt=True), 0, 0),
     ],
 )
