@@ -48,14 +48,8 @@ def with_archive(workers: int) -> dict[str, Any]:
 def release(empty_release: Release) -> Release:
     empty_release.files += (BRIEF,)
     empty_release.install(VALUES)
-    # A short lull is long enough for the tests.
-    behavior = {"scaleDown": {"stabilizationWindowSeconds": 0, "policies": [PERIOD]}}
-    change = json.dumps({"spec": {"advanced": {"horizontalPodAutoscalerConfig": {"behavior": behavior}}}})
-    empty_release.kubectl("patch", "scaledobject", "shop-worker-default", "--type=merge", f"--patch={change}")
+    empty_release.shorten_lull()
     return empty_release
-
-
-PERIOD = {"type": "Pods", "value": 1, "periodSeconds": 1}
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from typing import Any
 
@@ -23,17 +22,13 @@ ORDERS = 5
 SECONDS_UNTIL_ALL_IS_WELL = 300
 SCALED = {"concurrency": 1, "scale": {"min": 1, "max": MOST, "queue_length": 2}}
 VALUES: dict[str, Any] = {"broker": {"topology": "sentinel"}, "pools": {"default": SCALED}}
-PERIOD = {"type": "Pods", "value": 1, "periodSeconds": 1}
 
 
 @pytest.fixture(scope="module")
 def release(empty_release: Release) -> Release:
     empty_release.files += (BRIEF,)
     empty_release.install(VALUES)
-    # A short lull is long enough for the tests.
-    behavior = {"scaleDown": {"stabilizationWindowSeconds": 0, "policies": [PERIOD]}}
-    change = json.dumps({"spec": {"advanced": {"horizontalPodAutoscalerConfig": {"behavior": behavior}}}})
-    empty_release.kubectl("patch", "scaledobject", "shop-worker-default", "--type=merge", f"--patch={change}")
+    empty_release.shorten_lull()
     return empty_release
 
 
