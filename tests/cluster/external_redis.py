@@ -47,7 +47,9 @@ def provide(release: Release) -> None:
             "apiVersion": "v1",
             "kind": "Service",
             "metadata": {"name": NAME},
-            "spec": {"selector": {"app": NAME}, "ports": [{"port": PORT}]},
+            # Its name is the pod's address, which refuses a port that nobody listens to. One of the cluster's would let
+            # a port that no Service has be routed out of the cluster, to whoever answers there.
+            "spec": {"clusterIP": "None", "selector": {"app": NAME}, "ports": [{"port": PORT}]},
         },
         pod(),
     ]
