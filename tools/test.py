@@ -83,6 +83,7 @@ KINDS = (
     Kind("parity", 0, (f"{BIN}/pytest tests/parity --junitxml={{junit}}",), least=260),
     Kind("renders", 0, (f"{BIN}/pytest tests/chart --junitxml={{junit}}",), least=480),
     Kind("servers-by-ssh", 0, (f"{BIN}/molecule test -s spread",), least=60),
+    Kind("external-broker", 0, (f"{BIN}/molecule test -s external",), least=20),
     Kind("server-bookworm", 1, (f"{BIN}/molecule test -s default",), env={"STALK_DEBIAN": "bookworm"}, least=80),
     Kind("server-trixie", 1, (f"{BIN}/molecule test -s default",), env={"STALK_DEBIAN": "trixie"}, least=80, long=True),
     Kind("rabbitmq-bookworm", 1, (f"{BIN}/molecule test -s rabbitmq",), env={"STALK_DEBIAN": "bookworm"}, least=95),
@@ -101,7 +102,6 @@ KINDS = (
     Kind(
         "rabbitmq-trixie", 1, (f"{BIN}/molecule test -s rabbitmq",), env={"STALK_DEBIAN": "trixie"}, least=70, long=True
     ),
-    Kind("external-broker", 1, (f"{BIN}/molecule test -s external",), least=20),
     Kind(
         "switch-bookworm", 1, (f"{BIN}/molecule test -s switch",), env={"STALK_DEBIAN": "bookworm"}, least=4, long=True
     ),
