@@ -58,12 +58,15 @@ def unit(deployment: Deployment) -> str:
 
 
 def kill(deployment: Deployment, server: Server) -> Callable[[], object]:
-    """As a process that the kernel ends; systemd would start it at once."""
-    server.run("systemctl", "mask", "--runtime", unit(deployment))
+    """As a process that the kernel ends and nobody starts again."""
+    change = f"/run/systemd/system/{unit(deployment)}.d/stays-dead.conf"
+    server.run("install", "-D", "/dev/stdin", change, stdin="[Service]\nRestart=no\n")
+    server.run("systemctl", "daemon-reload")
     server.run("systemctl", "kill", "--signal=KILL", unit(deployment))
 
     def bring_back() -> None:
-        server.run("systemctl", "unmask", "--runtime", unit(deployment))
+        server.run("rm", change)
+        server.run("systemctl", "daemon-reload")
         server.run("systemctl", "start", unit(deployment))
 
     return bring_back
@@ -101,6 +104,16 @@ def test_a_primary_that_is_gone_costs_no_task(
         bring_back()
     until_whole(deployment)
     assert information(deployment, gone)["role"] == "slave"
+
+
+def test_a_primary_that_systemd_starts_again_costs_no_task(deployment: Deployment) -> None:
+    until_whole(deployment)
+    keys = deployment.send_effects("again", 6, 1)
+    wait_for("tasks run", lambda: deployment.ledger(keys))
+    primary(deployment).kill(unit(deployment))
+    ledger = deployment.all_effects(keys, SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK)
+    assert {line.effects for line in ledger.values()} == {1}, ledger
+    until_whole(deployment)
 
 
 def leave_first(deployment: Deployment) -> bool:
