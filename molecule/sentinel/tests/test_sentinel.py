@@ -116,6 +116,25 @@ def test_a_primary_that_systemd_starts_again_costs_no_task(deployment: Deploymen
     until_whole(deployment)
 
 
+def test_a_restart_of_the_primarys_host_costs_no_task(deployment: Deployment) -> None:
+    until_whole(deployment)
+    wait_for("the primary is a host of its own", lambda: leave_first(deployment), seconds=180)
+    keys = deployment.send_effects("host", 6, 1)
+    wait_for("tasks run", lambda: deployment.ledger(keys))
+    gone = primary(deployment)
+    others = [server for server in deployment.on("redis") if server is not gone]
+    gone.restart()
+    wait_for("another primary", lambda: {said_by(deployment, each) for each in others} - {gone.name, ""}, seconds=120)
+    chosen = primary(deployment)
+    until_whole(deployment)
+    # A Sentinel that takes the primary for a replica makes it one of its own.
+    for server in deployment.on("redis"):
+        assert f"{chosen.name}:6379" not in sentinel(deployment, server, "REPLICAS", deployment.app)
+    ledger = deployment.all_effects(keys, SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK)
+    assert {line.effects for line in ledger.values()} == {1}, ledger
+    assert primary(deployment) is chosen
+
+
 def leave_first(deployment: Deployment) -> bool:
     """The first host has the app too."""
     if primary(deployment) is not deployment.first("web"):
