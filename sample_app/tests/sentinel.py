@@ -74,7 +74,7 @@ class RedisBehindSentinel:
             "save ''",
             "maxmemory-policy noeviction",
             "min-replicas-to-write 1",
-            "min-replicas-max-lag 10",
+            "min-replicas-max-lag 4",
             "repl-diskless-sync-delay 0",
             "replica-announce-ip localhost",
             "masteruser replica",

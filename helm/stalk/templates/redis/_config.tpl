@@ -38,7 +38,7 @@ redis.conf: |
   replica-announce-port {{ include "stalk.broker.port" . }}
   # A primary that the others left takes nothing that they would not have.
   min-replicas-to-write 1
-  min-replicas-max-lag 10
+  min-replicas-max-lag 4
 {{- end }}
 {{- range $name := $files }}
 {{ $name }}: |
