@@ -29,6 +29,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.leaving_broker import
 from ansible_collections.stalk.celery.plugins.module_utils.memory import Memory, MemoryUnreadable, keep, recall
 from ansible_collections.stalk.celery.plugins.module_utils.preflight import (
     TAKEN_OVER,
+    data_problems,
     departing_pools,
     departing_queues,
     foreign_problems,
@@ -111,9 +112,12 @@ class ActionModule(ActionBase):
         components = expected_on(self.host, self.stack, self.variables["groups"]).components
         app = self.stack["app"]["name"]
         broker = self.stack["broker"]["component"]
+        held = memory.hosts.get(self.stack["broker"]["kind"], ())
+        run = self.variables["ansible_play_hosts_all"]
+        yield from data_problems(self.host, self.stack, self.variables["groups"], held, run)
         yield from package_problems(self.host, self.stack, components, self.variables["ansible_facts"])
 
-        remembered = {**memory.hosts, broker: memory.hosts.get(self.stack["broker"]["kind"], ())}
+        remembered = {**memory.hosts, broker: held}
         new = [name for name in TAKEN_OVER if name in components and self.host not in remembered.get(name, ())]
         kind = {"kind": self.stack["broker"]["kind"]}
         found = self.ask("preflight", app=app, components=new, **kind) if new else {"foreign": {}, "own": []}

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from ansible_collections.stalk.celery.plugins.module_utils.description.problems import listed
 from ansible_collections.stalk.celery.plugins.module_utils.memory import Memory
 from ansible_collections.stalk.celery.plugins.module_utils.stranded import (
     holds,
@@ -66,6 +67,25 @@ def foreign_problems(host: str, found: Mapping[str, str], allowed: Collection[st
         yield (
             f"{component} on {host}: {what}, and Stalk would take it over; drain and stop it, name another host in the "
             f"group {component}, or go on with -e stalk_take_over={host}"
+        )
+
+
+def data_problems(
+    host: str,
+    stack: Mapping[str, Any],
+    groups: Mapping[str, Collection[str]],
+    held: Collection[str],
+    run: Collection[str],
+) -> Iterator[str]:
+    """Nodes that would begin without any of those that have the data: their first primary would be empty, and what
+    comes later would copy that."""
+    component, topology = stack["broker"]["component"], stack["broker"]["topology"]
+    nodes = set(groups.get(component, ()))
+    with_data = set(held) & nodes
+    if topology != "single" and host in nodes and with_data and not with_data & set(run):
+        yield (
+            f"broker.topology: is {topology}, and this run leaves out {listed(sorted(with_data))}, where the data is; "
+            "name it in --limit too"
         )
 
 

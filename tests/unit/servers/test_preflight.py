@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from ansible_collections.stalk.celery.plugins.module_utils.memory import Memory
 from ansible_collections.stalk.celery.plugins.module_utils.preflight import (
+    data_problems,
     departing_pools,
     departing_queues,
     foreign_problems,
@@ -81,6 +82,22 @@ def test_a_debian_without_valkey_is_refused_by_its_version() -> None:
         "group redis, or set it to redis"
     ]
     assert found("valkey", "13") == found("redis", "12") == found("valkey", "12", ("worker",)) == []
+
+
+def test_nodes_do_not_begin_without_the_one_that_has_the_data() -> None:
+    stack = {"broker": {"component": "redis", "topology": "sentinel"}}
+    groups = {"redis": ["data1", "data2", "data3"]}
+
+    def found(held: list[str], run: list[str], host: str = "data2") -> list[str]:
+        return list(data_problems(host, stack, groups, held, run))
+
+    assert found(["data1"], ["data2", "data3"]) == [
+        "broker.topology: is sentinel, and this run leaves out data1, where the data is; name it in --limit too"
+    ]
+    assert found(["data1"], ["data1", "data2", "data3"]) == found([], ["data2", "data3"]) == []
+    # The others have everything, too.
+    assert found(["data1", "data2"], ["data2", "data3"]) == []
+    assert found(["data1"], ["worker1"], "worker1") == []
 
 
 def test_a_service_of_others_is_refused_unless_its_host_is_named() -> None:
