@@ -22,6 +22,8 @@ SHARED = "shared"
 """What belongs to whatever runs here; it goes with the last component."""
 SYSTEM = "etc/systemd/system"
 SYSTEM_CAS = "usr/local/share/ca-certificates"
+SCRIPTS_OF_RABBITMQ = ("hand-over-rabbitmq", "rabbitmqctl")
+SCRIPTS_OF_REDIS = ("hand-over-redis", "hand-over-sentinel", "newest-primary", "await-primary", "leave-primary")
 SCRIPTS = ("in-release", "stop-celery", "move_messages.py")
 
 
@@ -82,12 +84,25 @@ def belongings(app: str) -> dict[str, Belongings]:
             rewritten={"etc/postgresql/*/main/start.conf": "manual\n"},
         ),
         "redis": Belongings(
-            (f"{app}-redis.service",),
-            files("redis", *of_broker("redis"), f"{scripts}/hand-over-redis", f"run/{app}-redis-operator"),
+            (f"{app}-redis.service", f"{app}-sentinel.service"),
+            files(
+                "redis",
+                *of_broker("redis"),
+                *(f"{scripts}/{name}" for name in SCRIPTS_OF_REDIS),
+                f"run/{app}-redis-operator",
+                # What it learned is of nodes that are no more.
+                f"var/lib/{app}-sentinel/*",
+            ),
         ),
         "rabbitmq": Belongings(
             (f"{app}-rabbitmq.service",),
-            files("rabbitmq", *of_broker("rabbitmq"), f"{scripts}/hand-over-rabbitmq", f"{scripts}/rabbitmqctl"),
+            files(
+                "rabbitmq",
+                *of_broker("rabbitmq"),
+                *(f"{scripts}/{name}" for name in SCRIPTS_OF_RABBITMQ),
+                f"{etc}/credentials/operator/*",
+                f"{etc}/pki/operator.*",
+            ),
         ),
         SHARED: Belongings(
             (f"{app}.target",),
@@ -245,6 +260,11 @@ class Leftovers:
 
     def _top(self, path: Path) -> Path:
         """The folder that stays even if nothing else is in it."""
-        own = {f"etc/{self.kept.app}": "etc", f"usr/local/lib/{self.kept.app}": "usr/local/lib", SYSTEM: SYSTEM}
+        own = {
+            f"etc/{self.kept.app}": "etc",
+            f"usr/local/lib/{self.kept.app}": "usr/local/lib",
+            f"var/lib/{self.kept.app}-sentinel": "var/lib",
+            SYSTEM: SYSTEM,
+        }
         tops = [top for folder, top in own.items() if path.is_relative_to(self.root / folder)]
         return self.root / tops[0] if tops else path.parent

@@ -16,6 +16,7 @@ SYSTEM = "etc/systemd/system"
 FILES = {
     f"{SYSTEM}/shop.target": "Description=shop: every process of the stack on this host",
     f"{SYSTEM}/shop-redis.service": "ExecStartPre=+/usr/local/lib/shop/hand-over-redis shop",
+    f"{SYSTEM}/shop-sentinel.service": "ExecStartPre=+/usr/local/lib/shop/hand-over-sentinel shop",
     f"{SYSTEM}/shop-web.service": "ExecStart=/usr/local/lib/shop/in-release gunicorn",
     f"{SYSTEM}/shop-web.socket": "ListenStream=/run/shop-web/gunicorn.sock",
     f"{SYSTEM}/shop-worker@.service": "ExecStart=/usr/local/lib/shop/in-release celery",
@@ -31,6 +32,7 @@ FILES = {
     "etc/shop/credentials/web/DATABASE_URL": "",
     "etc/shop/credentials/worker/DATABASE_URL": "",
     "etc/shop/credentials/redis/users.acl": "",
+    "etc/shop/redis/nodes": "",
     "etc/shop/pki/ca.crt": "",
     "etc/shop/pki/redis.key": "",
     "etc/shop/pki/web.key": "",
@@ -39,10 +41,16 @@ FILES = {
     "etc/shop/pki/postgresql.key": "",
     "etc/shop/postgresql/pg_hba.conf": "",
     "usr/local/lib/shop/hand-over-redis": "",
+    "usr/local/lib/shop/leave-primary": "",
+    "var/lib/shop-sentinel/sentinel.conf": "",
     "usr/local/lib/shop/in-release": "",
     "usr/local/lib/shop/check-nginx": "",
     "usr/local/share/ca-certificates/shop.crt": "",
 }
+
+
+def of_redis(file: str) -> bool:
+    return any(word in file for word in ("redis", "sentinel", "leave-primary"))
 
 
 class Host(Systemd):
@@ -136,7 +144,7 @@ def test_the_cluster_of_another_app_is_left_alone(root: Path) -> None:
 
 def test_redis_does_not_end_until_it_was_seen_empty_and_keeps_what_it_needs(root: Path) -> None:
     _, gone = end(root, data=True)
-    assert not [name for name in gone if "redis" in name]
+    assert not list(filter(of_redis, gone))
     assert "etc/shop/pki/ca.crt" not in gone
 
 
@@ -144,7 +152,7 @@ def test_redis_that_is_empty_leaves_and_its_data_are_set_aside(root: Path) -> No
     (root / "var/lib/shop-redis").mkdir(parents=True)
     (root / "etc/shop/pki/status.key").write_text("")
     _, gone = end(root, *(set(ALL) - {"redis"}), emptied={"redis": "redis"})
-    assert gone == sorted(name for name in FILES if "redis" in name)
+    assert gone == sorted(name for name in FILES if of_redis(name))
     assert [folder.name for folder in (root / "var/lib").iterdir()] == ["shop-redis.left-20261129T080000Z"]
     assert not (root / "etc/shop/pki/status.key").exists()
     assert (root / "etc/shop/worker.env").exists()
@@ -157,9 +165,10 @@ def test_what_both_brokers_need_stays_with_the_other(root: Path) -> None:
 
 
 def test_a_host_of_no_group_keeps_nothing(root: Path) -> None:
-    for name in [name for name in FILES if "redis" in name]:
+    for name in filter(of_redis, FILES):
         (root / name).unlink()
-    (root / "etc/shop/credentials/redis").rmdir()
+    for folder in ("credentials/redis", "redis"):
+        (root / "etc/shop" / folder).rmdir()
     _, gone = end(root, data=True)
     assert sorted(set(FILES) - set(gone)) == ["etc/postgresql/15/main/start.conf"]
     assert not (root / "etc/shop").exists()
