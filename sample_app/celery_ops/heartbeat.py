@@ -150,6 +150,8 @@ class WorkerHeartbeat(bootsteps.StartStopStep):
         }
 
 
+# Another node serves within seconds; kombu would look after 2, 6, 12, 20 and 30 s (kombu 5.7.0, connection.py).
+BETWEEN_ATTEMPTS = {"interval_start": 1, "interval_step": 1, "interval_max": 3}
 REPLACED_STEPS = {
     "celery.worker.consumer.heart:Heart": "celery_ops.event_heartbeat:Heart",
     "celery.worker.consumer.delayed_delivery:DelayedDelivery": "celery_ops.delayed_delivery:DelayedDelivery",
@@ -200,7 +202,7 @@ class BeatingConsumer(Consumer):
                 self.beat()
                 callback()
 
-            return connect(*args, callback=between_attempts, **options)
+            return connect(*args, callback=between_attempts, **BETWEEN_ATTEMPTS, **options)
 
         conn.ensure_connection = ensure_connection
         return super().ensure_connected(conn)
