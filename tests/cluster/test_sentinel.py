@@ -82,6 +82,20 @@ def test_a_node_asks_for_a_certificate_and_a_password(release: Release, port: in
         assert not answer["replies"]
 
 
+def test_a_first_primary_that_lost_its_volume_takes_what_the_others_have(release: Release) -> None:
+    lost = primary(release)
+    said = ask(release, lost, "SENTINEL", "MASTER", "shop", container="sentinel").splitlines()
+    assert said[said.index("config-epoch") + 1] == "0"
+    code = "from config.celery import app\nfrom shop.tasks import noop\n"
+    kept = release.django(f"{code}result = noop.delay()\nresult.get(timeout=90)\nprint(result.id)").split()[-1]
+    uid = next(pod["metadata"]["uid"] for pod in release.pods("redis") if name_of(pod) == lost)
+    release.execute(lost, "sh", "-c", "rm -rf /data/*", container="redis")
+    release.kubectl("delete", "pod", lost, "--grace-period=0", "--force")
+    wait_for("another pod", lambda: uid not in {pod["metadata"]["uid"] for pod in release.pods("redis")})
+    wait_for("every node is well", lambda: all_are_well(release), SECONDS_UNTIL_ALL_IS_WELL)
+    assert release.django(f"{code}print(app.AsyncResult('{kept}').state)").split()[-1] == "SUCCESS"
+
+
 def test_tasks_outlive_a_kill_of_the_primary(release: Release, desk: Desk) -> None:
     killed = primary(release)
     long = [*desk.send("long", 1, 30), *desk.send("long-io", 3, 30, "webhooks")]
