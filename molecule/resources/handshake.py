@@ -1,7 +1,7 @@
 """Talks to Redis, RabbitMQ or PostgreSQL from a server, and says what it heard.
 
 Runs there with the system's Python: a question in JSON on stdin, the answer in JSON on stdout.
-`{"kind": "redis"|"rabbitmq"|"postgresql", "host", "port", "tls": {"ca", "certificate", "key"}|null,
+`{"kind": "redis"|"rabbitmq"|"postgresql"|"tls", "host", "port", "tls": {"ca", "certificate", "key"}|null,
 "commands": [[...]]}` → `{"refused": reason|null, "replies": [...]}`; the members of `tls` are PEM texts, and empty ones
 are left out.
 """
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 SECONDS = 10
+SECONDS_OF_SILENCE = 3
 AMQP_HEADER = b"AMQP\0\0\x09\x01"
 # A frame of a method on channel 0; after its size the class connection and the method start (AMQP 0-9-1, 2.3.5).
 AMQP_START = struct.pack("!BH", 1, 0), struct.pack("!HH", 10, 10)
@@ -76,6 +77,21 @@ def rabbitmq(connection: socket.socket) -> list[Any]:
     return [name for name in ("PLAIN", "AMQPLAIN", "EXTERNAL", "ANONYMOUS") if name.encode() in answer]
 
 
+def tls(connection: socket.socket) -> list[Any]:
+    """Whether a server that speaks when spoken to lets us stay; after the handshake of TLS 1.3 it may still refuse."""
+    if not isinstance(connection, ssl.SSLSocket):
+        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+    connection.settimeout(SECONDS_OF_SILENCE)
+    try:
+        answer = connection.recv(1)
+    except TimeoutError:
+        return ["stays"]
+    # An alert of TLS, where text was sent.
+    if answer in (b"", b"\x15"):
+        raise Refused("the connection was closed")
+    return [answer.decode(errors="replace")]
+
+
 def postgresql(connection: socket.socket) -> list[Any]:
     """The first answer to a login: a demand for the password, or the error."""
     parameters = b"user\0shop\0database\0shop\0\0"
@@ -98,7 +114,7 @@ def talk(question: dict[str, Any]) -> list[Any]:
         connection = context_of(question["tls"]).wrap_socket(connection, server_hostname=question["host"])
     if question["kind"] == "redis":
         return redis(connection, question["commands"])
-    return {"rabbitmq": rabbitmq, "postgresql": postgresql}[question["kind"]](connection)
+    return {"rabbitmq": rabbitmq, "postgresql": postgresql, "tls": tls}[question["kind"]](connection)
 
 
 def main() -> None:

@@ -20,13 +20,16 @@ from ansible_collections.stalk.celery.plugins.module_utils.preflight import (
     foreign_problems,
     held_problems,
     names,
+    node_problems,
     queue_problems,
 )
 from ansible_collections.stalk.celery.plugins.module_utils.secrets_store import SecretError
 from ansible_collections.stalk.celery.plugins.module_utils.stack_variables import state_folder, templated
 from ansible_collections.stalk.celery.plugins.module_utils.status.questions import (
+    address_of,
     broker_question,
     expected_on,
+    nodes_seen_from,
     worker_unit,
 )
 from ansible_collections.stalk.celery.plugins.module_utils.stranded import SECONDS_UNTIL_COUNTED
@@ -75,7 +78,7 @@ class ActionModule(ActionBase):
 
     def broker(self, *, settled: bool) -> dict[str, Any]:
         """Its figures; with `settled` none that are from before this look."""
-        asked = broker_question(self.stack, [])
+        asked = broker_question(self.stack, [], nodes_seen_from(self.host, self.stack, self.variables))
         if settled and asked["kind"] == "rabbitmq" and not self._task.check_mode:
             time.sleep(SECONDS_UNTIL_COUNTED)
         broker: dict[str, Any] = self.ask("component_status", app=self.stack["app"]["name"], broker=asked)["broker"]
@@ -85,10 +88,14 @@ class ActionModule(ActionBase):
         components = expected_on(self.host, self.stack, self.variables["groups"]).components
         app = self.stack["app"]["name"]
         new = [name for name in TAKEN_OVER if name in components and self.host not in memory.hosts.get(name, ())]
-        found = self.ask("preflight", app=app, components=new) if new else {"foreign": {}, "own": []}
-        yield from foreign_problems(self.host, found["foreign"], self.given("stalk_take_over"))
-
         kind = self.stack["broker"]["kind"]
+        is_node = kind in components and self.stack["broker"]["topology"] == "cluster"
+        found: dict[str, Any] = {"foreign": {}, "own": [], "nodes": []}
+        if new or is_node:
+            found = self.ask("preflight", app=app, components=new, nodes=is_node)
+        yield from foreign_problems(self.host, found["foreign"], self.given("stalk_take_over"))
+        yield from node_problems(self.host, app, found["nodes"], f"{app}@{address_of(self.host, self.variables)}")
+
         has_broker = kind in components and (kind not in new or kind in found["own"])
         departing = departing_queues(memory, self.stack)
         if has_broker and (departing or not memory.pools):

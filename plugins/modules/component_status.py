@@ -34,7 +34,8 @@ options:
     elements: str
     default: []
   broker:
-    description: C(kind) of the broker on this host, redis or rabbitmq, the C(port) to ask and the C(queues) to count.
+    description: C(kind) of the broker on this host, redis or rabbitmq, the C(port) to ask and the C(queues) to count;
+      of a cluster the addresses of its C(nodes), the one of this host first, of which the first that answers tells.
     type: dict
   database:
     description: Whether PostgreSQL should accept connections on this host.
@@ -131,8 +132,18 @@ def broker(app: str, pki: Path, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def rabbitmq_figures(app: str, pki: Path, password: str, asked: dict[str, Any]) -> dict[str, Any]:
-    with Management(int(asked["port"]), pki, "status", password, SECONDS_TO_ANSWER) as management:
-        return management.figures(app, asked["queues"])
+    port, nodes = int(asked["port"]), asked.get("nodes") or []
+    if not nodes:
+        with Management("localhost", port, pki, "status", password, SECONDS_TO_ANSWER) as management:
+            return management.figures(app, asked["queues"])
+    failed: Exception | None = None
+    for address in nodes:
+        try:
+            with Management(address, port, pki, "status", password, SECONDS_TO_ANSWER) as management:
+                return management.figures(app, asked["queues"], f"{app}@{nodes[0]}")
+        except (OSError, http.client.HTTPException, ManagementRefused) as error:
+            failed = failed or error
+    raise failed or LookupError("the cluster has no node")
 
 
 def redis_figures(app: str, pki: Path, password: str, asked: dict[str, Any]) -> dict[str, Any]:

@@ -24,13 +24,20 @@ def placement_problems(values: Mapping[str, Any], surroundings: Surroundings) ->
     yield from other_broker_problems(values, memory, surroundings.state / file_name(app))
     for group, part in components.items():
         held, named = memory.hosts.get(group, ()), surroundings.groups.get(group, ())
-        if held and named and not set(named) <= set(held):
+        if held and named and not stays(group, values, set(held), set(named)):
             yield Problem(
                 (part,),
                 f"its data is on {listed(sorted(held))} and the group {group} names {listed(sorted(named))}",
                 f"move the data, then remove the line `{group}` from {surroundings.state / file_name(app)}, "
                 "or give another inventory a stalk_state of its own",
             )
+
+
+def stays(group: str, values: Mapping[str, Any], held: set[str], named: set[str]) -> bool:
+    """Whether the hosts that are named have the data; of a cluster more than half of those that had it suffice."""
+    if group == "rabbitmq" and values["broker"]["topology"] == "cluster":
+        return 2 * len(held & named) > len(held)
+    return held == named
 
 
 def other_broker_problems(values: Mapping[str, Any], memory: Memory, file: File) -> Iterator[Problem]:

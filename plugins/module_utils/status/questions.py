@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,14 +63,29 @@ def queues_of(stack: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys([*consumed, *filled]))
 
 
-def broker_question(stack: Mapping[str, Any], queues: list[str]) -> dict[str, Any]:
-    """What the module component_status is to ask the broker of its host; lengths of these queues at least."""
+def broker_question(stack: Mapping[str, Any], queues: list[str], nodes: Sequence[str] = ()) -> dict[str, Any]:
+    """What the module component_status is to ask the broker of its host; lengths of these queues at least. `nodes` are
+    the addresses of a cluster's, the one of this host first."""
     broker = stack["broker"]
     port = broker["management_port" if broker["kind"] == "rabbitmq" else "port"]
-    return {"kind": broker["kind"], "port": port, "queues": queues}
+    return {"kind": broker["kind"], "port": port, "queues": queues, "nodes": list(nodes)}
 
 
-def questions(expected: Expected, stack: Mapping[str, Any]) -> dict[str, Any]:
+def address_of(host: str, variables: Mapping[str, Any]) -> str:
+    """Under which other hosts know it, as the role `pki` has it."""
+    own = variables["hostvars"][host]
+    return str(own.get("stack_address") or own.get("ansible_host") or host)
+
+
+def nodes_seen_from(host: str, stack: Mapping[str, Any], variables: Mapping[str, Any]) -> list[str]:
+    """Addresses of a cluster's nodes, of which any tells of all, that of the host first; none of a single broker."""
+    if stack["broker"]["topology"] != "cluster":
+        return []
+    hosts = variables["groups"].get(stack["broker"]["kind"], ())
+    return [address_of(each, variables) for each in sorted(hosts, key=lambda each: each != host)]
+
+
+def questions(expected: Expected, stack: Mapping[str, Any], nodes: Sequence[str] = ()) -> dict[str, Any]:
     """The arguments of the module component_status."""
     app = stack["app"]["name"]
     asked: dict[str, Any] = {
@@ -95,7 +110,7 @@ def questions(expected: Expected, stack: Mapping[str, Any]) -> dict[str, Any]:
             "certificate": "flower",
         }
     if stack["broker"]["kind"] in expected.components:
-        asked["broker"] = broker_question(stack, queues_of(stack))
+        asked["broker"] = broker_question(stack, queues_of(stack), nodes)
     if "postgresql" in expected.components:
         asked["database"] = True
     return asked

@@ -109,7 +109,9 @@ threading.Thread(target=follow_certificates, daemon=True).start()
 
 # RabbitMQ counts the queues by its management API, which asks for a certificate; Flower's own options name a CA alone
 # (flower 2.2, utils/broker.py, RabbitMQ._tls_kwargs).
-broker_api = given["broker_api"]
+# Of a cluster, the addresses of all nodes with spaces between.
+broker_apis = given["broker_api"].split()
+broker_api = broker_apis[0] if broker_apis else ""
 if broker_api:
     shown = {
         "validate_cert": True,
@@ -118,6 +120,16 @@ if broker_api:
         "client_key": str(certificates[1]),
     }
     broker.RabbitMQ._tls_kwargs = lambda _: shown
+    queues_of_one = broker.RabbitMQ.queues
+
+    async def queues_of_any(self, names):
+        for self.http_api in broker_apis:
+            # None where it does not answer.
+            if found := await queues_of_one(self, names):
+                return found
+        return []
+
+    broker.RabbitMQ.queues = queues_of_any
 
 # Flower doubles its pause after every failed try without an end (flower 2.2, events.py): after an outage of the
 # broker of an hour it would see no event for another hour.
