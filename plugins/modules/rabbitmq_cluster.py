@@ -49,6 +49,7 @@ forgotten: {description: Nodes that left., type: list, returned: always}
 
 import time
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.stalk.celery.plugins.module_utils.rabbitmq_nodes import (
@@ -81,8 +82,18 @@ class Cluster:
                 )
             time.sleep(2)
 
+    def queues(self) -> list[dict[str, Any]]:
+        """A node that has just come up, or is busy, does not tell at once."""
+        while True:
+            try:
+                return self.commands.queues()
+            except ControlFailed:
+                if time.monotonic() > self.deadline:
+                    raise
+                time.sleep(2)
+
     def unmade(self) -> list[str]:
-        return unmade(self.definitions.read_text(encoding="utf-8"), self.commands.queues())
+        return unmade(self.definitions.read_text(encoding="utf-8"), self.queues())
 
     def make(self) -> list[str]:
         missing = self.unmade()
@@ -91,11 +102,11 @@ class Cluster:
         return missing
 
     def lacking(self) -> dict[str, list[str]]:
-        return lacking(self.commands.queues(), self.expected)
+        return lacking(self.queues(), self.expected)
 
     def grow(self) -> list[str]:
         """A queue takes one member after another, and none while it elects who leads it."""
-        grown = set()
+        grown: set[str] = set()
         while found := self.lacking():
             grown |= found.keys()
             for node in found:
