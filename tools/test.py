@@ -86,6 +86,13 @@ KINDS = (
     Kind("server-trixie", 1, (f"{BIN}/molecule test -s default",), env={"STALK_DEBIAN": "trixie"}, least=80),
     Kind("rabbitmq-bookworm", 1, (f"{BIN}/molecule test -s rabbitmq",), env={"STALK_DEBIAN": "bookworm"}, least=70),
     Kind("rabbitmq-trixie", 1, (f"{BIN}/molecule test -s rabbitmq",), env={"STALK_DEBIAN": "trixie"}, least=70),
+    Kind(
+        "rabbitmq-cluster-trixie",
+        1,
+        (f"{BIN}/molecule test -s rabbitmq-cluster",),
+        env={"STALK_DEBIAN": "trixie"},
+        least=75,
+    ),
     # It waits more than it works. Kubernetes is compiled when it is the first time, beside the other lanes.
     Kind(
         "cluster",

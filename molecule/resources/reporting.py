@@ -21,6 +21,7 @@ LEAST = {
     "browser": 7,
     "default/tests": 18,
     "spread/tests": 7,
+    "rabbitmq-cluster/tests": 10,
 }
 
 
