@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.stalk.celery.plugins.module_utils.preflight import node_problems
@@ -33,7 +34,7 @@ def test_queues_that_are_not_there() -> None:
 
 @pytest.mark.parametrize("kind", ["quorum", "rabbit_quorum_queue"])
 def test_nodes_without_a_member_of_a_queue(kind: str) -> None:
-    queues = [
+    queues: list[dict[str, Any]] = [
         {"name": "celery", "type": kind, "members": ALL[:2]},
         {"name": "high", "type": kind, "members": ALL},
         {"name": "celeryev.1", "type": "classic", "members": ""},
