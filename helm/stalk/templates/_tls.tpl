@@ -31,6 +31,11 @@
 {{- $usages := list }}
 {{- if has $component $servers }}{{- $usages = append $usages "server" }}{{- end }}
 {{- if has $component $clients }}{{- $usages = append $usages "client" }}{{- end }}
+{{- if and (eq $component "rabbitmq") (include "stalk.rabbitmq.clustered" $) }}
+{{- /* Its nodes are clients of each other. */}}
+{{- $sans = concat $sans (include "stalk.rabbitmq.hosts" $ | fromJsonArray) }}
+{{- $usages = append $usages "client" }}
+{{- end }}
 {{- $leaves = append $leaves (dict "secret" (include "stalk.tls.secret" $context) "name" $component "usages" $usages "sans" $sans) }}
 {{- end }}
 {{- toJson $leaves }}
