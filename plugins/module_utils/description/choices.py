@@ -22,6 +22,15 @@ def choice_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
             yield refusal("named_in_vain", tuple(rule["of"].split(".")), **facts)
     if broker_component(values) == "rabbitmq" and values["results"]["kind"] == "redis":
         yield refusal("results_without_redis", ("results", "kind"))
+    yield from topology_problems(values["broker"])
+
+
+def topology_problems(broker: Mapping[str, Any]) -> Iterator[Problem]:
+    kind, topology = broker["kind"], broker["topology"]
+    offered: list[str] = chart_words("rules")["broker"]["topologies"][kind]
+    if topology not in offered:
+        facts = {"topology": topology, "kind": kind, "offered": ", ".join(offered)}
+        yield refusal("topology_of_another_kind", ("broker", "topology"), **facts)
 
 
 def value_at(values: Mapping[str, Any], path: str) -> Any:

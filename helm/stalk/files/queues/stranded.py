@@ -1,10 +1,10 @@
 """stranded.py DESCRIBED ABANDONED: refuses a description in which no pool consumes a queue that has messages any more,
-or whose broker is of another kind, which would begin empty, or whose app has another name, which would take the broker
-and all pools away.
+or whose broker is of another kind or topology, which would begin empty, or whose app has another name, which would take
+the broker and all pools away.
 
 The chart runs it before an upgrade and a rollback, with lists of queues in JSON; the playbooks take its words. The name
-and the queues of the app that runs, and the kind of its broker, are in a ConfigMap, hence in DEPLOYED_APP,
-DEPLOYED_QUEUES and DEPLOYED_BROKER: messages in a queue that no pool ever took, for its name was misspelt say, are no
+and the queues of the app that runs, and what its broker is, are in a ConfigMap, hence in DEPLOYED_APP, DEPLOYED_QUEUES,
+DEPLOYED_BROKER, DEPLOYED_TOPOLOGY and DEPLOYED_NODES: messages in a queue that no pool ever took, for its name was misspelt say, are no
 reason. Redis keeps what no pool takes any more in a set until it is seen empty, so that the next run names what came
 while the pool left; in RabbitMQ the queue itself stays.
 """
@@ -101,6 +101,20 @@ def moving(deployed: str, described: str, found: Iterable[str], queues: Iterable
         f"broker.kind: {described} would begin empty, and leave what {deployed} has to nobody ({', '.join(found)}); "
         f"keep {deployed} until its queues are empty, or leave what they hold with "
         f"helm upgrade --set 'kubernetes.abandon={{{','.join(sorted(set(queues)))}}}'"
+    )
+
+
+def rearranging(deployed: str, described: str) -> str:
+    return (
+        f"broker.topology: {described} would begin empty, and leave what {deployed} has to nobody; "
+        f"set it back to {deployed}, or install {described} as another release"
+    )
+
+
+def shrinking(deployed: int, described: int) -> str:
+    return (
+        f"broker.kubernetes.replicas: {described} would take nodes out of their queues, which {deployed} keep; "
+        f"set it to {deployed} or more"
     )
 
 
@@ -370,7 +384,19 @@ def found_in(deployed: set[str], described: set[str], abandoned: set[str]) -> li
     before = os.environ.get("DEPLOYED_BROKER", kind)
     if before != kind:
         return moved(before, kind, deployed, abandoned)
+    if found := rearranged(kind):
+        return found
     return stranded(kind, deployed, described, abandoned)
+
+
+def rearranged(kind: str) -> list[str]:
+    """The nodes of the broker, which an earlier chart did not note: it had one."""
+    topology, nodes = os.environ["TOPOLOGY"], int(os.environ["NODES"])
+    was, were = os.environ.get("DEPLOYED_TOPOLOGY", "single"), int(os.environ.get("DEPLOYED_NODES", "1"))
+    if was != topology:
+        return [rearranging(was, topology)]
+    # A node that goes away for good stays a member of each queue, and counts for its majority.
+    return [shrinking(were, nodes)] if kind == "rabbitmq" and nodes < were else []
 
 
 def main() -> None:

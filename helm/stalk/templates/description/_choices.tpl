@@ -11,6 +11,17 @@
 {{- if and (eq .values.broker.kind "rabbitmq") (eq .values.results.kind "redis") }}
 {{- template "stalk.refuse" (dict "run" . "path" (list "results" "kind") "saying" "results_without_redis") }}
 {{- end }}
+{{- $broker := .values.broker }}
+{{- $offered := get .rules.broker.topologies $broker.kind }}
+{{- if not (has $broker.topology $offered) }}
+{{- $facts := dict "topology" $broker.topology "kind" $broker.kind "offered" (join ", " $offered) }}
+{{- template "stalk.refuse" (dict "run" . "path" (list "broker" "topology") "saying" "topology_of_another_kind" "facts" $facts) }}
+{{- end }}
+{{- $nodes := int64 $broker.kubernetes.replicas }}
+{{- if and (ne $broker.topology "single") (not (mod $nodes 2)) }}
+{{- $facts := dict "nodes" $nodes "less" (sub $nodes 1) "more" (add $nodes 1) }}
+{{- template "stalk.refuse" (dict "run" . "path" (list "broker" "kubernetes" "replicas") "saying" "nodes_even" "facts" $facts) }}
+{{- end }}
 {{- end }}
 
 {{/* list VALUES "tls.kubernetes.ca" */}}

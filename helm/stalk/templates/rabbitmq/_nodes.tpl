@@ -19,7 +19,7 @@
 {{- define "stalk.rabbitmq.hosts" -}}
 {{- $hosts := list }}
 {{- if include "stalk.rabbitmq.clustered" . }}
-{{- range $number := until (int .Values.broker.kubernetes.replicas) }}
+{{- range $number := until (include "stalk.broker.nodes" . | int) }}
 {{- $hosts = append $hosts (include "stalk.rabbitmq.host" (list $ (printf "%s-rabbitmq-%d" $.Values.app.name $number))) }}
 {{- end }}
 {{- end }}
