@@ -106,3 +106,10 @@ def url(name: str, schemes: tuple[str, ...], value: str) -> SplitResult:
             "set one and percent-encode special characters in its password"
         )
     return parsed
+
+
+def urls(name: str, schemes: tuple[str, ...], value: str) -> list[SplitResult]:
+    """The URLs of `value`, separated by semicolons as kombu wants them; all have one scheme."""
+    first, *others = value.split(";")
+    parsed = url(name, schemes, first)
+    return [parsed, *(url(name, (parsed.scheme,), other) for other in others)]

@@ -14,10 +14,10 @@ def broker_settings(files: tls.Files) -> dict[str, Any]:
     name = "CELERY_BROKER_URL"
     remedy = "set it to rediss://user:password@host:6379/0 or amqps://user:password@host:5671/vhost"
     value = environment.required_secret(name, remedy)
-    url = environment.url(name, (*redis_settings.SCHEMES, *rabbitmq_settings.SCHEMES), value)
-    tls.check_scheme(name, url.scheme, files)
-    if url.scheme in rabbitmq_settings.SCHEMES:
-        return {name: value, **rabbitmq_settings.broker(files, url.hostname or "")}
+    urls = environment.urls(name, (*redis_settings.SCHEMES, *rabbitmq_settings.SCHEMES), value)
+    tls.check_scheme(name, urls[0].scheme, files)
+    if urls[0].scheme in rabbitmq_settings.SCHEMES:
+        return rabbitmq_settings.broker(name, value, files, [url.hostname or "" for url in urls])
     return {name: value, **redis_settings.broker(files)}
 
 

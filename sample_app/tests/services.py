@@ -20,6 +20,7 @@ import redis
 from tests.pki import Authority
 from tests.ports import free_port
 from tests.rabbitmq import RabbitMQ
+from tests.rabbitmq_cluster import RabbitMQCluster
 from tests.waiting import until
 
 PREFIX = "shop:"
@@ -195,7 +196,7 @@ class PostgreSQL:
         self._run("pg_ctl", "--pgdata", str(self.folder / "data"), "--mode", "immediate", "--wait", "stop", "-s")
 
 
-Broker = Redis | RabbitMQ
+Broker = Redis | RabbitMQ | RabbitMQCluster
 
 
 class Services:
@@ -208,7 +209,7 @@ class Services:
         certificate, key = self.authority.leaf("app")
         self.redis = Redis(self.folder / "redis", self.authority)
         self.postgresql = PostgreSQL(self.folder / "postgresql", self.authority)
-        self._started: list[Redis | PostgreSQL | RabbitMQ] = [self.redis, self.postgresql]
+        self._started: list[PostgreSQL | Broker] = [self.redis, self.postgresql]
         self.environment = {
             "DJANGO_SETTINGS_MODULE": "config.settings",
             "DJANGO_SECRET_KEY": "only-in-tests-" + "x" * 50,
@@ -241,8 +242,16 @@ class Services:
         rabbitmq.start()
         return rabbitmq
 
+    @cached_property
+    def rabbitmq_cluster(self) -> RabbitMQCluster:
+        cluster = RabbitMQCluster(self.folder / "rabbitmq-cluster", self.authority, PASSWORD)
+        self._started.append(cluster)
+        cluster.start()
+        return cluster
+
     def broker(self, name: str) -> Broker:
-        return self.rabbitmq if name == "rabbitmq" else self.redis
+        broker: Broker = getattr(self, name)
+        return broker
 
     def stop(self) -> None:
         for service in self._started:
