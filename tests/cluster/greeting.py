@@ -14,7 +14,8 @@ from resources.certificates import Authority, Pair
 
 from tests.cluster.release import Release
 
-PORTS = {"redis": 6379, "rabbitmq": 5671, "postgresql": 5432}
+PORTS = {"redis": 6379, "rabbitmq": 5671, "https": 15671, "distribution": 25671, "postgresql": 5432}
+HOSTS = {"https": "shop-rabbitmq", "distribution": "shop-rabbitmq-0.shop-rabbitmq-nodes.{namespace}.svc"}
 NOBODY = Pair("", "")
 
 
@@ -30,7 +31,7 @@ def answer_of(release: Release, service: str, pair: Pair | None) -> dict[str, An
     tls = pair and {"ca": release.secret("shop-ca")["tls.crt"], **vars(pair)}
     question = {
         "kind": service,
-        "host": f"shop-{service}",
+        "host": HOSTS.get(service, f"shop-{service}").format(namespace=release.namespace),
         "port": PORTS[service],
         "tls": tls,
         "commands": [["PING"]],

@@ -1,0 +1,202 @@
+"""The chart with three nodes of RabbitMQ, which end one by one while tasks go on."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from cluster import ClusterFailed
+from resources.certificates import Authority
+from resources.waiting import wait_for
+from storefront import watch
+
+from tests.cluster.desk import Desk
+from tests.cluster.greeting import NOBODY, answer_of, authority_of, is_refused
+from tests.cluster.ledger import once, until_all_run
+from tests.cluster.rabbitmq import listed, rabbitmqctl, scale_down_soon
+from tests.cluster.release import BRIEF, Release, is_ready, name_of
+
+NODES = 3
+ORDERS = 10
+MOST = 3
+SECONDS_AHEAD = 5
+SECONDS_UNTIL_ALL_IS_WELL = 600
+BROKER: dict[str, Any] = {
+    "kind": "rabbitmq",
+    "topology": "cluster",
+    "maxmemory": "256mb",
+    "disk_free_limit": "256mb",
+    "kubernetes": {"resources": {"requests": {"cpu": "200m", "memory": "160Mi"}}},
+}
+SCALED = {"concurrency": 1, "scale": {"min": 1, "max": MOST, "queue_length": 2}}
+VALUES: dict[str, Any] = {"broker": BROKER, "pools": {"default": SCALED}}
+PORTS = ("rabbitmq", "https", "distribution")
+
+
+@pytest.fixture(scope="module")
+def release(empty_release: Release) -> Release:
+    empty_release.files += (BRIEF,)
+    empty_release.install(VALUES)
+    scale_down_soon(empty_release)
+    until_whole(empty_release)
+    return empty_release
+
+
+def members(release: Release, node: int = 0) -> dict[str, int]:
+    """Quorum queues and the number of nodes that each is on, as a node tells."""
+    found = listed(release, "list_queues", "--vhost", "shop", "name", "members", node=node)
+    return {name: text.count("@") for name, text in found if text}
+
+
+def leader(release: Release, queue: str) -> int:
+    """The number of the node that leads a queue."""
+    (found,) = [
+        pid for name, pid in listed(release, "list_queues", "--vhost", "shop", "name", "leader") if name == queue
+    ]
+    match = re.search(r"shop-rabbitmq-(\d)", found)
+    assert match, found
+    return int(match[1])
+
+
+def is_whole(release: Release) -> bool:
+    """Whether every node is there, and every queue on every node."""
+    pods = release.pods("rabbitmq")
+    if len(pods) < NODES or not all(map(is_ready, pods)):
+        return False
+    return set(members(release).values()) == {NODES}
+
+
+def until_whole(release: Release) -> None:
+    wait_for("every queue is on every node", lambda: is_whole(release), SECONDS_UNTIL_ALL_IS_WELL)
+
+
+def uids(release: Release) -> dict[str, str]:
+    return {name_of(pod): pod["metadata"]["uid"] for pod in release.pods("rabbitmq")}
+
+
+def test_orders_that_are_placed_over_https_are_shipped(release: Release) -> None:
+    with release.shop() as shop:
+        assert watch(shop, shop.place_orders(ORDERS))["shipped"] == ORDERS
+
+
+def test_nodes_are_one_cluster_with_every_queue_on_each(release: Release) -> None:
+    for node in range(NODES):
+        found = members(release, node)
+        assert {"celery", "webhooks", "@dead.default", "celery_delayed_0"} <= found.keys()
+        assert set(found.values()) == {NODES}
+
+
+def test_each_component_has_a_user_and_guest_is_none(release: Release) -> None:
+    assert {line[0] for line in listed(release, "list_users")} == {"beat", "queues", "scaler", "web", "worker"}
+
+
+def test_a_certificate_of_the_stack_is_let_in_as_far_as_the_password(release: Release) -> None:
+    leaf = authority_of(release).leaf("worker")
+    said = {port: answer_of(release, port, leaf)["replies"] for port in PORTS}
+    assert said == {"rabbitmq": ["PLAIN"], "https": ["401"], "distribution": ["ok"]}
+
+
+@pytest.mark.parametrize("port", PORTS)
+def test_no_certificate_another_cas_and_plain_text_are_refused(release: Release, port: str) -> None:
+    assert is_refused(release, port, NOBODY)
+    assert is_refused(release, port, Authority.new("shop CA").leaf("worker"))
+    assert is_refused(release, port, None)
+
+
+def test_a_task_that_is_sent_for_later_takes_effect_once(release: Release, desk: Desk) -> None:
+    keys = desk.send("later", 2, 0, countdown=SECONDS_AHEAD)
+    assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
+
+
+def test_another_topology_is_refused_on_a_running_release(release: Release) -> None:
+    before = uids(release)
+    with pytest.raises(ClusterFailed, match=r"broker\.topology: single would begin empty, and leave what cluster has "):
+        release.upgrade({**VALUES, "broker": {**BROKER, "topology": "single"}})
+    assert uids(release) == before
+
+
+def test_tasks_outlive_a_kill_of_the_node_that_leads_their_queue(release: Release, desk: Desk) -> None:
+    killed = f"shop-rabbitmq-{leader(release, 'celery')}"
+    before = uids(release)
+    long = [*desk.send("long", 1, 30), *desk.send("long-io", 3, 30, "webhooks")]
+    until_all_run(release, long)
+    with desk.flow("celery", "webhooks") as keys:
+        release.kubectl("delete", "pod", killed, "--grace-period=0", "--force")
+        wait_for("there is another pod", lambda: uids(release).get(killed, before[killed]) != before[killed])
+        release.wait(f"pod/{killed}", "condition=Ready", SECONDS_UNTIL_ALL_IS_WELL)
+    assert once(release.all_effects([*long, *keys], SECONDS_UNTIL_ALL_IS_WELL))
+    until_whole(release)
+
+
+def test_tasks_go_on_while_one_node_after_another_restarts(release: Release, desk: Desk) -> None:
+    before = uids(release)
+    with desk.flow("celery", "webhooks") as keys:
+        release.kubectl("rollout", "restart", "statefulset/shop-rabbitmq")
+        timeout = f"--timeout={NODES * SECONDS_UNTIL_ALL_IS_WELL}s"
+        release.kubectl("rollout", "status", "statefulset/shop-rabbitmq", timeout)
+    assert not set(before.values()) & set(uids(release).values())
+    assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
+    until_whole(release)
+
+
+def test_no_two_nodes_are_evicted_at_once(release: Release, desk: Desk) -> None:
+    with desk.flow("celery", "webhooks") as keys:
+        release.evict("shop-rabbitmq-0")
+        with pytest.raises(ClusterFailed, match="disruption budget"):
+            release.evict("shop-rabbitmq-1")
+        wait_for("the node is back", lambda: len(release.pods("rabbitmq")) == NODES, SECONDS_UNTIL_ALL_IS_WELL)
+        release.wait("pod/shop-rabbitmq-0", "condition=Ready", SECONDS_UNTIL_ALL_IS_WELL)
+    assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
+
+
+def test_a_node_that_lost_its_volume_is_in_every_queue_again(release: Release, desk: Desk) -> None:
+    until_whole(release)
+    volume = release.get("pvc", "data-shop-rabbitmq-2")["spec"]["volumeName"]
+    with desk.flow("celery", "webhooks") as keys:
+        release.kubectl("delete", "pvc", "data-shop-rabbitmq-2", "--wait=false")
+        release.kubectl("delete", "pod", "shop-rabbitmq-2")
+        wait_for("the node is back", lambda: len(release.pods("rabbitmq")) == NODES, SECONDS_UNTIL_ALL_IS_WELL)
+        release.wait("pod/shop-rabbitmq-2", "condition=Ready", SECONDS_UNTIL_ALL_IS_WELL)
+    assert release.get("pvc", "data-shop-rabbitmq-2")["spec"]["volumeName"] != volume
+    assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
+    until_whole(release)
+    assert set(members(release, 2).values()) == {NODES}
+
+
+def test_a_burst_brings_more_workers_and_a_lull_takes_them_away(release: Release, desk: Desk) -> None:
+    def workers() -> int:
+        return len(release.pods("worker", "default"))
+
+    burst = desk.send("burst", 3 * MOST, 6)
+    wait_for("as many workers as may be", lambda: workers() == MOST, SECONDS_UNTIL_ALL_IS_WELL)
+    assert once(release.all_effects(burst, SECONDS_UNTIL_ALL_IS_WELL))
+    wait_for("one worker is left", lambda: workers() == 1, SECONDS_UNTIL_ALL_IS_WELL)
+
+
+def test_every_node_takes_a_renewed_leaf_and_keeps_its_connections(release: Release, desk: Desk) -> None:
+    before = uids(release)
+    old = release.secret("shop-rabbitmq-tls")["tls.crt"]
+    with desk.flow("celery", "webhooks") as keys:
+        release.kubectl("delete", "secret", "shop-rabbitmq-tls")
+        release.kubectl("create", "job", "--from=cronjob/shop-secrets", "renewal")
+        release.wait("job/renewal", "condition=Complete", SECONDS_UNTIL_ALL_IS_WELL)
+        new = release.secret("shop-rabbitmq-tls")["tls.crt"]
+        assert new != old
+        wait_for("every node shows it", lambda: shown(release) == {new.strip()}, SECONDS_UNTIL_ALL_IS_WELL)
+    assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
+    assert uids(release) == before
+    assert rabbitmqctl(release, "eval", "length(rabbit_nodes:list_running()).", node=1).strip() == str(NODES)
+
+
+def shown(release: Release) -> set[str]:
+    """The certificates that nodes show to clients and to each other."""
+    show = """
+import ssl, sys
+for host in sys.argv[1:]:
+    for port in (5671, 25671):
+        print(ssl.get_server_certificate((host, port)).strip(), end="\\0")
+"""
+    hosts = [f"shop-rabbitmq-{node}.shop-rabbitmq-nodes" for node in range(NODES)]
+    said = release.execute("deployment/shop-web", "python", "-c", show, *hosts, container="web")
+    return {leaf for leaf in said.split("\0") if leaf.strip()}
