@@ -105,11 +105,15 @@ def upgrade(address: str, tmp_path: Path) -> Upgrade:
         abandoned: tuple[str, ...] = (),
         app: str = "shop",
         brokers: tuple[str | None, str] = ("external", "external"),
+        topologies: tuple[tuple[str, int] | None, tuple[str, int]] = (None, ("single", 1)),
     ) -> tuple[int, str]:
         before, broker = brokers
+        had, (topology, nodes) = topologies
         variables = {
             "PATH": os.environ["PATH"],
             "BROKER": broker,
+            "TOPOLOGY": topology,
+            "NODES": str(nodes),
             "CELERY_KEY_PREFIX": "shop:",
             "CREDENTIALS_DIRECTORY": str(tmp_path),
             "TLS_FILES": json.dumps({"redis": {}, "external": {}}),
@@ -118,6 +122,8 @@ def upgrade(address: str, tmp_path: Path) -> Upgrade:
             variables |= {"DEPLOYED_APP": app, "DEPLOYED_QUEUES": json.dumps(deployed)}
         if before:
             variables["DEPLOYED_BROKER"] = before
+        if had:
+            variables |= {"DEPLOYED_TOPOLOGY": had[0], "DEPLOYED_NODES": str(had[1])}
         script = (FILES / "queues" / "stranded.py").read_text()
         done = subprocess.run(
             [PYTHON, "-c", script, json.dumps(described), json.dumps(abandoned)],
@@ -146,6 +152,34 @@ def test_another_name_of_the_app_is_refused_whatever_waits(upgrade: Upgrade) -> 
         "app.name: shop would begin empty, and leave the messages and the data of books to nobody; "
         f"set it back to books, or install shop as another release\n{UNCHANGED}",
     )
+
+
+def test_another_topology_is_refused_whatever_waits(upgrade: Upgrade) -> None:
+    def said(was: str, described: str) -> str:
+        return (
+            f"broker.topology: {described} would begin empty, and leave what {was} has to nobody; "
+            f"set it back to {was}, or install {described} as another release\n{UNCHANGED}"
+        )
+
+    single, cluster = ("single", 1), ("cluster", 3)
+    stays = ("celery", "reports")
+    assert upgrade(described=stays, topologies=(single, cluster)) == (1, said("single", "cluster"))
+    assert upgrade(described=stays, topologies=(cluster, single)) == (1, said("cluster", "single"))
+    assert upgrade(described=stays, topologies=(None, cluster)) == (1, said("single", "cluster"))
+    assert upgrade(described=stays, topologies=(single, single)) == (0, "")
+
+
+def test_a_cluster_of_rabbitmq_grows_and_does_not_shrink(upgrade: Upgrade) -> None:
+    def to(nodes: int) -> tuple[int, str]:
+        both = ("rabbitmq", "rabbitmq")
+        return upgrade(("celery",), brokers=both, topologies=(("cluster", 5), ("cluster", nodes)))
+
+    assert to(3) == (
+        1,
+        "broker.kubernetes.replicas: 3 would take nodes out of their queues, which 5 keep; "
+        f"set it to 5 or more\n{UNCHANGED}",
+    )
+    assert (to(5)[0], to(7)[0]) == (0, 0)
 
 
 def test_messages_of_every_priority_count(send: Send, upgrade: Upgrade) -> None:
