@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
+import uuid
 from typing import Any
 
 import pytest
@@ -113,6 +116,22 @@ def test_another_topology_is_refused_on_a_running_release(release: Release) -> N
     before = uids(release)
     with pytest.raises(ClusterFailed, match=r"broker\.topology: single would begin empty, and leave what cluster has "):
         release.upgrade({**VALUES, "broker": {**BROKER, "topology": "single"}})
+    assert uids(release) == before
+
+
+def test_a_new_cookie_reaches_nodes_that_run(release: Release) -> None:
+    before = uids(release)
+    new = uuid.uuid4().hex
+    value = base64.b64encode(new.encode()).decode()
+    change = json.dumps({"data": {"RABBITMQ_ERLANG_COOKIE": value}})
+    release.kubectl("patch", "secret", "shop-secrets", "--type=merge", f"--patch={change}")
+
+    def taken() -> set[str]:
+        show = ("sh", "-c", 'cat "$HOME/.erlang.cookie"')
+        return {release.execute(f"shop-rabbitmq-{node}", *show) for node in range(NODES)}
+
+    wait_for("every node has it", lambda: taken() == {new}, SECONDS_UNTIL_ALL_IS_WELL)
+    assert is_whole(release)
     assert uids(release) == before
 
 
