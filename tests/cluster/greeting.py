@@ -15,7 +15,7 @@ from resources.certificates import Authority, Pair
 from tests.cluster.release import Release
 
 PORTS = {"redis": 6379, "rabbitmq": 5671, "https": 15671, "distribution": 25671, "postgresql": 5432}
-HOSTS = {"https": "shop-rabbitmq", "distribution": "shop-rabbitmq-0.shop-rabbitmq-nodes.{namespace}.svc"}
+HOSTS = {"https": "shop-rabbitmq", "distribution": "shop-rabbitmq-node-0.shop-rabbitmq-nodes.{namespace}.svc"}
 NOBODY = Pair("", "")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import uuid
 from typing import Any
 
@@ -24,6 +23,7 @@ NODES = 3
 ORDERS = 10
 MOST = 3
 SECONDS_AHEAD = 5
+SECONDS_LONG_AHEAD = 7200
 SECONDS_UNTIL_ALL_IS_WELL = 600
 BROKER: dict[str, Any] = {
     "kind": "rabbitmq",
@@ -34,6 +34,9 @@ BROKER: dict[str, Any] = {
 }
 SCALED = {"concurrency": 1, "scale": {"min": 1, "max": MOST, "queue_length": 2}}
 VALUES: dict[str, Any] = {"broker": BROKER, "pools": {"default": SCALED}}
+ALONE: dict[str, Any] = {**VALUES, "broker": {**BROKER, "topology": "single"}}
+QUEUES = ["celery", "high_priority", "reports", "webhooks"]
+PODS = [f"shop-rabbitmq-node-{node}" for node in range(NODES)]
 PORTS = ("rabbitmq", "https", "distribution")
 
 
@@ -46,20 +49,17 @@ def release(empty_release: Release) -> Release:
     return empty_release
 
 
-def members(release: Release, node: int = 0) -> dict[str, int]:
+def members(release: Release, pod: str = PODS[0]) -> dict[str, int]:
     """Quorum queues and the number of nodes that each is on, as a node tells."""
-    found = listed(release, "list_queues", "--vhost", "shop", "name", "members", node=node)
+    found = listed(release, "list_queues", "--vhost", "shop", "name", "members", pod=pod)
     return {name: text.count("@") for name, text in found if text}
 
 
-def leader(release: Release, queue: str) -> int:
-    """The number of the node that leads a queue."""
-    (found,) = [
-        pid for name, pid in listed(release, "list_queues", "--vhost", "shop", "name", "leader") if name == queue
-    ]
-    match = re.search(r"shop-rabbitmq-(\d)", found)
-    assert match, found
-    return int(match[1])
+def leader(release: Release, queue: str) -> str:
+    """The pod of the node that leads a queue."""
+    found = dict(listed(release, "list_queues", "--vhost", "shop", "name", "leader", pod=PODS[0]))[queue]
+    (pod,) = [pod for pod in PODS if f"@{pod}." in found]
+    return pod
 
 
 def is_whole(release: Release) -> bool:
@@ -84,14 +84,20 @@ def test_orders_that_are_placed_over_https_are_shipped(release: Release) -> None
 
 
 def test_nodes_are_one_cluster_with_every_queue_on_each(release: Release) -> None:
-    for node in range(NODES):
-        found = members(release, node)
+    for pod in PODS:
+        found = members(release, pod)
         assert {"celery", "webhooks", "@dead.default", "celery_delayed_0"} <= found.keys()
         assert set(found.values()) == {NODES}
 
 
 def test_each_component_has_a_user_and_guest_is_none(release: Release) -> None:
-    assert {line[0] for line in listed(release, "list_users")} == {"beat", "queues", "scaler", "web", "worker"}
+    assert {line[0] for line in listed(release, "list_users", pod=PODS[0])} == {
+        "beat",
+        "queues",
+        "scaler",
+        "web",
+        "worker",
+    }
 
 
 def test_a_certificate_of_the_stack_is_let_in_as_far_as_the_password(release: Release) -> None:
@@ -112,10 +118,11 @@ def test_a_task_that_is_sent_for_later_takes_effect_once(release: Release, desk:
     assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
 
 
-def test_another_topology_is_refused_on_a_running_release(release: Release) -> None:
+def test_another_topology_is_refused_while_a_message_waits(release: Release, desk: Desk) -> None:
     before = uids(release)
+    desk.send("much-later", 1, 0, countdown=SECONDS_LONG_AHEAD)
     with pytest.raises(ClusterFailed, match=r"broker\.topology: single would begin empty, and leave what cluster has "):
-        release.upgrade({**VALUES, "broker": {**BROKER, "topology": "single"}})
+        release.upgrade(ALONE)
     assert uids(release) == before
 
 
@@ -128,7 +135,7 @@ def test_a_new_cookie_reaches_nodes_that_run(release: Release) -> None:
 
     def taken() -> set[str]:
         show = ("sh", "-c", 'cat "$HOME/.erlang.cookie"')
-        return {release.execute(f"shop-rabbitmq-{node}", *show) for node in range(NODES)}
+        return {release.execute(pod, *show) for pod in PODS}
 
     wait_for("every node has it", lambda: taken() == {new}, SECONDS_UNTIL_ALL_IS_WELL)
     assert is_whole(release)
@@ -136,7 +143,7 @@ def test_a_new_cookie_reaches_nodes_that_run(release: Release) -> None:
 
 
 def test_tasks_outlive_a_kill_of_the_node_that_leads_their_queue(release: Release, desk: Desk) -> None:
-    killed = f"shop-rabbitmq-{leader(release, 'celery')}"
+    killed = leader(release, "celery")
     before = uids(release)
     long = [*desk.send("long", 1, 30), *desk.send("long-io", 3, 30, "webhooks")]
     until_all_run(release, long)
@@ -151,9 +158,9 @@ def test_tasks_outlive_a_kill_of_the_node_that_leads_their_queue(release: Releas
 def test_tasks_go_on_while_one_node_after_another_restarts(release: Release, desk: Desk) -> None:
     before = uids(release)
     with desk.flow("celery", "webhooks") as keys:
-        release.kubectl("rollout", "restart", "statefulset/shop-rabbitmq")
+        release.kubectl("rollout", "restart", "statefulset/shop-rabbitmq-node")
         timeout = f"--timeout={NODES * SECONDS_UNTIL_ALL_IS_WELL}s"
-        release.kubectl("rollout", "status", "statefulset/shop-rabbitmq", timeout)
+        release.kubectl("rollout", "status", "statefulset/shop-rabbitmq-node", timeout)
     assert not set(before.values()) & set(uids(release).values())
     assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
     until_whole(release)
@@ -161,26 +168,28 @@ def test_tasks_go_on_while_one_node_after_another_restarts(release: Release, des
 
 def test_no_two_nodes_are_evicted_at_once(release: Release, desk: Desk) -> None:
     with desk.flow("celery", "webhooks") as keys:
-        release.evict("shop-rabbitmq-0")
+        release.evict(PODS[0])
         with pytest.raises(ClusterFailed, match="disruption budget"):
-            release.evict("shop-rabbitmq-1")
+            release.evict(PODS[1])
         wait_for("the node is back", lambda: len(release.pods("rabbitmq")) == NODES, SECONDS_UNTIL_ALL_IS_WELL)
-        release.wait("pod/shop-rabbitmq-0", "condition=Ready", SECONDS_UNTIL_ALL_IS_WELL)
+        release.wait(f"pod/{PODS[0]}", "condition=Ready", SECONDS_UNTIL_ALL_IS_WELL)
     assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
 
 
 def test_a_node_that_lost_its_volume_is_in_every_queue_again(release: Release, desk: Desk) -> None:
     until_whole(release)
-    volume = release.get("pvc", "data-shop-rabbitmq-2")["spec"]["volumeName"]
+    lost = PODS[-1]
+    claim = f"data-{lost}"
+    volume = release.get("pvc", claim)["spec"]["volumeName"]
     with desk.flow("celery", "webhooks") as keys:
-        release.kubectl("delete", "pvc", "data-shop-rabbitmq-2", "--wait=false")
-        release.kubectl("delete", "pod", "shop-rabbitmq-2")
+        release.kubectl("delete", "pvc", claim, "--wait=false")
+        release.kubectl("delete", "pod", lost)
         wait_for("the node is back", lambda: len(release.pods("rabbitmq")) == NODES, SECONDS_UNTIL_ALL_IS_WELL)
-        release.wait("pod/shop-rabbitmq-2", "condition=Ready", SECONDS_UNTIL_ALL_IS_WELL)
-    assert release.get("pvc", "data-shop-rabbitmq-2")["spec"]["volumeName"] != volume
+        release.wait(f"pod/{lost}", "condition=Ready", SECONDS_UNTIL_ALL_IS_WELL)
+    assert release.get("pvc", claim)["spec"]["volumeName"] != volume
     assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
     until_whole(release)
-    assert set(members(release, 2).values()) == {NODES}
+    assert set(members(release, lost).values()) == {NODES}
 
 
 def test_a_burst_brings_more_workers_and_a_lull_takes_them_away(release: Release, desk: Desk) -> None:
@@ -205,7 +214,14 @@ def test_every_node_takes_a_renewed_leaf_and_keeps_its_connections(release: Rele
         wait_for("every node shows it", lambda: shown(release) == {new.strip()}, SECONDS_UNTIL_ALL_IS_WELL)
     assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
     assert uids(release) == before
-    assert rabbitmqctl(release, "eval", "length(rabbit_nodes:list_running()).", node=1).strip() == str(NODES)
+    assert rabbitmqctl(release, "eval", "length(rabbit_nodes:list_running()).", pod=PODS[0]).strip() == str(NODES)
+
+
+def test_who_leaves_what_the_queues_hold_goes_over_to_a_single_node(release: Release) -> None:
+    release.upgrade({**ALONE, "kubernetes": {"abandon": QUEUES}})
+    assert set(uids(release)) == {"shop-rabbitmq-0"}
+    with release.shop() as shop:
+        assert watch(shop, shop.place_orders(ORDERS))["shipped"] == ORDERS
 
 
 def shown(release: Release) -> set[str]:
@@ -216,6 +232,6 @@ for host in sys.argv[1:]:
     for port in (5671, 25671):
         print(ssl.get_server_certificate((host, port)).strip(), end="\\0")
 """
-    hosts = [f"shop-rabbitmq-{node}.shop-rabbitmq-nodes" for node in range(NODES)]
+    hosts = [f"{pod}.shop-rabbitmq-nodes" for pod in PODS]
     said = release.execute("deployment/shop-web", "python", "-c", show, *hosts, container="web")
     return {leaf for leaf in said.split("\0") if leaf.strip()}

@@ -105,15 +105,17 @@ def upgrade(address: str, tmp_path: Path) -> Upgrade:
         abandoned: tuple[str, ...] = (),
         app: str = "shop",
         brokers: tuple[str | None, str] = ("external", "external"),
-        topologies: tuple[tuple[str, int] | None, tuple[str, int]] = (None, ("single", 1)),
+        topologies: tuple[str, str] = ("single", "single"),
+        nodes: tuple[int, int] = (1, 1),
     ) -> tuple[int, str]:
         before, broker = brokers
-        had, (topology, nodes) = topologies
         variables = {
             "PATH": os.environ["PATH"],
             "BROKER": broker,
-            "TOPOLOGY": topology,
-            "NODES": str(nodes),
+            "TOPOLOGY": topologies[1],
+            "DEPLOYED_TOPOLOGY": topologies[0],
+            "NODES": str(nodes[1]),
+            "DEPLOYED_NODES": str(nodes[0]),
             "CELERY_KEY_PREFIX": "shop:",
             "CREDENTIALS_DIRECTORY": str(tmp_path),
             "TLS_FILES": json.dumps({"redis": {}, "external": {}}),
@@ -122,8 +124,6 @@ def upgrade(address: str, tmp_path: Path) -> Upgrade:
             variables |= {"DEPLOYED_APP": app, "DEPLOYED_QUEUES": json.dumps(deployed)}
         if before:
             variables["DEPLOYED_BROKER"] = before
-        if had:
-            variables |= {"DEPLOYED_TOPOLOGY": had[0], "DEPLOYED_NODES": str(had[1])}
         script = (FILES / "queues" / "stranded.py").read_text()
         done = subprocess.run(
             [PYTHON, "-c", script, json.dumps(described), json.dumps(abandoned)],
@@ -152,34 +152,6 @@ def test_another_name_of_the_app_is_refused_whatever_waits(upgrade: Upgrade) -> 
         "app.name: shop would begin empty, and leave the messages and the data of books to nobody; "
         f"set it back to books, or install shop as another release\n{UNCHANGED}",
     )
-
-
-def test_another_topology_is_refused_whatever_waits(upgrade: Upgrade) -> None:
-    def said(was: str, described: str) -> str:
-        return (
-            f"broker.topology: {described} would begin empty, and leave what {was} has to nobody; "
-            f"set it back to {was}, or install {described} as another release\n{UNCHANGED}"
-        )
-
-    single, cluster = ("single", 1), ("cluster", 3)
-    stays = ("celery", "reports")
-    assert upgrade(described=stays, topologies=(single, cluster)) == (1, said("single", "cluster"))
-    assert upgrade(described=stays, topologies=(cluster, single)) == (1, said("cluster", "single"))
-    assert upgrade(described=stays, topologies=(None, cluster)) == (1, said("single", "cluster"))
-    assert upgrade(described=stays, topologies=(single, single)) == (0, "")
-
-
-def test_a_cluster_of_rabbitmq_grows_and_does_not_shrink(upgrade: Upgrade) -> None:
-    def to(nodes: int) -> tuple[int, str]:
-        both = ("rabbitmq", "rabbitmq")
-        return upgrade(("celery",), brokers=both, topologies=(("cluster", 5), ("cluster", nodes)))
-
-    assert to(3) == (
-        1,
-        "broker.kubernetes.replicas: 3 would take nodes out of their queues, which 5 keep; "
-        f"set it to 5 or more\n{UNCHANGED}",
-    )
-    assert (to(5)[0], to(7)[0]) == (0, 0)
 
 
 def test_messages_of_every_priority_count(send: Send, upgrade: Upgrade) -> None:
@@ -298,6 +270,34 @@ def test_valkey_is_asked_where_redis_is_and_is_another_kind(upgrade: Upgrade, tm
         assert "connecting to shop-redis:1" in said
     path.write_text("redis://worker:secret@another:1/0")
     assert "since an upgrade failed, CELERY_BROKER_URL names another" in upgrade(brokers=("valkey", "redis"))[1]
+
+
+def test_another_topology_is_refused_while_the_one_that_runs_holds_anything(
+    send: Send, upgrade: Upgrade, empty: Callable[[str], None]
+) -> None:
+    change: dict[str, Any] = {"described": ("celery", "reports"), "topologies": ("single", "sentinel")}
+    send("celery")
+    status, said = upgrade(**change)
+    assert status == 1
+    assert said.startswith(
+        "broker.topology: sentinel would begin empty, and leave what single has to nobody (queue celery: 1 message "
+        "waits); keep single until its queues are empty, or leave what they hold with "
+    )
+    empty("celery")
+    assert upgrade(**change) == (0, "")
+
+
+def test_a_cluster_of_rabbitmq_grows_and_does_not_shrink(upgrade: Upgrade) -> None:
+    def to(nodes: int) -> tuple[int, str]:
+        both = ("rabbitmq", "rabbitmq")
+        return upgrade(("celery",), brokers=both, topologies=("cluster", "cluster"), nodes=(5, nodes))
+
+    assert to(3) == (
+        1,
+        "broker.kubernetes.replicas: 3 would take nodes out of their queues, which 5 keep; "
+        f"set it to 5 or more\n{UNCHANGED}",
+    )
+    assert (to(5)[0], to(7)[0]) == (0, 0)
 
 
 def test_a_broker_of_another_kind_is_refused_while_the_one_that_runs_holds_anything(

@@ -96,22 +96,16 @@ def renaming(deployed: str, described: str) -> str:
     )
 
 
-def moving(deployed: str, described: str, found: Iterable[str], queues: Iterable[str]) -> str:
+def moving(key: str, deployed: str, described: str, found: Iterable[str], queues: Iterable[str]) -> str:
     return (
-        f"broker.kind: {described} would begin empty, and leave what {deployed} has to nobody ({', '.join(found)}); "
+        f"broker.{key}: {described} would begin empty, and leave what {deployed} has to nobody ({', '.join(found)}); "
         f"keep {deployed} until its queues are empty, or leave what they hold with "
         f"helm upgrade --set 'kubernetes.abandon={{{','.join(sorted(set(queues)))}}}'"
     )
 
 
-def rearranging(deployed: str, described: str) -> str:
-    return (
-        f"broker.topology: {described} would begin empty, and leave what {deployed} has to nobody; "
-        f"set it back to {deployed}, or install {described} as another release"
-    )
-
-
 def shrinking(deployed: int, described: int) -> str:
+    """A node that is away for good stays in each queue, and counts for its majority."""
     return (
         f"broker.kubernetes.replicas: {described} would take nodes out of their queues, which {deployed} keep; "
         f"set it to {deployed} or more"
@@ -267,7 +261,9 @@ def refusals(broker: Broker, deployed: set[str], described: set[str], abandoned:
     return []
 
 
-def refusals_to_move(broker: Broker, kind: str, other: str, deployed: set[str], abandoned: set[str]) -> list[str]:
+def refusals_to_move(
+    broker: Broker, change: tuple[str, str, str], deployed: set[str], abandoned: set[str]
+) -> list[str]:
     """A worker that stops gives back what it did not begin, so what one has in hand counts too."""
     queues = (deployed | broker.left()) - abandoned
     waiting, (taken, _) = broker.waiting(queues), broker.held()
@@ -278,7 +274,7 @@ def refusals_to_move(broker: Broker, kind: str, other: str, deployed: set[str], 
         named = queues
         found += [f"{waits(count)} for later" for count in [broker.delayed()] if count]
         found += [f"{count} dead letter{'' if count == 1 else 's'}" for count in [broker.dead()] if count]
-    return [moving(kind, other, found, named)] if found else []
+    return [moving(*change, found, named)] if found else []
 
 
 def connect(kind: str) -> Broker:
@@ -359,14 +355,15 @@ def stranded(kind: str, deployed: set[str], described: set[str], abandoned: set[
         return []
 
 
-def moved(kind: str, other: str, deployed: set[str], abandoned: set[str]) -> list[str]:
-    """To a broker of the other kind, which takes every queue away from its messages."""
+def moved(kind: str, change: tuple[str, str, str], deployed: set[str], abandoned: set[str]) -> list[str]:
+    """To another broker, which takes every queue away from its messages; `change` is the key below `broker`, and its
+    value before and after."""
     departing = deployed - abandoned
     try:
-        return asked(kind, lambda broker: refusals_to_move(broker, kind, other, deployed, abandoned), bool(departing))
+        return asked(kind, lambda broker: refusals_to_move(broker, change, deployed, abandoned), bool(departing))
     except BrokerSilent as silent:
         if departing:
-            return [moving(kind, other, [untold(silent)], departing)]
+            return [moving(*change, [untold(silent)], departing)]
         print(f"Every queue is abandoned, and {untold(silent)}, so the release goes on.")
         return []
 
@@ -383,20 +380,14 @@ def found_in(deployed: set[str], described: set[str], abandoned: set[str]) -> li
     # An earlier chart did not note it.
     before = os.environ.get("DEPLOYED_BROKER", kind)
     if before != kind:
-        return moved(before, kind, deployed, abandoned)
-    if found := rearranged(kind):
-        return found
+        return moved(before, ("kind", before, kind), deployed, abandoned)
+    topology, topology_before = (os.environ.get(name, "single") for name in ("TOPOLOGY", "DEPLOYED_TOPOLOGY"))
+    if topology_before != topology:
+        return moved(kind, ("topology", topology_before, topology), deployed, abandoned)
+    nodes, nodes_before = (int(os.environ.get(name, "1")) for name in ("NODES", "DEPLOYED_NODES"))
+    if kind == "rabbitmq" and nodes < nodes_before:
+        return [shrinking(nodes_before, nodes)]
     return stranded(kind, deployed, described, abandoned)
-
-
-def rearranged(kind: str) -> list[str]:
-    """The nodes of the broker, which an earlier chart did not note: it had one."""
-    topology, nodes = os.environ["TOPOLOGY"], int(os.environ["NODES"])
-    was, were = os.environ.get("DEPLOYED_TOPOLOGY", "single"), int(os.environ.get("DEPLOYED_NODES", "1"))
-    if was != topology:
-        return [rearranging(was, topology)]
-    # A node that goes away for good stays a member of each queue, and counts for its majority.
-    return [shrinking(were, nodes)] if kind == "rabbitmq" and nodes < were else []
 
 
 def main() -> None:

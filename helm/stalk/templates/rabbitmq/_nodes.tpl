@@ -4,6 +4,11 @@
 {{- if and (eq .Values.broker.kind "rabbitmq") (eq .Values.broker.topology "cluster") }}yes{{ end }}
 {{- end }}
 
+{{/* Nodes have volumes of their own, beside that of a single one: what either holds, the other cannot read. */}}
+{{- define "stalk.rabbitmq.statefulset" -}}
+{{ .Values.app.name }}-rabbitmq{{ if include "stalk.rabbitmq.clustered" . }}-node{{ end }}
+{{- end }}
+
 {{/* The headless Service that gives each node its name. */}}
 {{- define "stalk.rabbitmq.nodes" -}}
 {{ .Values.app.name }}-rabbitmq-nodes
@@ -20,7 +25,7 @@
 {{- $hosts := list }}
 {{- if include "stalk.rabbitmq.clustered" . }}
 {{- range $number := until (include "stalk.broker.nodes" . | int) }}
-{{- $hosts = append $hosts (include "stalk.rabbitmq.host" (list $ (printf "%s-rabbitmq-%d" $.Values.app.name $number))) }}
+{{- $hosts = append $hosts (include "stalk.rabbitmq.host" (list $ (printf "%s-%d" (include "stalk.rabbitmq.statefulset" $) $number))) }}
 {{- end }}
 {{- end }}
 {{- toJson $hosts }}
