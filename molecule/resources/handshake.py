@@ -22,9 +22,10 @@ SECONDS = 10
 AMQP_HEADER = b"AMQP\0\0\x09\x01"
 # A frame of a method on channel 0; after its size the class connection and the method start (AMQP 0-9-1, 2.3.5).
 AMQP_START = struct.pack("!BH", 1, 0), struct.pack("!HH", 10, 10)
-# A name of a node, behind flags and a creation number (erlang.org/doc/apps/erts/erl_dist_protocol, send_name).
+# A name of a node, behind every flag but the one that asks for a name, and a creation number (erlang.org,
+# erts/erl_dist_protocol, send_name).
 NODE = b"stranger@localhost"
-ERLANG_NAME = struct.pack("!HcQIH", 15 + len(NODE), b"N", 0xFFFFFFFFFF, 1, len(NODE)) + NODE
+ERLANG_NAME = struct.pack("!HcQIH", 15 + len(NODE), b"N", 0xDFFFFFFFF, 1, len(NODE)) + NODE
 SSL_REQUEST = struct.pack("!II", 8, 80877103)
 
 

@@ -30,7 +30,7 @@ BROKER: dict[str, Any] = {
     "topology": "cluster",
     "maxmemory": "256mb",
     "disk_free_limit": "256mb",
-    "kubernetes": {"resources": {"requests": {"cpu": "200m", "memory": "160Mi"}}},
+    "kubernetes": {"resources": {"requests": {"cpu": "300m", "memory": "160Mi"}}},
 }
 SCALED = {"concurrency": 1, "scale": {"min": 1, "max": MOST, "queue_length": 2}}
 VALUES: dict[str, Any] = {"broker": BROKER, "pools": {"default": SCALED}}
