@@ -82,7 +82,7 @@ def test_what_was_sent_just_before_is_counted(monkeypatch: pytest.MonkeyPatch) -
 
 
 def moving(abandoned: set[str] | None = None, **lengths: dict[str, int]) -> list[str]:
-    return refusals_to_move(broker(**lengths), "rabbitmq", "redis", BEFORE, abandoned or set())
+    return refusals_to_move(broker(**lengths), ("kind", "rabbitmq", "redis"), BEFORE, abandoned or set())
 
 
 def leaves(found: str, queues: str) -> str:

@@ -3,10 +3,10 @@ or whose broker is of another kind or topology, which would begin empty, or whos
 the broker and all pools away.
 
 The chart runs it before an upgrade and a rollback, with lists of queues in JSON; the playbooks take its words. The name
-and the queues of the app that runs, and what its broker is, are in a ConfigMap, hence in DEPLOYED_APP, DEPLOYED_QUEUES,
-DEPLOYED_BROKER, DEPLOYED_TOPOLOGY and DEPLOYED_NODES: messages in a queue that no pool ever took, for its name was misspelt say, are no
-reason. Redis keeps what no pool takes any more in a set until it is seen empty, so that the next run names what came
-while the pool left; in RabbitMQ the queue itself stays.
+and the queues of the app that runs, and the kind, topology and nodes of its broker, are in a ConfigMap, hence in
+DEPLOYED_APP, DEPLOYED_QUEUES, DEPLOYED_BROKER, DEPLOYED_TOPOLOGY and DEPLOYED_NODES: messages in a queue that no pool
+ever took, for its name was misspelt say, are no reason. Redis keeps what no pool takes any more in a set until it is
+seen empty, so that the next run names what came while the pool left; in RabbitMQ the queue itself stays.
 """
 
 from __future__ import annotations
