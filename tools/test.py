@@ -34,7 +34,7 @@ SHELL_SCRIPTS = (
 @dataclass(frozen=True)
 class Kind:
     """A kind of test: its commands, run in order in `folder`; `{junit}` is where a command writes its report, `{long}`
-    leaves long tests out."""
+    leaves long tests out. One that is `long` is left to --all itself."""
 
     name: str
     lane: int
@@ -42,6 +42,7 @@ class Kind:
     folder: str = "."
     env: dict[str, str] = field(default_factory=dict)
     least: int = 1
+    long: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ KINDS = (
     Kind("rabbitmq-bookworm", 1, (f"{BIN}/molecule test -s rabbitmq",), env={"STALK_DEBIAN": "bookworm"}, least=70),
     Kind("valkey-trixie", 1, (f"{BIN}/molecule test -s valkey",), env={"STALK_DEBIAN": "trixie"}, least=65),
     Kind("rabbitmq-trixie", 1, (f"{BIN}/molecule test -s rabbitmq",), env={"STALK_DEBIAN": "trixie"}, least=70),
+    Kind("external-broker", 1, (f"{BIN}/molecule test -s external",), least=20),
+    Kind("switch-bookworm", 1, (f"{BIN}/molecule test -s switch",), env={"STALK_DEBIAN": "bookworm"}, least=4),
     # It waits more than it works. Kubernetes is compiled when it is the first time, beside the other lanes.
     Kind(
         "cluster",
@@ -176,10 +179,10 @@ def run(kind: Kind, long: str) -> Outcome:
 def main() -> int:
     names = [kind.name for kind in KINDS]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"which kinds, all by default: {', '.join(names)}")
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"which kinds: {', '.join(names)}")
     parser.add_argument("--all", action="store_true", help="run the tests that take minutes too")
     arguments = parser.parse_args()
-    wanted = arguments.kinds or names
+    wanted = arguments.kinds or [kind.name for kind in KINDS if arguments.all or not kind.long]
     long = "" if arguments.all else "-m 'not long'"
     if unknown := set(wanted) - set(names):
         parser.error(f"unknown kind {shlex.join(sorted(unknown))}; choose from {', '.join(names)}")

@@ -12,6 +12,20 @@ from dataclasses import replace
 from typing import Any
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.stalk.celery.plugins.module_utils.external import (
+    APP_COMPONENTS,
+    SECRETS,
+    external_figures,
+    external_parts,
+    external_problems,
+    external_question,
+)
+from ansible_collections.stalk.celery.plugins.module_utils.leaving_broker import (
+    leaving_problem,
+    left_question,
+    port_problem,
+    still_has,
+)
 from ansible_collections.stalk.celery.plugins.module_utils.memory import Memory, MemoryUnreadable, keep, recall
 from ansible_collections.stalk.celery.plugins.module_utils.preflight import (
     TAKEN_OVER,
@@ -24,13 +38,19 @@ from ansible_collections.stalk.celery.plugins.module_utils.preflight import (
     queue_problems,
 )
 from ansible_collections.stalk.celery.plugins.module_utils.secrets_store import SecretError
-from ansible_collections.stalk.celery.plugins.module_utils.stack_variables import state_folder, templated
+from ansible_collections.stalk.celery.plugins.module_utils.stack_variables import (
+    secrets_store,
+    state_folder,
+    templated,
+)
 from ansible_collections.stalk.celery.plugins.module_utils.status.questions import (
     broker_question,
     expected_on,
     worker_unit,
 )
 from ansible_collections.stalk.celery.plugins.module_utils.stranded import SECONDS_UNTIL_COUNTED
+
+LEFT_OUT = "this run leaves its host out, by --limit or as it is in no group"
 
 
 class HostFailed(Exception):
@@ -76,13 +96,18 @@ class ActionModule(ActionBase):
 
     def broker(self, *, settled: bool) -> dict[str, Any]:
         """Its figures; with `settled` none that are from before this look."""
-        asked = broker_question(self.stack, [])
+        if self.stack["broker"]["kind"] == "external":
+            return external_figures(self.ask_external("broker"))
+        return self.figures(broker_question(self.stack, []), settled=settled)
+
+    def figures(self, asked: dict[str, Any], *, settled: bool) -> dict[str, Any]:
         if settled and asked["component"] == "rabbitmq" and not self._task.check_mode:
             time.sleep(SECONDS_UNTIL_COUNTED)
         broker: dict[str, Any] = self.ask("component_status", app=self.stack["app"]["name"], broker=asked)["broker"]
         return broker
 
     def problems(self, memory: Memory) -> Iterator[str]:
+        yield from self.leaving_brokers(memory)
         components = expected_on(self.host, self.stack, self.variables["groups"]).components
         app = self.stack["app"]["name"]
         broker = self.stack["broker"]["component"]
@@ -94,7 +119,12 @@ class ActionModule(ActionBase):
         found = self.ask("preflight", app=app, components=new, **kind) if new else {"foreign": {}, "own": []}
         yield from foreign_problems(self.host, found["foreign"], self.given("stalk_take_over"))
 
+        if APP_COMPONENTS & set(components):
+            for part in external_parts(self.stack):
+                yield from external_problems(self.host, part, self.ask_external(part))
+
         has_broker = broker in components and (broker not in new or broker in found["own"])
+        has_broker = has_broker or (broker == "external" and self.host == self.counting_host())
         departing = departing_queues(memory, self.stack)
         if has_broker and (departing or not memory.pools):
             told = self.broker(settled=bool(departing))
@@ -102,19 +132,57 @@ class ActionModule(ActionBase):
         if "worker" in components:
             yield from self.leaving(memory, departing_pools(memory, self.stack))
 
+    def leaving_brokers(self, memory: Memory) -> Iterator[str]:
+        """What stands against the end of a broker of another kind. C(stalk_move_messages) moves what there is, but to
+        no queue that nobody consumes."""
+        kind, abandoned = self.stack["broker"]["kind"], self.given("stalk_abandon")
+        for component, left in self.stack["broker"]["leaving"].items():
+            other, hosts = left["kind"], left["hosts"]
+            present = [host for host in hosts if host in self.variables["ansible_play_hosts_all"]]
+            if self.host != (present[0] if present else self.variables["ansible_play_hosts"][0]):
+                continue
+            figures = self.left(component, other) if present else {"error": LEFT_OUT}
+            asked = "error" not in figures
+            beside = set(hosts) & set(self.variables["groups"].get(self.stack["broker"]["component"], ()))
+            if collision := port_problem(self.stack, other, figures, beside):
+                yield collision
+            said, queues = still_has(figures, memory, abandoned)
+            if asked and self.moves:
+                yield from queue_problems(figures, memory, self.stack, abandoned)
+            elif said:
+                yield leaving_problem(kind, other, hosts, said, queues, asked=asked)
+
+    @property
+    def moves(self) -> bool:
+        return bool(templated("stalk_move_messages", self.variables, self._templar))
+
+    def left(self, component: str, kind: str) -> dict[str, Any]:
+        return self.figures(left_question(component, kind), settled=True)
+
     def leaving(self, memory: Memory, pools: dict[str, list[str]]) -> Iterator[str]:
         """What stands against the end of these pools on this host."""
         app, abandoned = self.stack["app"]["name"], self.given("stalk_abandon")
         if not pools:
             return
-        brokers = self.variables["groups"].get(self.stack["broker"]["component"], ())
-        if not set(brokers) & set(self.variables["ansible_play_hosts_all"]):
+        component = self.stack["broker"]["component"]
+        brokers = self.variables["groups"].get(component, ())
+        if component != "external" and not set(brokers) & set(self.variables["ansible_play_hosts_all"]):
             yield from queue_problems({"error": "--limit leaves its host out"}, memory, self.stack, abandoned)
             return
         files = {worker_unit(app, pool): f"/run/{app}-worker-{pool}/heartbeat" for pool in pools}
         beats = self.ask("component_status", app=app, heartbeats=files)["heartbeats"]
         reserved = {pool: int((beats.get(worker_unit(app, pool)) or {}).get("reserved", 0)) for pool in pools}
         yield from held_problems(self.host, reserved, pools, abandoned)
+
+    def counting_host(self) -> str:
+        """The worker that asks an external broker what waits there."""
+        workers = set(self.variables["groups"].get("worker", ())) & set(self.variables["ansible_play_hosts_all"])
+        return min(workers, default="")
+
+    def ask_external(self, part: str) -> dict[str, Any]:
+        store = secrets_store(self.variables, self._templar)
+        counted = sorted(departing_queues(self.memory(), self.stack))
+        return self.ask("external_broker", **external_question(self.stack, part, store.get(SECRETS[part]), counted))
 
     def given(self, variable: str) -> list[str]:
         return names(templated(variable, self.variables, self._templar))

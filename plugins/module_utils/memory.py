@@ -11,6 +11,10 @@ from typing import Any
 HEADING = "# Where Stalk deployed what; its playbooks keep this file.\n"
 
 
+# Beside the components, where the broker is that somebody else provides.
+EXTERNAL = "external"
+
+
 class MemoryUnreadable(Exception):
     """One line: which file, why not, what to do."""
 
@@ -33,6 +37,10 @@ class Memory:
         """After a run that brought `component`, or the kind of it, to some hosts of its group."""
         hosts = sorted({*self.hosts.get(component, ()), *converged} & set(group))
         return replace(self, hosts={**self.hosts, component: tuple(hosts)})
+
+    def without(self, component: str) -> Memory:
+        """After a run that ended `component` on all its hosts."""
+        return replace(self, hosts={name: hosts for name, hosts in self.hosts.items() if name != component})
 
     def consumed(self, pools: Mapping[str, Iterable[str]], *, only: bool) -> Memory:
         """With these pools, and no others once those have stopped."""

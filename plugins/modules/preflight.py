@@ -26,7 +26,7 @@ options:
   kind:
     description: Kind of the broker, whose service of the distribution the component redis or rabbitmq replaces.
     type: str
-    choices: [redis, valkey, rabbitmq]
+    choices: [redis, valkey, rabbitmq, external]
   ended:
     description: At the end of a run, on the broker's host; fails when messages came to a queue while its pool left.
     type: bool
@@ -137,7 +137,7 @@ def main() -> None:
         {
             "app": {"type": "str", "required": True},
             "components": {"type": "list", "elements": "str", "choices": sorted(LOOKS), "required": True},
-            "kind": {"type": "str", "choices": ["redis", "valkey", "rabbitmq"]},
+            "kind": {"type": "str", "choices": ["redis", "valkey", "rabbitmq", "external"]},
             "ended": {"type": "bool", "default": False},
         },
         supports_check_mode=True,

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
+
 from celery_ops import environment, rabbitmq_settings, redis_settings, tls
 
 
@@ -14,6 +16,8 @@ def broker_settings(files: tls.Files) -> dict[str, Any]:
     name = "CELERY_BROKER_URL"
     remedy = "set it to rediss://user:password@host:6379/0 or amqps://user:password@host:5671/vhost"
     value = environment.required_secret(name, remedy)
+    if value.startswith("sqs:"):
+        raise ImproperlyConfigured(f"{name}: Amazon SQS keeps no results and takes no commands; {remedy}")
     urls = environment.urls(name, (*redis_settings.SCHEMES, *rabbitmq_settings.SCHEMES), value)
     tls.check_scheme(name, urls[0].scheme, files)
     if urls[0].scheme in rabbitmq_settings.SCHEMES:
@@ -26,6 +30,7 @@ def result_settings(files: tls.Files) -> dict[str, Any]:
     value = environment.secret(name)
     if value in ("", "django-db"):
         return {name: value or "disabled://", "CELERY_TASK_IGNORE_RESULT": not value}
+    files = tls.results(files)
     tls.check_scheme(name, environment.url(name, redis_settings.SCHEMES, value).scheme, files)
     return {name: value, "CELERY_TASK_IGNORE_RESULT": False, **redis_settings.results(files)}
 

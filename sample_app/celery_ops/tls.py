@@ -21,6 +21,12 @@ class Files(NamedTuple):
     key: str
 
 
+def results(broker: Files) -> Files:
+    """Those of a store of results that is not where the broker is; else the broker's."""
+    ca = environment.readable_file("CELERY_RESULT_TLS_CA")
+    return Files(ca, "", "") if ca else broker
+
+
 def files() -> Files:
     found = Files(*(environment.readable_file(name) for name in VARIABLES))
     needed = VARIABLES if found.certificate or found.key else VARIABLES[:1]

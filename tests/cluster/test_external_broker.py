@@ -58,6 +58,27 @@ def test_a_queue_with_messages_there_keeps_its_pool(release: Release) -> None:
         release.upgrade(VALUES)
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"ca": "strangers-ca"}, r"the certificate of \S+ is not signed by the CA that is named "),
+        ({"certificate": ""}, r"\S+ asks for a client's certificate "),
+        ({"existingSecret": {"name": "wrong-address"}}, r"\S+ does not let the user guest in \(WRONGPASS "),
+        ({"existingSecret": {"name": "poor-address"}}, r"the user poor of \S+ may not use BRPOP; "),
+        ({"existingSecret": {"name": "no-address"}}, r"\S+ cannot be reached \(Connection refused\); "),
+    ],
+    ids=["CA", "no certificate", "password", "rights", "away"],
+)
+def test_one_that_cannot_serve_is_refused_and_nothing_changes(
+    release: Release, changed: dict[str, Any], said: str
+) -> None:
+    before = release.running_pods()
+    broker = {**VALUES_FOR_IT, "kubernetes": {**VALUES_FOR_IT["kubernetes"], **changed}}
+    with pytest.raises(ClusterFailed, match=rf"broker\.kind: is external, and {said}"):
+        release.upgrade({**VALUES, "broker": broker})
+    assert release.running_pods() == before
+
+
 def test_a_broker_that_cannot_be_asked_is_not_left_for_the_charts_own(release: Release) -> None:
     said = r"broker\.kind: redis would begin empty, and leave what external has to nobody \(the broker does not tell"
     with pytest.raises(ClusterFailed, match=said):

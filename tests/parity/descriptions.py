@@ -20,6 +20,8 @@ USERS = ("web", "worker", "beat", "flower", "status")
 GENERATED = (*(f"{kind}_PASSWORD_{name}" for kind in ("REDIS", "RABBITMQ") for name in USERS), "DATABASE_PASSWORD")
 # Each password is its own name, so that it is seen whose it is.
 SECRETS = {name: name for name in GENERATED} | {
+    "CELERY_BROKER_URL": "rediss://user:password@redis.example.org:6379/0",
+    "CELERY_RESULT_BACKEND": "rediss://user:password@results.example.org:6379/0",
     "DATABASE_URL": "postgresql://user:password@database.example.org:5432/shop?sslmode=verify-full",
     "flower-oauth": "oauth2_key=key\noauth2_secret=secret\n",
     "PAYMENT_KEY": "payment",
@@ -29,6 +31,13 @@ SECRETS = {name: name for name in GENERATED} | {
     "ON": "on",
     "Y": "y",
 }
+
+
+def secrets(files: Sequence[Path]) -> dict[str, str]:
+    """With the address that an external broker of these files has."""
+    brokers = [(yaml.safe_load(file.read_text()) or {}).get("broker") or {} for file in files]
+    rabbitmq = any(broker.get("external") == "rabbitmq" for broker in brokers)
+    return SECRETS | ({"CELERY_BROKER_URL": "amqps://user:password@rabbitmq.example.org/shop"} if rabbitmq else {})
 
 
 def cases() -> dict[str, tuple[Path, ...]]:

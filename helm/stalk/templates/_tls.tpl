@@ -9,8 +9,8 @@
   secret: {secretName: {{ include "stalk.tls.secret" . }}, defaultMode: 0440{{ if .early }}, optional: true{{ end }}}
 {{- end }}
 
-{{/* Every leaf of the stack, as JSON: the Secret, its name, its usages, and the names under which pods and the KEDA
-     operator reach its Service. */}}
+{{/* Every leaf of the stack, as JSON: the Secret, its name, its usages, the names under which pods and the KEDA
+     operator reach its Service, and whether it is a login. */}}
 {{- define "stalk.tls.leaves" -}}
 {{- $clients := include "stalk.components" . | fromJsonArray }}
 {{- $stores := list }}
@@ -20,6 +20,8 @@
 {{- $stores = append $stores (include "stalk.broker.component" .) }}
 {{- end }}
 {{- if eq .Values.database.kind "embedded" }}{{- $stores = append $stores "postgresql" }}{{- end }}
+{{- /* For Prometheus. */}}
+{{- if .Values.broker.metrics.enabled }}{{- $clients = append $clients "metrics" }}{{- end }}
 {{- $servers := concat $stores (list "web" "flower") }}
 {{- $leaves := list }}
 {{- range $component := concat $stores $clients | sortAlpha }}
@@ -36,7 +38,9 @@
 {{- $sans = concat $sans (include "stalk.rabbitmq.hosts" $ | fromJsonArray) }}
 {{- $usages = append $usages "client" }}
 {{- end }}
-{{- $leaves = append $leaves (dict "secret" (include "stalk.tls.secret" $context) "name" $component "usages" $usages "sans" $sans) }}
+{{- $leaf := dict "secret" (include "stalk.tls.secret" $context) "name" $component "usages" $usages "sans" $sans }}
+{{- if and (eq $.Values.broker.login "certificate") (has $component (without $clients "scaler" "metrics")) }}{{- $_ := set $leaf "logs_in" true }}{{- end }}
+{{- $leaves = append $leaves $leaf }}
 {{- end }}
 {{- toJson $leaves }}
 {{- end }}

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ansible_collections.stalk.celery.plugins.module_utils.description.derive import broker_component, broker_port
 from ansible_collections.stalk.celery.plugins.module_utils.description.near import near
-from ansible_collections.stalk.celery.plugins.module_utils.description.ports import management_ports
+from ansible_collections.stalk.celery.plugins.module_utils.description.ports import management_ports, metrics_ports
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Path, Problem, listed, quoted
 from ansible_collections.stalk.celery.plugins.module_utils.description.surroundings import Surroundings
 
@@ -26,7 +26,8 @@ def inventory_problems(values: Mapping[str, Any], surroundings: Surroundings) ->
 
 def components(values: Mapping[str, Any]) -> Iterator[tuple[str, Path, str, int | None]]:
     """Group, path that asks for it, how to do without, and how many hosts it may have at most."""
-    yield broker_component(values), ("broker", "topology"), "", 1
+    if values["broker"]["kind"] != "external":
+        yield broker_component(values), ("broker", "topology"), "", 1
     if values["database"]["kind"] == "embedded":
         yield "postgresql", ("database", "kind"), "set it to external", 1
     yield "worker", ("pools",), "", None
@@ -128,9 +129,10 @@ def ports(values: Mapping[str, Any]) -> list[Port]:
     found = []
     if values["database"]["kind"] == "embedded":
         found.append(Port("postgresql", (), POSTGRESQL_PORT, "PostgreSQL's port"))
-    found.append(stated(broker, ("broker", "port"), broker_port(values)))
-    for what, number in management_ports(values):
-        found.append(Port(broker, ("broker", "management_port"), number, what))
+    if values["broker"]["kind"] != "external":
+        found.append(stated(broker, ("broker", "port"), broker_port(values)))
+        for path, what, number in management_ports(values) + metrics_ports(values):
+            found.append(Port(broker, path, number, what))
     if web["enabled"]:
         found.append(stated("web", ("web", "servers", "https_port"), web["servers"]["https_port"]))
         found.append(stated("web", ("web", "servers", "http_port"), web["servers"]["http_port"]))

@@ -74,7 +74,7 @@ def timeout_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def memory_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
-    written, least = values["broker"]["maxmemory"], RULES["least_memory"][broker_component(values)]
+    written, least = values["broker"]["maxmemory"], RULES["least_memory"].get(broker_component(values), 0)
     if 0 < size_in_bytes(written) < least:
         facts = {"broker": broker_name(values), "least": f"{least // RULES['size_units']['mb']}mb"}
         yield refusal("memory_small", ("broker", "maxmemory"), written=quoted(str(written)), **facts)

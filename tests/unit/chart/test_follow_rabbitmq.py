@@ -171,6 +171,15 @@ def test_what_other_rules_take_away_stays_until_they_change_again(pod: Pod, foll
     assert pod.kept("Users") == {"web", "beat", "worker", "queues"}
 
 
+def test_who_has_no_password_stays(pod: Pod, follow: Callable[[], None]) -> None:
+    """Where certificates log in."""
+    pod.describe({"broker": {"kind": "rabbitmq", "login": "certificate"}})
+    follow()
+    (told,) = pod.imported()
+    assert {user["name"]: user["password_hash"] for user in told["users"]}["worker"] == ""
+    assert pod.kept("Users") == {"web", "worker", "beat", "flower", "queues"}
+
+
 def test_a_pod_that_starts_anew_takes_the_rest_away(pod: Pod, follow: Callable[[], None]) -> None:
     pod.describe(AFTER)
     follow()

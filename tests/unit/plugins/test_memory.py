@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -115,13 +116,15 @@ def test_a_database_elsewhere_is_refused_only_while_it_is_embedded(tmp_path: Pat
     assert not any("its data" in line for line in refused(tmp_path, {"database": {"kind": "external"}}, postgresql=[]))
 
 
-def test_another_kind_of_broker_leaves_no_messages_behind(tmp_path: Path) -> None:
+def test_a_broker_of_another_kind_stays_in_the_inventory_until_it_is_empty(tmp_path: Path) -> None:
     keep(tmp_path, "shop", HELD)
+    assert refused(tmp_path, {"broker": {"kind": "rabbitmq"}}, rabbitmq=["worker1"]) == []
+    keep(tmp_path, "shop", replace(HELD, hosts={"redis": ("gone1",)}))
     (line,) = refused(tmp_path, {"broker": {"kind": "rabbitmq"}}, rabbitmq=["worker1"])
-    assert line.startswith(
-        "broker.kind: is rabbitmq, and the redis on data1 has this stack's messages; stop what sends, "
+    assert line.partition(" [")[0] == (
+        "broker.kind: is rabbitmq, and the inventory lacks gone1, whose redis may have this stack's messages; "
+        "put it back until they are moved"
     )
-    assert line.partition(" [")[0].endswith(f"then remove the line `redis` from {tmp_path}/deployed-shop.yml")
 
 
 def test_valkey_begins_empty_where_redis_was_and_is_remembered_by_its_kind(tmp_path: Path) -> None:
@@ -140,3 +143,7 @@ def test_valkey_begins_empty_where_redis_was_and_is_remembered_by_its_kind(tmp_p
     (line,) = refused(tmp_path, {"broker": {"kind": "valkey"}}, redis=["worker1"])
     assert line.startswith("broker: its data is on data1 and the group redis names worker1; move the data, ")
     assert f"remove the line `valkey` from {tmp_path}/deployed-shop.yml" in line
+
+
+def test_a_component_that_ended_everywhere_is_forgotten(tmp_path: Path) -> None:
+    assert dict(HELD.without("redis").hosts) == {name: at for name, at in HELD.hosts.items() if name != "redis"}

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.stalk.celery.plugins.module_utils.status.resp import Redis, RedisRefused, encoded, figures
+from ansible_collections.stalk.celery.plugins.module_utils.broker.resp import Redis, RedisRefused, encoded, figures
 
 
 def openssl(*arguments: str, cwd: Path) -> None:
@@ -86,7 +86,7 @@ def port(pki: Path) -> Iterator[int]:
 
 
 def test_it_reads_every_kind_of_reply(pki: Path, port: int) -> None:
-    with Redis(port, pki, "status", 5) as redis:
+    with Redis.on_this_host(port, pki, "status", 5) as redis:
         assert redis.call("PING") == "PONG"
         assert redis.call("RPUSH", "shop:queue", "a", "ü") == 2
         assert redis.call("LRANGE", "shop:queue", "0", "-1") == ["a", "ü"]
@@ -96,12 +96,12 @@ def test_it_reads_every_kind_of_reply(pki: Path, port: int) -> None:
 
 
 def test_an_error_of_the_server_is_raised(pki: Path, port: int) -> None:
-    with Redis(port, pki, "status", 5) as redis, pytest.raises(RedisRefused, match="WRONGPASS"):
+    with Redis.on_this_host(port, pki, "status", 5) as redis, pytest.raises(RedisRefused, match="WRONGPASS"):
         redis.call("AUTH", "status", "wrong")
 
 
 def test_a_certificate_of_another_ca_is_refused(pki: Path, port: int) -> None:
-    with pytest.raises((OSError, RedisRefused)), Redis(port, pki, "intruder", 5) as redis:
+    with pytest.raises((OSError, RedisRefused)), Redis.on_this_host(port, pki, "intruder", 5) as redis:
         redis.call("PING")
 
 

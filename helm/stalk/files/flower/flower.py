@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import quote
 
 from flower import events
 from flower.urls import settings
@@ -107,17 +108,28 @@ def follow_certificates():
 
 threading.Thread(target=follow_certificates, daemon=True).start()
 
-# RabbitMQ counts the queues by its management API, which asks for a certificate; Flower's own options name a CA alone
-# (flower 2.2, utils/broker.py, RabbitMQ._tls_kwargs).
+# RabbitMQ counts the queues by its management API, which asks for a password, perhaps for a certificate; Flower's own
+# options name a CA alone (flower 2.2, utils/broker.py, RabbitMQ._tls_kwargs).
 broker_api = given["broker_api"]
-if broker_api:
-    shown = {
-        "validate_cert": True,
-        "ca_certs": tls["ca"],
-        "client_cert": tls["certificate"],
-        "client_key": str(certificates[1]),
-    }
-    broker.RabbitMQ._tls_kwargs = lambda _: shown
+# Of Stalk's own RabbitMQ; with another's the user and the password are those of the broker's address.
+if broker_api and (credentials / "RABBITMQ_PASSWORD_flower").exists():
+    password = quote(secret("RABBITMQ_PASSWORD_flower"), safe="")
+    broker_api = broker_api.replace("://", f"://flower:{password}@", 1)
+broker_tls = {name: credentials / path for name, path in given["broker_tls"].items() if path}
+shown = {"validate_cert": True, "ca_certs": str(broker_tls["ca"])}
+if "certificate" in broker_tls:
+    shown |= {"client_cert": str(broker_tls["certificate"]), "client_key": str(broker_tls["key"])}
+broker.RabbitMQ._tls_kwargs = lambda _: shown
+
+
+async def no_queues(*_):
+    return []
+
+
+# Without an address Flower would show the broker's password to port 15672 of its host, in plain text
+# (flower 2.2, utils/broker.py, RabbitMQ.__init__).
+if not broker_api:
+    broker.RabbitMQ.queues = no_queues
 
 # Flower doubles its pause after every failed try without an end (flower 2.2, events.py): after an outage of the
 # broker of an hour it would see no event for another hour.

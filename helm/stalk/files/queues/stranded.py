@@ -38,6 +38,8 @@ SECONDS_TO_ANSWER = 10
 # their answers and events, which are nobody's work.
 DEAD = "@dead."
 DELAYED = re.compile(r"celery_delayed_\d+")
+# kombu 5.7, transport/native_delayed_delivery.py: MAX_NUMBER_OF_BITS_TO_USE.
+DELAYED_LEVELS = range(28)
 PASSING = re.compile(r"(.*[.])?celery[.]pidbox|celeryev([.].*)?")
 # A quorum queue counts every 5 s, and the management API looks at that every 5 s (quorum_tick_interval,
 # collect_statistics_interval).
@@ -78,6 +80,10 @@ def untold(error: object) -> str:
 
 def messages(count: int) -> str:
     return f"{count} message{'' if count == 1 else 's'}"
+
+
+def dead_letters(count: int) -> str:
+    return f"{count} dead letter{'' if count == 1 else 's'}"
 
 
 def queue_of(name: str) -> str:
@@ -142,8 +148,8 @@ class Broker(Protocol):
     def delayed(self) -> int:
         """Messages that the broker itself keeps for later, whatever queue they are for."""
 
-    def dead(self) -> int:
-        """Messages that were given out too often."""
+    def dead_letters(self) -> Mapping[str, int]:
+        """Messages that were given out too often or refused, by pool; of those that have any."""
 
     def left(self) -> set[str]:
         """Queues that no pool of an earlier release took any more."""
@@ -169,12 +175,43 @@ class RabbitMQ:
     def delayed(self) -> int:
         return sum(count for queue, count in self.ready.items() if DELAYED.fullmatch(queue))
 
-    def dead(self) -> int:
-        return sum(count for queue, count in self.ready.items() if queue.startswith(DEAD))
+    def dead_letters(self) -> Mapping[str, int]:
+        return {
+            queue.removeprefix(DEAD): count for queue, count in self.ready.items() if queue.startswith(DEAD) and count
+        }
 
-    def left(self) -> set[str]:
+    def of_tasks(self) -> set[str]:
         others = re.compile(f"{re.escape(DEAD)}.*|{DELAYED.pattern}|{PASSING.pattern}")
         return {queue for queue in self.ready if not others.fullmatch(queue)}
+
+    def left(self) -> set[str]:
+        return self.of_tasks()
+
+    def keep_left(self, queues: set[str], before: set[str]) -> None:
+        pass
+
+
+class ExternalRabbitMQ:
+    """What one of the user's own tells a client, which knows queues by name alone: neither what workers took, nor the
+    queues that no pool takes any more."""
+
+    def __init__(self, length: Callable[[str], int]) -> None:
+        self.length = length
+
+    def waiting(self, queues: Iterable[str]) -> Counter[str]:
+        return Counter({queue: self.length(queue) for queue in queues})
+
+    def held(self) -> tuple[Counter[str], Counter[str]]:
+        return Counter(), Counter()
+
+    def delayed(self) -> int:
+        return sum(self.length(f"celery_delayed_{level}") for level in DELAYED_LEVELS)
+
+    def dead(self) -> int:
+        return 0
+
+    def left(self) -> set[str]:
+        return set()
 
     def keep_left(self, queues: set[str], before: set[str]) -> None:
         pass
@@ -225,8 +262,8 @@ class Redis:
     def delayed(self) -> int:
         return 0
 
-    def dead(self) -> int:
-        return 0
+    def dead_letters(self) -> Mapping[str, int]:
+        return {}
 
     def left(self) -> set[str]:
         return set(self.client.smembers(self.prefix + LEFT))
@@ -246,6 +283,8 @@ class Redis:
 
 def refusals(broker: Broker, deployed: set[str], described: set[str], abandoned: set[str]) -> list[str]:
     """None: the broker then remembers what no pool takes any more."""
+    for pool, count in sorted(broker.dead_letters().items()):
+        print(f"{dead_letters(count)} of pool {pool} in the queue {DEAD}{pool}; docs/operations.md says what to do.")
     before = broker.left()
     suspects = (deployed | before) - described
     if not suspects:
@@ -270,10 +309,11 @@ def refusals_to_move(
     found = [f"queue {queue}: {waits(waiting[queue])}" for queue in sorted(queues) if waiting[queue]]
     found += [f"queue {queue}: {takes('a worker', taken[queue])}" for queue in sorted(queues) if taken[queue]]
     named = {queue for queue in queues if waiting[queue] or taken[queue]}
-    if queues and (broker.delayed() or broker.dead()):
+    dead = sum(broker.dead_letters().values())
+    if queues and (broker.delayed() or dead):
         named = queues
         found += [f"{waits(count)} for later" for count in [broker.delayed()] if count]
-        found += [f"{count} dead letter{'' if count == 1 else 's'}" for count in [broker.dead()] if count]
+        found += [dead_letters(count) for count in [dead] if count]
     return [moving(*change, found, named)] if found else []
 
 
@@ -293,7 +333,9 @@ def connect(kind: str) -> Broker:
     if own.get(host, "external") != component:
         raise BrokerSilent(f"since an upgrade failed, {name} names another; helm rollback mends it")
     files = json.loads(os.environ["TLS_FILES"])[component]
-    return rabbitmq(url, files) if component == "rabbitmq" else redis_at(url, files)
+    if component == "rabbitmq":
+        return rabbitmq(url, files)
+    return external_rabbitmq(url, files) if url.startswith("amqps:") else redis_at(url, files)
 
 
 def redis_at(url: str, files: Mapping[str, str]) -> Redis:
@@ -328,6 +370,40 @@ def rabbitmq(url: str, files: Mapping[str, str]) -> RabbitMQ:
         raise BrokerSilent(str(error) or type(error).__name__) from None
 
 
+def external_rabbitmq(url: str, files: Mapping[str, str]) -> ExternalRabbitMQ:
+    import amqp
+
+    parts = urlsplit(url)
+    names = {"ca_certs": "CELERY_TLS_CA", "certfile": "CELERY_TLS_CERT", "keyfile": "CELERY_TLS_KEY"}
+    tls = {option: files[variable] for option, variable in names.items() if variable in files}
+    connection = amqp.Connection(
+        f"{parts.hostname}:{parts.port or 5671}",
+        unquote(parts.username or ""),
+        unquote(parts.password or ""),
+        virtual_host=unquote(parts.path.removeprefix("/")) or "/",
+        ssl={**tls, "cert_reqs": ssl.CERT_REQUIRED, "server_hostname": parts.hostname},
+        connect_timeout=SECONDS_TO_ANSWER,
+        read_timeout=SECONDS_TO_ANSWER,
+    )
+
+    def length(queue: str) -> int:
+        channel = connection.channel()
+        try:
+            count: int = channel.queue_declare(queue, passive=True).message_count
+            channel.close()
+        except amqp.NotFound:
+            return 0
+        except (OSError, amqp.exceptions.AMQPError) as error:
+            raise BrokerSilent(str(error) or type(error).__name__) from None
+        return count
+
+    try:
+        connection.connect()
+    except (OSError, amqp.exceptions.AMQPError) as error:
+        raise BrokerSilent(str(error) or type(error).__name__) from None
+    return ExternalRabbitMQ(length)
+
+
 def asked(kind: str, question: Callable[[Broker], list[str]], a_queue_departs: bool) -> list[str]:
     if kind == "rabbitmq":
         if a_queue_departs:
@@ -335,6 +411,8 @@ def asked(kind: str, question: Callable[[Broker], list[str]], a_queue_departs: b
             time.sleep(SECONDS_UNTIL_COUNTED)
         return question(connect(kind))
     broker = connect(kind)
+    if isinstance(broker, ExternalRabbitMQ):
+        return question(broker)
     import redis
 
     try:

@@ -69,7 +69,7 @@
 {{- $written := include "stalk.plain" .values.broker.maxmemory }}
 {{- $size := include "stalk.bytes" (list $written .rules.limits.size_units) | float64 }}
 {{- $kind := .values.broker.kind }}
-{{- $least := get .rules.limits.least_memory (get .rules.broker.components $kind | default $kind) | default .rules.limits.least_memory.redis | float64 }}
+{{- $least := get .rules.limits.least_memory (get .rules.broker.components $kind | default $kind) | default 0 | float64 }}
 {{- if and $size (lt $size $least) }}
 {{- $facts := dict
   "written" (include "stalk.quoted" $written)

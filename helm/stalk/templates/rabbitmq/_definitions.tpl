@@ -31,7 +31,7 @@
 {{- range include "stalk.broker.users" . | fromJsonArray }}
 {{- $own := get $rights . }}
 {{- $names := $own.names | default "^$" | replace "{queues}" (include "stalk.rabbitmq.pattern" $every) }}
-{{- $users = append $users (dict "name" . "tags" ($own.tags | default "") "hashing_algorithm" "rabbit_password_hashing_sha256" "password_hash" (printf "@%s@" .)) }}
+{{- $users = append $users (dict "name" . "tags" ($own.tags | default "") "hashing_algorithm" "rabbit_password_hashing_sha256" "password_hash" (include "stalk.broker.has_password" (list $ .) | empty | ternary "" (printf "@%s@" .))) }}
 {{- $permissions = append $permissions (dict "vhost" $vhost "user" . "configure" $names "write" $names "read" $names) }}
 {{- end }}
 {{- $lasting := dict "vhost" $vhost "durable" true "auto_delete" false }}

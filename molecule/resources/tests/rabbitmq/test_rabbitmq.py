@@ -3,54 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from resources.deployment import Deployment, Server
+from resources.rabbitmq import answer_to, control, length, listed, replies
 from resources.waiting import wait_for
 
-CLIENT = Path(__file__).parents[2] / "amqp_client.py"
 DELIVERY_LIMIT = 5
-
-
-def answer_to(deployment: Deployment, user: str, *methods: list[str], password: str = "") -> dict[str, Any]:
-    """What a user hears who shows the certificate of `status`, which may do nothing by itself."""
-    pki = f"/etc/{deployment.app}/pki"
-    question = {
-        "user": user,
-        "password": password or deployment.secret(f"RABBITMQ_PASSWORD_{user}"),
-        "vhost": deployment.app,
-        "port": 5671,
-        "tls": {"ca": f"{pki}/ca.crt", "certificate": f"{pki}/status.crt", "key": f"{pki}/status.key"},
-        "methods": list(methods),
-    }
-    answer: dict[str, Any] = deployment.first("rabbitmq").release_python(deployment.app, CLIENT, question)
-    return answer
-
-
-def replies(deployment: Deployment, user: str, *methods: list[str]) -> list[str]:
-    answer = answer_to(deployment, user, *methods)
-    assert answer["refused"] is None, answer
-    found: list[str] = answer["replies"]
-    return found
-
-
-def control(deployment: Deployment, *arguments: str) -> str:
-    return deployment.first("rabbitmq").run(f"/usr/local/lib/{deployment.app}/rabbitmqctl", "--quiet", *arguments)
-
-
-def listed(deployment: Deployment, what: str, *columns: str) -> list[dict[str, Any]]:
-    table = control(deployment, what, "--vhost", deployment.app, "--formatter=json", *columns)
-    rows: list[dict[str, Any]] = json.loads(table)
-    return rows
-
-
-def length(deployment: Deployment, queue: str) -> int:
-    return next(
-        int(row["messages"]) for row in listed(deployment, "list_queues", "name", "messages") if row["name"] == queue
-    )
 
 
 def test_nobody_but_the_components_has_a_user(deployment: Deployment) -> None:
@@ -78,34 +38,18 @@ def test_who_only_looks_neither_sends_nor_takes_a_task(deployment: Deployment, u
 def test_every_queue_of_a_pool_is_replicable_and_has_a_place_for_dead_letters(deployment: Deployment) -> None:
     queues = {row["name"]: row for row in listed(deployment, "list_queues", "name", "type", "durable", "policy")}
     for pool, described in deployment.pools().items():
-        for queue in described["queues"]:
-            found = queues[queue]
-            assert (found["type"], found["durable"], found["policy"]) == ("rabbit_quorum_queue", True, pool) or (
-                found["type"],
-                found["policy"],
-            ) == ("quorum", pool), found
-        assert queues[f"@dead.{pool}"]["policy"] == ""
-
-
-@pytest.fixture
-def idle(deployment: Deployment) -> Iterator[Server]:
-    """The pool `reports` takes nothing."""
-    server, unit = deployment.first("worker"), f"{deployment.app}-worker@reports.service"
-    server.run("systemctl", "stop", unit)
-    yield server
-    server.run("systemctl", "start", unit)
+        dead = queues[f"@dead.{pool}"]
+        for found in (*(queues[queue] for queue in described["queues"]), dead):
+            # RabbitMQ 3.10 says the name of its module.
+            assert found["type"] in ("rabbit_quorum_queue", "quorum"), found
+            assert found["durable"] is True, found
+            assert found["policy"] == ("" if found is dead else pool), found
 
 
 def test_what_rabbitmq_was_given_outlives_its_kill(deployment: Deployment, idle: Server) -> None:
     keys = deployment.send_effects("through-a-kill", 5, 0, "reports")
     wait_for("they wait", lambda: length(deployment, "reports") == len(keys))
-    server, unit = deployment.first("rabbitmq"), f"{deployment.app}-rabbitmq.service"
-    before = server.property(unit, "MainPID")
-    server.run("systemctl", "kill", "--signal=SIGKILL", unit)
-    wait_for(
-        "systemd starts RabbitMQ again",
-        lambda: server.property(unit, "MainPID") not in (before, "0") and server.is_active(unit),
-    )
+    deployment.first("rabbitmq").kill(f"{deployment.app}-rabbitmq.service")
     wait_for("they still wait", lambda: length(deployment, "reports") == len(keys))
     idle.run("systemctl", "start", f"{deployment.app}-worker@reports.service")
     ledger = deployment.all_effects(keys)
@@ -143,6 +87,22 @@ def test_a_task_for_later_waits_in_the_broker(deployment: Deployment) -> None:
     assert delayed
     assert deployment.ledger([later]) == {}
     assert deployment.all_effects([later])[later].effects == 1
+
+
+def test_rabbitmq_4_says_why_it_does_not_start_on_the_data_of_3_10(deployment: Deployment) -> None:
+    server, unit = deployment.first("rabbitmq"), f"{deployment.app}-rabbitmq.service"
+    if not server.run("dpkg-query", "--show", "--showformat=${Version}", "rabbitmq-server").startswith("4."):
+        pytest.skip("this Debian has RabbitMQ 3.10")
+    flags = server.run("sh", "-c", f"ls /var/lib/{deployment.app}-rabbitmq/data/*-feature_flags").strip()
+    server.run("systemctl", "stop", unit)
+    server.run("sed", "-i.kept", "s/message_containers/quorum_queue/", flags)
+    try:
+        assert server.attempt("systemctl", "start", unit).returncode
+        said = server.run("journalctl", f"--unit={unit}", "--lines=20", "--output=cat", "--no-pager")
+        assert "is of a RabbitMQ before 3.13, and RabbitMQ 4.0.5 begins from 3.13's alone" in said
+    finally:
+        server.run("mv", f"{flags}.kept", flags)
+        server.run("systemctl", "restart", unit)
 
 
 def test_limits_and_certificates_reach_a_running_rabbitmq(deployment: Deployment) -> None:
