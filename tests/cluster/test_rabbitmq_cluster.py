@@ -49,15 +49,22 @@ def release(empty_release: Release) -> Release:
     return empty_release
 
 
+def queues(release: Release, pod: str = PODS[0]) -> dict[str, dict[str, Any]]:
+    """Quorum queues, as the node in a pod tells of them."""
+    said = rabbitmqctl(
+        release, "list_queues", "--vhost", "shop", "name", "members", "leader", "--formatter=json", pod=pod
+    )
+    return {queue["name"]: queue for queue in json.loads(said) if queue["members"]}
+
+
 def members(release: Release, pod: str = PODS[0]) -> dict[str, int]:
-    """Quorum queues and the number of nodes that each is on, as a node tells."""
-    found = listed(release, "list_queues", "--vhost", "shop", "name", "members", pod=pod)
-    return {name: text.count("@") for name, text in found if text}
+    """On how many nodes each of them is."""
+    return {name: len(queue["members"]) for name, queue in queues(release, pod).items()}
 
 
 def leader(release: Release, queue: str) -> str:
     """The pod of the node that leads a queue."""
-    found = dict(listed(release, "list_queues", "--vhost", "shop", "name", "leader", pod=PODS[0]))[queue]
+    found = queues(release)[queue]["leader"]
     (pod,) = [pod for pod in PODS if f"@{pod}." in found]
     return pod
 
