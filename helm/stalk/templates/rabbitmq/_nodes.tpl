@@ -31,11 +31,17 @@
 {{- toJson $hosts }}
 {{- end }}
 
-{{/* Ports that nodes alone reach, as JSON: where Erlang tells which port a node has, and that one. A single node, on
-     loopback, and the command line use the same. */}}
+{{/* Ports that nodes alone reach, as JSON: where Erlang tells which port a node has, and that one. A single node uses
+     the same, on loopback. */}}
 {{- define "stalk.rabbitmq.distribution" -}}
 {{- $management := int64 .Values.broker.management_port }}
 {{- dict "epmd" (add $management 9999) "distribution" (add $management 10000) | toJson }}
+{{- end }}
+
+{{/* Ports of the command line, as JSON: what it lists comes to it from every node. */}}
+{{- define "stalk.rabbitmq.command_line" -}}
+{{- $management := int64 .Values.broker.management_port }}
+{{- dict "port" (add $management 9989) "end" (add $management 9998) | toJson }}
 {{- end }}
 
 {{/* Environment variables of RabbitMQ and of its command line, beside those of a single node too, as JSON. */}}
@@ -46,7 +52,9 @@
   "RABBITMQ_NODENAME" (printf "%s@%s" .Values.app.name (include "stalk.rabbitmq.host" (list . "$(POD_NAME)")))
   "RABBITMQ_USE_LONGNAME" "true"
   "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS" $tls
-  "RABBITMQ_CTL_ERL_ARGS" (printf "%s -kernel inet_dist_use_interface {127,0,0,1}" $tls)
+  "RABBITMQ_CTL_ERL_ARGS" $tls
+  "RABBITMQ_CTL_DIST_PORT_MIN" (include "stalk.rabbitmq.command_line" . | fromJson).port
+  "RABBITMQ_CTL_DIST_PORT_MAX" (include "stalk.rabbitmq.command_line" . | fromJson).end
   | toJson }}
 {{- else }}
 {{- $loopback := "-kernel inet_dist_use_interface {127,0,0,1}" }}
