@@ -51,10 +51,9 @@ def release(empty_release: Release) -> Release:
 
 def queues(release: Release, pod: str = PODS[0]) -> dict[str, dict[str, Any]]:
     """Quorum queues, as the node in a pod tells of them."""
-    said = rabbitmqctl(
-        release, "list_queues", "--vhost", "shop", "name", "members", "leader", "--formatter=json", pod=pod
-    )
-    return {queue["name"]: queue for queue in json.loads(said) if queue["members"]}
+    columns = ("name", "type", "members", "leader")
+    said = rabbitmqctl(release, "list_queues", "--vhost", "shop", *columns, "--formatter=json", pod=pod)
+    return {queue["name"]: queue for queue in json.loads(said) if queue["type"] == "quorum"}
 
 
 def members(release: Release, pod: str = PODS[0]) -> dict[str, int]:
