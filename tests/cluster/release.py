@@ -29,7 +29,8 @@ class Release(ChartRelease, Effects):
         described = self.cluster.helm(
             "get", "values", self.name, "--all", "--output=json", "--namespace", self.namespace
         )
-        server = json.loads(self.kubectl("version", "--output=json"))["serverVersion"]["gitVersion"]
+        # `kubectl version` fails of a client that was built without one.
+        server = json.loads(self.kubectl("get", "--raw", "/version"))["gitVersion"]
         return cell_of(json.loads(described)["broker"], f"Kubernetes {server.lstrip('v')}", self.ask_broker)
 
     def ask_broker(self, line: str) -> str:
