@@ -26,8 +26,8 @@ def authority_of(release: Release) -> Authority:
     return Authority(x509.load_pem_x509_certificate(ca["tls.crt"].encode()), key)
 
 
-def answer_of(release: Release, service: str, pair: Pair | None) -> dict[str, Any]:
-    """What a client in a web pod hears from a service that it greets with a certificate, none, or no TLS."""
+def answer_of(release: Release, service: str, pair: Pair | None, pod: str = "deployment/shop-web") -> dict[str, Any]:
+    """What a client in a pod hears from a service that it greets with a certificate, none, or no TLS."""
     tls = pair and {"ca": release.secret("shop-ca")["tls.crt"], **vars(pair)}
     question = {
         "kind": service,
@@ -37,12 +37,13 @@ def answer_of(release: Release, service: str, pair: Pair | None) -> dict[str, An
         "commands": [["PING"]],
     }
     script = inspect.getsource(handshake)
-    said = release.execute("deployment/shop-web", "python", "-c", script, container="web", stdin=json.dumps(question))
+    container = "web" if pod == "deployment/shop-web" else ""
+    said = release.execute(pod, "python", "-c", script, container=container, stdin=json.dumps(question))
     answer: dict[str, Any] = json.loads(said)
     return answer
 
 
-def is_refused(release: Release, service: str, pair: Pair | None) -> bool:
+def is_refused(release: Release, service: str, pair: Pair | None, pod: str = "deployment/shop-web") -> bool:
     """Whether the service closes the connection; its alert may get lost on the way."""
-    answer = answer_of(release, service, pair)
+    answer = answer_of(release, service, pair, pod)
     return bool(answer["refused"]) and not answer["replies"]

@@ -13,8 +13,9 @@ from resources.certificates import Authority
 from resources.waiting import wait_for
 from storefront import watch
 
-from tests.cluster.desk import Desk
+from tests.cluster.desk import Desk, pod_like_a_worker
 from tests.cluster.greeting import NOBODY, answer_of, authority_of, is_refused
+from tests.cluster.greeting import PORTS as NUMBERS
 from tests.cluster.ledger import once, until_all_run
 from tests.cluster.rabbitmq import listed, rabbitmqctl, scale_down_soon
 from tests.cluster.release import BRIEF, Release, is_ready, name_of
@@ -106,17 +107,38 @@ def test_each_component_has_a_user_and_guest_is_none(release: Release) -> None:
     }
 
 
-def test_a_certificate_of_the_stack_is_let_in_as_far_as_the_password(release: Release) -> None:
+def pod_as(release: Release, component: str) -> str:
+    """A pod that the network policies take for one of a component."""
+    worker = pod_like_a_worker(release.get("deployment", "shop-worker-default"))
+    name = f"as-{component}"
+    labels = {**worker["metadata"]["labels"], "app.kubernetes.io/component": component}
+    release.apply(json.dumps({**worker, "metadata": {"name": name, "labels": labels}}))
+    release.wait(f"pod/{name}", "condition=Ready")
+    return name
+
+
+@pytest.fixture(scope="module")
+def greeters(release: Release) -> dict[str, str]:
+    """For each port a pod that may reach it."""
+    allowed = {"rabbitmq": "worker", "https": "queues", "distribution": "rabbitmq"}
+    return {port: pod_as(release, component) for port, component in allowed.items()}
+
+
+def test_a_certificate_of_the_stack_is_let_in_as_far_as_the_password(
+    release: Release, greeters: dict[str, str]
+) -> None:
     leaf = authority_of(release).leaf("worker")
-    said = {port: answer_of(release, port, leaf)["replies"] for port in PORTS}
+    said = {port: answer_of(release, port, leaf, pod)["replies"] for port, pod in greeters.items()}
     assert said == {"rabbitmq": ["PLAIN"], "https": ["401"], "distribution": ["ok"]}
 
 
 @pytest.mark.parametrize("port", PORTS)
-def test_no_certificate_another_cas_and_plain_text_are_refused(release: Release, port: str) -> None:
-    assert is_refused(release, port, NOBODY)
-    assert is_refused(release, port, Authority.new("shop CA").leaf("worker"))
-    assert is_refused(release, port, None)
+def test_no_certificate_another_cas_and_plain_text_are_refused(
+    release: Release, greeters: dict[str, str], port: str
+) -> None:
+    assert is_refused(release, port, NOBODY, greeters[port])
+    assert is_refused(release, port, Authority.new("shop CA").leaf("worker"), greeters[port])
+    assert is_refused(release, port, None, greeters[port])
 
 
 def test_a_task_that_is_sent_for_later_takes_effect_once(release: Release, desk: Desk) -> None:
@@ -208,7 +230,9 @@ def test_a_burst_brings_more_workers_and_a_lull_takes_them_away(release: Release
     wait_for("one worker is left", lambda: workers() == 1, SECONDS_UNTIL_ALL_IS_WELL)
 
 
-def test_every_node_takes_a_renewed_leaf_and_keeps_its_connections(release: Release, desk: Desk) -> None:
+def test_every_node_takes_a_renewed_leaf_and_keeps_its_connections(
+    release: Release, desk: Desk, greeters: dict[str, str]
+) -> None:
     before = uids(release)
     old = release.secret("shop-rabbitmq-tls")["tls.crt"]
     with desk.flow("celery", "webhooks") as keys:
@@ -217,7 +241,7 @@ def test_every_node_takes_a_renewed_leaf_and_keeps_its_connections(release: Rele
         release.wait("job/renewal", "condition=Complete", SECONDS_UNTIL_ALL_IS_WELL)
         new = release.secret("shop-rabbitmq-tls")["tls.crt"]
         assert new != old
-        wait_for("every node shows it", lambda: shown(release) == {new.strip()}, SECONDS_UNTIL_ALL_IS_WELL)
+        wait_for("every node shows it", lambda: shown(release, greeters) == {new.strip()}, SECONDS_UNTIL_ALL_IS_WELL)
     assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
     assert uids(release) == before
     assert rabbitmqctl(release, "eval", "length(rabbit_nodes:list_running()).", pod=PODS[0]).strip() == str(NODES)
@@ -230,14 +254,16 @@ def test_who_leaves_what_the_queues_hold_goes_over_to_a_single_node(release: Rel
         assert watch(shop, shop.place_orders(ORDERS))["shipped"] == ORDERS
 
 
-def shown(release: Release) -> set[str]:
+def shown(release: Release, greeters: dict[str, str]) -> set[str]:
     """The certificates that nodes show to clients and to each other."""
     show = """
 import ssl, sys
-for host in sys.argv[1:]:
-    for port in (5671, 25671):
-        print(ssl.get_server_certificate((host, port)).strip(), end="\\0")
+for host in sys.argv[2:]:
+    print(ssl.get_server_certificate((host, int(sys.argv[1]))).strip(), end="\\0")
 """
     hosts = [f"{pod}.shop-rabbitmq-nodes" for pod in PODS]
-    said = release.execute("deployment/shop-web", "python", "-c", show, *hosts, container="web")
-    return {leaf for leaf in said.split("\0") if leaf.strip()}
+    found = [
+        release.execute(greeters[name], "python", "-c", show, str(NUMBERS[name]), *hosts)
+        for name in ("rabbitmq", "distribution")
+    ]
+    return {leaf for said in found for leaf in said.split("\0") if leaf.strip()}
