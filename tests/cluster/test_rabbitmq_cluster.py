@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -38,7 +40,7 @@ VALUES: dict[str, Any] = {"broker": BROKER, "pools": {"default": SCALED}}
 ALONE: dict[str, Any] = {**VALUES, "broker": {**BROKER, "topology": "single"}}
 QUEUES = ["celery", "high_priority", "reports", "webhooks"]
 PODS = [f"shop-rabbitmq-node-{node}" for node in range(NODES)]
-PORTS = ("rabbitmq", "https", "distribution")
+ALLOWED = {"rabbitmq": "worker", "https": "queues", "distribution": "rabbitmq"}
 
 
 @pytest.fixture(scope="module")
@@ -107,38 +109,30 @@ def test_each_component_has_a_user_and_guest_is_none(release: Release) -> None:
     }
 
 
-def pod_as(release: Release, component: str) -> str:
-    """A pod that the network policies take for one of a component."""
+@contextmanager
+def greeter(release: Release, port: str) -> Iterator[str]:
+    """A pod that the network policies let to a port, for as long as it takes: a budget counts it as a node too."""
     worker = pod_like_a_worker(release.get("deployment", "shop-worker-default"))
-    name = f"as-{component}"
-    labels = {**worker["metadata"]["labels"], "app.kubernetes.io/component": component}
+    labels = {**worker["metadata"]["labels"], "app.kubernetes.io/component": ALLOWED[port]}
+    name = f"greeter-{port}"
     release.apply(json.dumps({**worker, "metadata": {"name": name, "labels": labels}}))
-    release.wait(f"pod/{name}", "condition=Ready")
-    return name
+    try:
+        release.wait(f"pod/{name}", "condition=Ready")
+        yield name
+    finally:
+        release.kubectl("delete", "pod", name, "--grace-period=0", "--force")
 
 
-@pytest.fixture(scope="module")
-def greeters(release: Release) -> dict[str, str]:
-    """For each port a pod that may reach it."""
-    allowed = {"rabbitmq": "worker", "https": "queues", "distribution": "rabbitmq"}
-    return {port: pod_as(release, component) for port, component in allowed.items()}
-
-
-def test_a_certificate_of_the_stack_is_let_in_as_far_as_the_password(
-    release: Release, greeters: dict[str, str]
+@pytest.mark.parametrize(("port", "replies"), [("rabbitmq", ["PLAIN"]), ("https", ["401"]), ("distribution", ["ok"])])
+def test_a_certificate_of_the_stack_is_let_in_and_no_other_and_no_plain_text(
+    release: Release, port: str, replies: list[str]
 ) -> None:
     leaf = authority_of(release).leaf("worker")
-    said = {port: answer_of(release, port, leaf, pod)["replies"] for port, pod in greeters.items()}
-    assert said == {"rabbitmq": ["PLAIN"], "https": ["401"], "distribution": ["ok"]}
-
-
-@pytest.mark.parametrize("port", PORTS)
-def test_no_certificate_another_cas_and_plain_text_are_refused(
-    release: Release, greeters: dict[str, str], port: str
-) -> None:
-    assert is_refused(release, port, NOBODY, greeters[port])
-    assert is_refused(release, port, Authority.new("shop CA").leaf("worker"), greeters[port])
-    assert is_refused(release, port, None, greeters[port])
+    with greeter(release, port) as pod:
+        assert answer_of(release, port, leaf, pod) == {"refused": None, "replies": replies}
+        assert is_refused(release, port, NOBODY, pod)
+        assert is_refused(release, port, Authority.new("shop CA").leaf("worker"), pod)
+        assert is_refused(release, port, None, pod)
 
 
 def test_a_task_that_is_sent_for_later_takes_effect_once(release: Release, desk: Desk) -> None:
@@ -230,9 +224,7 @@ def test_a_burst_brings_more_workers_and_a_lull_takes_them_away(release: Release
     wait_for("one worker is left", lambda: workers() == 1, SECONDS_UNTIL_ALL_IS_WELL)
 
 
-def test_every_node_takes_a_renewed_leaf_and_keeps_its_connections(
-    release: Release, desk: Desk, greeters: dict[str, str]
-) -> None:
+def test_every_node_takes_a_renewed_leaf_and_keeps_its_connections(release: Release, desk: Desk) -> None:
     before = uids(release)
     old = release.secret("shop-rabbitmq-tls")["tls.crt"]
     with desk.flow("celery", "webhooks") as keys:
@@ -241,7 +233,7 @@ def test_every_node_takes_a_renewed_leaf_and_keeps_its_connections(
         release.wait("job/renewal", "condition=Complete", SECONDS_UNTIL_ALL_IS_WELL)
         new = release.secret("shop-rabbitmq-tls")["tls.crt"]
         assert new != old
-        wait_for("every node shows it", lambda: shown(release, greeters) == {new.strip()}, SECONDS_UNTIL_ALL_IS_WELL)
+        wait_for("every node shows it", lambda: shown(release) == {new.strip()}, SECONDS_UNTIL_ALL_IS_WELL)
     assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
     assert uids(release) == before
     assert rabbitmqctl(release, "eval", "length(rabbit_nodes:list_running()).", pod=PODS[0]).strip() == str(NODES)
@@ -254,7 +246,7 @@ def test_who_leaves_what_the_queues_hold_goes_over_to_a_single_node(release: Rel
         assert watch(shop, shop.place_orders(ORDERS))["shipped"] == ORDERS
 
 
-def shown(release: Release, greeters: dict[str, str]) -> set[str]:
+def shown(release: Release) -> set[str]:
     """The certificates that nodes show to clients and to each other."""
     show = """
 import ssl, sys
@@ -262,8 +254,8 @@ for host in sys.argv[2:]:
     print(ssl.get_server_certificate((host, int(sys.argv[1]))).strip(), end="\\0")
 """
     hosts = [f"{pod}.shop-rabbitmq-nodes" for pod in PODS]
-    found = [
-        release.execute(greeters[name], "python", "-c", show, str(NUMBERS[name]), *hosts)
-        for name in ("rabbitmq", "distribution")
-    ]
+    found = []
+    for port in ("rabbitmq", "distribution"):
+        with greeter(release, port) as pod:
+            found.append(release.execute(pod, "python", "-c", show, str(NUMBERS[port]), *hosts))
     return {leaf for said in found for leaf in said.split("\0") if leaf.strip()}
