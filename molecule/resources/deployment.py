@@ -209,7 +209,7 @@ class Deployment(Effects):
 
     @cached_property
     def cell(self) -> str:
-        server = self.first(self.broker)
+        server = self.first("worker" if self.broker == "external" else self.broker)
         release = server.run("cat", "/etc/debian_version").partition(".")[0]
         return cell_of(self.described("broker") or {}, f"Debian {release}", lambda line: server.run("sh", "-c", line))
 
@@ -277,8 +277,8 @@ class Deployment(Effects):
             f"--property=LoadCredential=CELERY_TLS_KEY:/etc/{app}/pki/web.key",
             "sh",
             "-c",
-            # What the environment says, if only to be empty, goes before.
-            "".join(f'export {name}="${{{name}-{path}}}"; ' for name, path in tls.items())
+            # What the environment says, if only to be empty, goes before. systemd reads `$$` as the `$` for the shell.
+            "".join(f'export {name}="$${{{name}-{path}}}"; ' for name, path in tls.items())
             + f"exec /usr/local/lib/{app}/in-release /srv/{app}/current python -",
             stdin=script,
         )

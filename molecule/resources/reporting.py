@@ -20,6 +20,7 @@ LEAST = {
     "faults": 5,
     "browser": 7,
     "default/tests": 18,
+    "sentinel/tests": 5,
     "spread/tests": 7,
     "external/tests": 20,
     "valkey/tests": 3,

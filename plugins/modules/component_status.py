@@ -170,13 +170,17 @@ def redis_figures(app: str, pki: Path, password: str, asked: dict[str, Any]) -> 
         queues = list(dict.fromkeys([*asked["queues"], *lists(redis, prefix)]))
         lengths = redis.calls([("LLEN", prefix + queue) for queue in queues])
         taken = redis.call("HLEN", f"{prefix}unacked")
-        info = figures(f"{redis.call('INFO', 'memory')}\n{redis.call('INFO', 'persistence')}")
+        info = figures("\n".join(str(redis.call("INFO", part)) for part in ("memory", "persistence", "replication")))
     limit = int(info.get("maxmemory", 0)) or int(info.get("total_system_memory", 0))
     return {
         "memory": int(info["used_memory"]),
         "limit": limit,
         "taken": taken,
         "queues": dict(zip(queues, lengths, strict=True)),
+        # What stands at a replica, the primary has too.
+        "role": {"master": "primary", "slave": "replica"}[info["role"]],
+        "follows": info.get("master_link_status", "up") == "up",
+        "replicas": int(info.get("connected_slaves", 0)),
         "saved": info.get("aof_last_write_status", "ok") == "ok"
         and info.get("aof_last_bgrewrite_status", "ok") == "ok",
     }

@@ -9,7 +9,9 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from celery_ops import environment, rabbitmq_settings, redis_settings, tls
+from celery_ops import environment, rabbitmq_settings, redis_settings, sentinel_settings, tls
+
+REDIS_SCHEMES = (*redis_settings.SCHEMES, *sentinel_settings.SCHEMES)
 
 
 def broker_settings(files: tls.Files) -> dict[str, Any]:
@@ -18,10 +20,12 @@ def broker_settings(files: tls.Files) -> dict[str, Any]:
     value = environment.required_secret(name, remedy)
     if value.startswith("sqs:"):
         raise ImproperlyConfigured(f"{name}: Amazon SQS keeps no results and takes no commands; {remedy}")
-    urls = environment.urls(name, (*redis_settings.SCHEMES, *rabbitmq_settings.SCHEMES), value)
+    urls = environment.urls(name, (*REDIS_SCHEMES, *rabbitmq_settings.SCHEMES), value)
     tls.check_scheme(name, urls[0].scheme, files)
     if urls[0].scheme in rabbitmq_settings.SCHEMES:
         return rabbitmq_settings.broker(name, value, files, [url.hostname or "" for url in urls])
+    if urls[0].scheme in sentinel_settings.SCHEMES:
+        return {name: value, **sentinel_settings.broker(files, urls[0])}
     return {name: value, **redis_settings.broker(files)}
 
 
@@ -31,8 +35,11 @@ def result_settings(files: tls.Files) -> dict[str, Any]:
     if value in ("", "django-db"):
         return {name: value or "disabled://", "CELERY_TASK_IGNORE_RESULT": not value}
     files = tls.results(files)
-    tls.check_scheme(name, environment.url(name, redis_settings.SCHEMES, value).scheme, files)
-    return {name: value, "CELERY_TASK_IGNORE_RESULT": False, **redis_settings.results(files)}
+    url = environment.urls(name, REDIS_SCHEMES, value)[0]
+    tls.check_scheme(name, url.scheme, files)
+    is_behind_sentinel = url.scheme in sentinel_settings.SCHEMES
+    redis = sentinel_settings.results(files, url) if is_behind_sentinel else redis_settings.results(files)
+    return {name: value, "CELERY_TASK_IGNORE_RESULT": False, **redis}
 
 
 _tls_files = tls.files()

@@ -26,13 +26,20 @@ def authority_of(release: Release) -> Authority:
     return Authority(x509.load_pem_x509_certificate(ca["tls.crt"].encode()), key)
 
 
-def answer_of(release: Release, service: str, pair: Pair | None, pod: str = "deployment/shop-web") -> dict[str, Any]:
+def answer_of(
+    release: Release,
+    service: str,
+    pair: Pair | None,
+    host: str = "",
+    port: int = 0,
+    pod: str = "deployment/shop-web",
+) -> dict[str, Any]:
     """What a client in a pod hears from a service that it greets with a certificate, none, or no TLS."""
     tls = pair and {"ca": release.secret("shop-ca")["tls.crt"], **vars(pair)}
     question = {
         "kind": service,
-        "host": HOSTS.get(service, f"shop-{service}").format(namespace=release.namespace),
-        "port": PORTS[service],
+        "host": host or HOSTS.get(service, f"shop-{service}").format(namespace=release.namespace),
+        "port": port or PORTS[service],
         "tls": tls,
         "commands": [["PING"]],
     }
@@ -45,5 +52,5 @@ def answer_of(release: Release, service: str, pair: Pair | None, pod: str = "dep
 
 def is_refused(release: Release, service: str, pair: Pair | None, pod: str = "deployment/shop-web") -> bool:
     """Whether the service closes the connection; its alert may get lost on the way."""
-    answer = answer_of(release, service, pair, pod)
+    answer = answer_of(release, service, pair, pod=pod)
     return bool(answer["refused"]) and not answer["replies"]

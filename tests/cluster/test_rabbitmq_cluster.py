@@ -129,10 +129,10 @@ def test_a_certificate_of_the_stack_is_let_in_and_no_other_and_no_plain_text(
 ) -> None:
     leaf = authority_of(release).leaf("worker")
     with greeter(release, port) as pod:
-        assert answer_of(release, port, leaf, pod) == {"refused": None, "replies": replies}
-        assert is_refused(release, port, NOBODY, pod)
-        assert is_refused(release, port, Authority.new("shop CA").leaf("worker"), pod)
-        assert is_refused(release, port, None, pod)
+        assert answer_of(release, port, leaf, pod=pod) == {"refused": None, "replies": replies}
+        assert is_refused(release, port, NOBODY, pod=pod)
+        assert is_refused(release, port, Authority.new("shop CA").leaf("worker"), pod=pod)
+        assert is_refused(release, port, None, pod=pod)
 
 
 def test_a_task_that_is_sent_for_later_takes_effect_once(release: Release, desk: Desk) -> None:

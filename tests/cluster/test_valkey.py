@@ -14,7 +14,7 @@ from tests.cluster.release import BRIEF, Release, name_of
 ORDERS = 5
 MOST = 2
 SECONDS_TO_SCALE = 180
-SCALED = {"concurrency": 1, "scale": {"min": 0, "max": MOST, "queue_length": 1}}
+SCALED = {"concurrency": 1, "scale": {"min": 1, "max": MOST, "queue_length": 1}}
 VALUES = {"broker": {"kind": "valkey"}, "pools": {"default": SCALED}}
 
 

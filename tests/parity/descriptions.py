@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 GOOD = ROOT / "tests" / "good"
 CHART_CASES = ROOT / "helm" / "stalk" / "ci"
 
-USERS = ("web", "worker", "beat", "flower", "status")
+USERS = ("web", "worker", "beat", "flower", "status", "operator")
 GENERATED = (*(f"{kind}_PASSWORD_{name}" for kind in ("REDIS", "RABBITMQ") for name in USERS), "DATABASE_PASSWORD")
 # Each password is its own name, so that it is seen whose it is.
 SECRETS = {name: name for name in GENERATED} | {
@@ -53,8 +53,9 @@ def cases() -> dict[str, tuple[Path, ...]]:
 
 
 def on_servers_too(path: Path) -> bool:
+    """Also none of several nodes, which servers have on several hosts."""
     values = coalesce(yaml.safe_load(path.read_text()), chart_defaults())
-    return not list(kubernetes_only_problems(values))
+    return values["broker"]["topology"] == "single" and not list(kubernetes_only_problems(values))
 
 
 def issuer(path: Path) -> str:

@@ -47,7 +47,7 @@ class Server:
             "groups": GROUPS,
             "group_names": list(COMPONENTS),
             "inventory_hostname": "server",
-            "hostvars": {"server": {}},
+            "hostvars": {"server": {"inventory_hostname": "server"}},
             "stalk_state": str(state),
             "stalk_secrets": secrets,
             "ansible_check_mode": False,

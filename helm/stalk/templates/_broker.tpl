@@ -34,6 +34,7 @@
 {{/* Who has a password of it, as JSON: who speaks to it, and the hook that counts what is in RabbitMQ's queues. */}}
 {{- define "stalk.broker.users" -}}
 {{- $users := include "stalk.components" . | fromJsonArray }}
+{{- if include "stalk.redis.sentinel" . }}{{- $users = append $users "sentinel" }}{{- end }}
 {{- eq .Values.broker.kind "rabbitmq" | ternary (append $users "queues") $users | toJson }}
 {{- end }}
 
@@ -93,6 +94,12 @@
 {{- $text = dict "username" .component "password" (printf "{=%s}" $password) }}
 {{- /* KEDA takes this word from a Secret alone (keda 2.21, scalers/rabbitmq_scaler.go: EnableTLS). */}}
 {{- if eq $broker "rabbitmq" }}{{- $_ := set $text "tls" "enable" }}{{- end }}
+{{- if include "stalk.redis.sentinel" .root }}
+{{- $_ := set $text "sentinelUsername" $text.username }}
+{{- $_ := set $text "sentinelPassword" $text.password }}
+{{- end }}
+{{- else if eq .component "sentinel" }}
+{{- $text = dict "password" (printf "{=%s}" $password) }}
 {{- else if eq .component "queues" }}
 {{- $text = dict "BROKER_API" (printf "https://%s:{%s}@%s/%s" .component $password (include "stalk.broker.management" .root) $values.app.name) }}
 {{- else }}
@@ -101,13 +108,19 @@
 {{- $address := printf "%s%s-%s:%d" $user $values.app.name $broker (include "stalk.broker.port" .root | int64) }}
 {{- $amqps := printf "amqps://%s/%s%s" $address $values.app.name ($by_certificate | ternary "?login_method=EXTERNAL" "") }}
 {{- $made := eq $broker "rabbitmq" | ternary $amqps (printf "rediss://%s/0" $address) }}
+{{- $results_made := printf "rediss://%s/1" $address }}
+{{- if include "stalk.redis.sentinel" .root }}
+{{- $user := printf "%s:{%s}" .component $password }}
+{{- $made = include "stalk.redis.sentinel.url" (list .root $user 0) }}
+{{- $results_made = include "stalk.redis.sentinel.url" (list .root $user 1) }}
+{{- end }}
 {{- $_ := set $text "CELERY_BROKER_URL" ($external | ternary "{=CELERY_BROKER_URL}" $made) }}
 {{- if and (eq $broker "rabbitmq") (eq .component "flower") }}{{- $_ := set $text $password (printf "{=%s}" $password) }}{{- end }}
 {{- $results := include "stalk.results.kind" .root }}
 {{- if eq $results "external" }}
 {{- $_ := set $text "CELERY_RESULT_BACKEND" "{=CELERY_RESULT_BACKEND}" }}
 {{- else if eq $results "redis" }}
-{{- $_ := set $text "CELERY_RESULT_BACKEND" ($external | ternary "{=CELERY_BROKER_URL}" (printf "rediss://%s/1" $address)) }}
+{{- $_ := set $text "CELERY_RESULT_BACKEND" ($external | ternary "{=CELERY_BROKER_URL}" $results_made) }}
 {{- else if eq $results "database" }}
 {{- $_ := set $text "CELERY_RESULT_BACKEND" "django-db" }}
 {{- end }}

@@ -71,7 +71,7 @@
      that; so a pod takes these keys alone. dict "root" "component" */}}
 {{- define "stalk.component.texts" -}}
 {{- $text := include "stalk.broker.texts" . | fromJson }}
-{{- if and (eq .root.Values.database.kind "embedded") (not (has .component (list "scaler" "queues"))) }}
+{{- if and (eq .root.Values.database.kind "embedded") (not (has .component (list "scaler" "queues" "sentinel"))) }}
 {{- $app := .root.Values.app.name }}
 {{- $_ := set $text "DATABASE_URL" (printf "postgresql://%s:{DATABASE_PASSWORD}@%s-postgresql:5432/%s" $app $app $app) }}
 {{- end }}

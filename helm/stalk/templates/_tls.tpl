@@ -38,6 +38,11 @@
 {{- $sans = concat $sans (include "stalk.rabbitmq.hosts" $ | fromJsonArray) }}
 {{- $usages = append $usages "client" }}
 {{- end }}
+{{- if and (eq $component "redis") (include "stalk.redis.sentinel" $) }}
+{{- /* Its nodes and Sentinels are clients of each other. */}}
+{{- $sans = concat $sans (include "stalk.redis.hosts" $ | fromJsonArray) }}
+{{- $usages = append $usages "client" }}
+{{- end }}
 {{- $leaf := dict "secret" (include "stalk.tls.secret" $context) "name" $component "usages" $usages "sans" $sans }}
 {{- if and (eq $.Values.broker.login "certificate") (has $component (without $clients "scaler" "metrics")) }}{{- $_ := set $leaf "logs_in" true }}{{- end }}
 {{- $leaves = append $leaves $leaf }}

@@ -97,6 +97,12 @@ def has_unit(deployment: Deployment, broker: str) -> bool:
     return found
 
 
+def dead_letters_in_rabbitmq(deployment: Deployment) -> int:
+    listed = ["--quiet", "list_queues", "--vhost", deployment.app, "--no-table-headers", "name", "messages"]
+    lengths = deployment.first("rabbitmq").run(f"/usr/local/lib/{deployment.app}/rabbitmqctl", *listed)
+    return next(int(line.split()[1]) for line in lengths.splitlines() if line.startswith("@dead.reports"))
+
+
 @pytest.fixture(scope="module")
 def waiting(deployment: Deployment) -> Sent:
     """Many messages in a queue whose pool stands still, and one in the hand of a worker that was killed."""
@@ -169,6 +175,8 @@ def test_redis_has_left_the_host_and_a_second_run_changes_nothing(deployment: De
 def test_nothing_is_lost_on_the_way_back(deployment: Deployment) -> None:
     sent = Sent()
     deployment.django("from config.celery import app\napp.send_task('shop.tasks.unknown', queue='reports')\n")
+    # A worker of Redis would drop it.
+    wait_for("RabbitMQ has a dead letter", lambda: dead_letters_in_rabbitmq(deployment) == 1)
     sent.plain += send_plain(deployment, "much-later", 2, 0, countdown=120)
     with load(deployment, sent):
         run = switch(deployment, {})

@@ -14,11 +14,11 @@ def server(deployment: Deployment) -> Server:
 def broker_process(deployment: Deployment, server: Server) -> tuple[str, str]:
     """The program and the user of the broker's unit."""
     pid = server.property(f"{deployment.app}-redis.service", "MainPID")
-    return server.run("readlink", f"/proc/{pid}/exe").strip(), server.run("stat", "-c", "%U", f"/proc/{pid}").strip()
+    return server.run("cat", f"/proc/{pid}/comm").strip(), server.run("stat", "-c", "%U", f"/proc/{pid}").strip()
 
 
 def test_the_broker_is_valkey_and_the_only_one(deployment: Deployment, server: Server) -> None:
-    assert broker_process(deployment, server) == ("/usr/bin/valkey-server", "valkey")
+    assert broker_process(deployment, server) == ("valkey-server", "valkey")
     assert server.run("pgrep", "--count", "--full", "^/usr/bin/(redis|valkey)-server").strip() == "1"
     assert server.property("valkey-server.service", "LoadState") == "masked"
 
@@ -40,6 +40,6 @@ def test_redis_begins_empty_once_valkey_is_drained_and_forgotten(deployment: Dep
     memory.write_text("".join(line for line in remembered.splitlines(True) if not line.startswith("  valkey:")))
     assert memory.read_text() != remembered
     deployment.converge(changes={"broker": {"kind": "redis"}})
-    assert broker_process(deployment, server) == ("/usr/bin/redis-server", "redis")
+    assert broker_process(deployment, server) == ("redis-server", "redis")
     keys = deployment.send_effects("after-valkey", 5, 0)
     assert [line.effects for line in deployment.all_effects(keys).values()] == [1] * 5

@@ -159,6 +159,7 @@ def environment(values: Mapping[str, Any]) -> dict[str, str]:
         "DJANGO_SETTINGS_MODULE": app["settings"],
         "DJANGO_ALLOWED_HOSTS": values["web"]["host"],
         **name_of_nodes(values),
+        **({"CELERY_SENTINEL_MASTER": app["name"]} if values["broker"]["topology"] == "sentinel" else {}),
         "CELERY_KEY_PREFIX": f"{app['name']}:",
         "CELERY_VISIBILITY_TIMEOUT": str(broker(values)["visibility_timeout"]),
         "CELERY_RESULT_EXPIRES": str(values["results"]["expires"]),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any, NamedTuple
 
+from ansible_collections.stalk.celery.plugins.module_utils.description.chart import chart_words
 from ansible_collections.stalk.celery.plugins.module_utils.description.derive import broker_component, broker_port
 from ansible_collections.stalk.celery.plugins.module_utils.description.near import near
 from ansible_collections.stalk.celery.plugins.module_utils.description.ports import management_ports, metrics_ports
@@ -15,10 +16,12 @@ from ansible_collections.stalk.celery.plugins.module_utils.description.surroundi
 LEASED_SCHEDULERS = ("celery_ops.beat:LeasedScheduler", "celery_ops.beat.LeasedScheduler")
 POSTGRESQL_PORT = 5432
 SHOWN_HOSTS = 3
+LEAST_NODES = 3
 
 
 def inventory_problems(values: Mapping[str, Any], surroundings: Surroundings) -> Iterator[Problem]:
     yield from component_problems(values, surroundings)
+    yield from node_problems(values, surroundings)
     yield from beat_problems(values, surroundings)
     yield from pool_problems(values, surroundings)
     yield from port_problems(values, surroundings)
@@ -27,7 +30,8 @@ def inventory_problems(values: Mapping[str, Any], surroundings: Surroundings) ->
 def components(values: Mapping[str, Any]) -> Iterator[tuple[str, Path, str, int | None]]:
     """Group, path that asks for it, how to do without, and how many hosts it may have at most."""
     if values["broker"]["kind"] != "external":
-        yield broker_component(values), ("broker", "topology"), "", 1
+        most = 1 if values["broker"]["topology"] == "single" else None
+        yield broker_component(values), ("broker", "topology"), "", most
     if values["database"]["kind"] == "embedded":
         yield "postgresql", ("database", "kind"), "set it to external", 1
     yield "worker", ("pools",), "", None
@@ -51,6 +55,20 @@ def component_problems(values: Mapping[str, Any], surroundings: Surroundings) ->
                 f"the group {group} has {len(hosts)} hosts ({some(hosts)}), and only one can hold its data",
                 f"keep one host in the group {group} of the inventory",
             )
+
+
+def node_problems(values: Mapping[str, Any], surroundings: Surroundings) -> Iterator[Problem]:
+    """More than half of the nodes have to be there, so an even number bears no more losses than one less."""
+    group, kind, topology = broker_component(values), values["broker"]["kind"], values["broker"]["topology"]
+    if topology not in chart_words("rules")["broker"]["topologies"][kind]:
+        return
+    count = len(hosts := surroundings.groups.get(group, ()))
+    if topology != "single" and hosts and (count < LEAST_NODES or count % 2 == 0):
+        yield Problem(
+            ("broker", "topology"),
+            f"is {topology}, and the group {group} has {count} host{'' if count == 1 else 's'} ({some(hosts)})",
+            f"name an odd number of hosts in it, {LEAST_NODES} or more",
+        )
 
 
 def some(hosts: Any) -> str:
@@ -131,6 +149,8 @@ def ports(values: Mapping[str, Any]) -> list[Port]:
         found.append(Port("postgresql", (), POSTGRESQL_PORT, "PostgreSQL's port"))
     if values["broker"]["kind"] != "external":
         found.append(stated(broker, ("broker", "port"), broker_port(values)))
+        if values["broker"]["topology"] == "sentinel":
+            found.append(stated(broker, ("broker", "sentinel_port"), values["broker"]["sentinel_port"]))
         for path, what, number in management_ports(values) + metrics_ports(values):
             found.append(Port(broker, path, number, what))
     if web["enabled"]:

@@ -28,13 +28,21 @@ def placement_problems(values: Mapping[str, Any], surroundings: Surroundings) ->
         yield from other_broker_problems(values, memory, surroundings)
     for group, line, part in components:
         held, named = memory.hosts.get(line, ()), surroundings.groups.get(group, ())
-        if held and named and not set(named) <= set(held):
+        if held and named and not stays(part, values, set(held), set(named)):
             yield Problem(
                 (part,),
                 f"its data is on {listed(sorted(held))} and the group {group} names {listed(sorted(named))}",
                 f"move the data, then remove the line `{line}` from {surroundings.state / file_name(app)}, "
                 "or give another inventory a stalk_state of its own",
             )
+
+
+def stays(part: str, values: Mapping[str, Any], held: set[str], named: set[str]) -> bool:
+    """Whether the hosts that are named have the data. Nodes come and go while more than half of those that have them
+    stay; a single one that becomes one of many is all of them."""
+    if part == "broker" and values["broker"]["topology"] != "single":
+        return 2 * len(held & named) > len(held)
+    return named == held
 
 
 def other_broker_problems(values: Mapping[str, Any], memory: Memory, surroundings: Surroundings) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""Refuses a port of RabbitMQ that another one of its own has."""
+"""Refuses a port of the broker that another one of its own has."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ def port_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
     yield from taken_by(("broker", "port"), broker_port(values), management + metrics)
     for path, _, port in metrics:
         yield from taken_by(path, port, management)
+    if values["broker"]["topology"] == "sentinel" and broker_port(values) == values["broker"]["sentinel_port"]:
+        yield refusal("port_of_sentinel", ("broker", "sentinel_port"), port=broker_port(values))
 
 
 def taken_by(path: Path, port: int, others: list[PortOfRabbitmq]) -> Iterator[Problem]:

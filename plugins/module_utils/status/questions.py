@@ -17,6 +17,7 @@ class Expected:
     host: str
     components: tuple[str, ...]
     pools: tuple[str, ...]
+    has_sentinel: bool = False
 
     def units(self, app: str) -> list[str]:
         units = {
@@ -26,12 +27,14 @@ class Expected:
             "beat": [f"{app}-beat.service"],
             "flower": [f"{app}-flower.service"],
         }
+        if self.has_sentinel:
+            units["redis"].append(f"{app}-sentinel.service")
         return [unit for component in self.components for unit in units.get(component, [])]
 
     @property
     def certificates(self) -> list[str]:
         """Names of the leaves that the components here use; those of components that left are of no interest."""
-        leaves = {broker: [broker, "status"] for broker in BROKERS}
+        leaves = {"redis": ["redis", "status"], "rabbitmq": ["rabbitmq", "status", "operator"]}
         return [leaf for component in self.components for leaf in leaves.get(component, [component])]
 
 
@@ -45,7 +48,8 @@ def expected_on(host: str, stack: Mapping[str, Any], groups: Mapping[str, Iterab
         switched_off.add("postgresql")
     switched_off |= {broker for broker in BROKERS if broker != stack["broker"]["component"]}
     components = tuple(name for name in COMPONENTS if host in groups.get(name, ()) and name not in switched_off)
-    return Expected(host, components, pools_on(host, stack, groups) if "worker" in components else ())
+    pools = pools_on(host, stack, groups) if "worker" in components else ()
+    return Expected(host, components, pools, stack["broker"]["topology"] == "sentinel" and "redis" in components)
 
 
 def pools_on(host: str, stack: Mapping[str, Any], groups: Mapping[str, Iterable[str]]) -> tuple[str, ...]:

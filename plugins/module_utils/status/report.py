@@ -98,8 +98,14 @@ class Report:
             merged += [" " * start + rest for rest in wrapped[1:]]
         return merged
 
+    @property
+    def has_sentinel(self) -> bool:
+        return bool(self.stack["broker"]["topology"] == "sentinel")
+
     def is_down(self, component: str) -> bool:
         hosts = [expected.host for expected in self.expected if component in expected.components]
+        if component == self.broker and self.has_sentinel:
+            return not any(self.answers.get(host, {}).get("broker", {}).get("role") == "primary" for host in hosts)
         return any(host not in self.answers or not self.serves(host, component) for host in hosts)
 
     def serves(self, host: str, component: str) -> bool:
@@ -261,7 +267,10 @@ class Report:
                 f"broker on {host}: {count} dead letter{'' if count == 1 else 's'} of pool {pool} in the queue "
                 f"@dead.{pool}, given out too often or refused by a worker; docs/operations.md says what to do"
             )
-        memory = f"memory {amount(told['memory'])} of {amount(told['limit'])} ({part:.0%})"
+        role = self.role(host, told) if self.has_sentinel else ""
+        memory = f"{role}memory {amount(told['memory'])} of {amount(told['limit'])} ({part:.0%})"
+        if told.get("role") == "replica":
+            return ["broker", host, *state], memory
         words = f"{memory}, {told['taken']} taken and unfinished"
         if delayed := told.get("delayed"):
             words += f", {delayed} delayed"
@@ -269,6 +278,23 @@ class Report:
         if other:
             words += ", nobody consumes " + ", ".join(f"{name}: {length}" for name, length in other.items())
         return ["broker", host, *state], words
+
+    def role(self, host: str, told: Answer) -> str:
+        """What the node is among the others; a missing Sentinel and a replica that stays behind are problems."""
+        self.state(host, f"{self.app}-sentinel.service", "sentinel")
+        if told["role"] == "primary":
+            nodes = sum(self.broker in expected.components for expected in self.expected)
+            if told["replicas"] < nodes - 1:
+                self.problem(
+                    f"broker on {host}: {told['replicas']} of {nodes - 1} replicas follow; bring the others up, or put "
+                    "another host in the place of one that is gone for good"
+                )
+            return f"primary, {told['replicas']} replicas, "
+        if not told["follows"]:
+            self.problem(
+                f"broker on {host}: does not follow the primary; journalctl -u {self.app}-redis there says why"
+            )
+        return "replica, "
 
     def database_row(self, host: str) -> tuple[list[str], str]:
         answer = self.answers.get(host)
@@ -324,6 +350,7 @@ class Report:
         return {
             name: length
             for answer in self.answers.values()
+            if answer.get("broker", {}).get("role") != "replica"
             for name, length in answer.get("broker", {}).get("queues", {}).items()
         }
 

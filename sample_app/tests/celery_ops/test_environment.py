@@ -84,9 +84,26 @@ BAD_SETTINGS: dict[str, tuple[dict[str, str], str]] = {
         {"CELERY_BROKER_URL": "amqps://u:sesame@one/shop;rediss://u:sesame@other/0"},
         r"CELERY_BROKER_URL: not a URL of the form amqps:",
     ),
+    "Sentinels without files": (
+        {
+            "CELERY_BROKER_URL": "sentinel://u:sesame@h/0",
+            "CELERY_TLS_CA": "",
+            "CELERY_TLS_CERT": "",
+            "CELERY_TLS_KEY": "",
+        },
+        r"CELERY_BROKER_URL: sentinel:// verifies nothing without a CA; set CELERY_TLS_CA",
+    ),
+    "Sentinels of no name": (
+        {"CELERY_BROKER_URL": "sentinel://u:sesame@h/0", "CELERY_SENTINEL_MASTER": ""},
+        r"CELERY_SENTINEL_MASTER: missing; set it to the name that the Sentinels monitor",
+    ),
+    "one Sentinel of another scheme": (
+        {"CELERY_BROKER_URL": "sentinel://u:sesame@h/0;redis://u:sesame@other/0"},
+        r"CELERY_BROKER_URL: not a URL of the form sentinel:",
+    ),
     "results in RabbitMQ": (
         {"CELERY_RESULT_BACKEND": "amqps://h/0"},
-        r"CELERY_RESULT_BACKEND: not a URL of the form redis.rediss:",
+        r"CELERY_RESULT_BACKEND: not a URL of the form redis.rediss.sentinel:",
     ),
     "plain results with TLS files": ({"CELERY_RESULT_BACKEND": "redis://h/0"}, r"CELERY_RESULT_BACKEND: redis:// is"),
     "other results": ({"CELERY_RESULT_BACKEND": "file:///tmp"}, r"CELERY_RESULT_BACKEND: not a URL"),

@@ -96,6 +96,19 @@ def test_data_has_one_host(tmp_path: Path, group: str, path: str) -> None:
     )
 
 
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_sentinel_wants_an_odd_number_of_hosts(tmp_path: Path, count: int) -> None:
+    hosts = [f"data{number}" for number in range(count)]
+    (line,) = refusals(tmp_path, {"broker": {"topology": "sentinel"}}, {**ONE_HOST, "redis": hosts})
+    assert line.startswith(f"broker.topology: is sentinel, and the group redis has {count} host")
+    assert line.endswith("; name an odd number of hosts in it, 3 or more")
+
+
+def test_sentinel_has_three_hosts(tmp_path: Path) -> None:
+    groups = {**ONE_HOST, "redis": ["one", "two", "three"]}
+    assert refusals(tmp_path, {"broker": {"topology": "sentinel"}}, groups) == []
+
+
 def test_leased_beats_may_be_many(tmp_path: Path) -> None:
     groups = {**ONE_HOST, "beat": ["one", "two", "three", "four"]}
     for scheduler in ("celery_ops.beat:LeasedScheduler", "celery_ops.beat.LeasedScheduler"):

@@ -116,6 +116,28 @@ def test_a_database_elsewhere_is_refused_only_while_it_is_embedded(tmp_path: Pat
     assert not any("its data" in line for line in refused(tmp_path, {"database": {"kind": "external"}}, postgresql=[]))
 
 
+SENTINEL = {"broker": {"topology": "sentinel"}}
+
+
+@pytest.mark.parametrize(
+    ("held", "named", "values", "is_fine"),
+    [
+        (["data1"], ["data2", "data1", "data3"], SENTINEL, True),
+        (["data1"], ["data2", "data3", "data4"], SENTINEL, False),
+        (["data1", "data2", "data3"], ["data1", "data2", "data4"], SENTINEL, True),
+        (["data1", "data2", "data3"], ["data1", "data4", "data5"], SENTINEL, False),
+        (["data1", "data2", "data3"], ["data1"], {}, False),
+    ],
+    ids=["one becomes three", "three others", "one is replaced", "two are replaced", "back to one"],
+)
+def test_nodes_come_and_go_while_most_of_those_with_the_data_stay(
+    tmp_path: Path, held: list[str], named: list[str], values: dict[str, Any], is_fine: bool
+) -> None:
+    keep(tmp_path, "shop", Memory(hosts={"redis": tuple(held)}))
+    refusals = [line for line in refused(tmp_path, values, redis=named) if "its data is on" in line]
+    assert bool(refusals) is not is_fine
+
+
 def test_a_broker_of_another_kind_stays_in_the_inventory_until_it_is_empty(tmp_path: Path) -> None:
     keep(tmp_path, "shop", HELD)
     assert refused(tmp_path, {"broker": {"kind": "rabbitmq"}}, rabbitmq=["worker1"]) == []

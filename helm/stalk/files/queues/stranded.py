@@ -207,8 +207,8 @@ class ExternalRabbitMQ:
     def delayed(self) -> int:
         return sum(self.length(f"celery_delayed_{level}") for level in DELAYED_LEVELS)
 
-    def dead(self) -> int:
-        return 0
+    def dead_letters(self) -> Mapping[str, int]:
+        return {}
 
     def left(self) -> set[str]:
         return set()
@@ -329,13 +329,19 @@ def connect(kind: str) -> Broker:
         raise BrokerSilent(f"the secret {name}: {error.strerror}") from None
     except ValueError:
         raise BrokerSilent(f"the secret {name} is no address of a {kind}") from None
-    own = {f"{app_name()}-{one}": one for one in ("redis", "rabbitmq")}
-    if own.get(host, "external") != component:
+    if component_at(host) != component:
         raise BrokerSilent(f"since an upgrade failed, {name} names another; helm rollback mends it")
     files = json.loads(os.environ["TLS_FILES"])[component]
     if component == "rabbitmq":
         return rabbitmq(url, files)
     return external_rabbitmq(url, files) if url.startswith("amqps:") else redis_at(url, files)
+
+
+def component_at(host: str) -> str:
+    """What the chart calls the Service of this name, or of a node's."""
+    name = host.partition(".")[0]
+    node = re.fullmatch(rf"{re.escape(app_name())}-(redis|rabbitmq)(-node-\d+)?", name)
+    return node[1] if node else "external"
 
 
 def redis_at(url: str, files: Mapping[str, str]) -> Redis:
@@ -344,11 +350,25 @@ def redis_at(url: str, files: Mapping[str, str]) -> Redis:
     variables = {"ssl_ca_certs": "CELERY_TLS_CA", "ssl_certfile": "CELERY_TLS_CERT", "ssl_keyfile": "CELERY_TLS_KEY"}
     tls = {option: files[variable] for option, variable in variables.items() if variable in files}
     try:
+        if url.startswith("sentinel://"):
+            return Redis(primary(url, tls), os.environ["CELERY_KEY_PREFIX"])
         # redis-py checks a certificate and its host name unless told otherwise (6.0 and newer).
         client = redis.Redis.from_url(url, socket_timeout=SECONDS_TO_ANSWER, decode_responses=True, **tls)
     except ValueError:
         raise BrokerSilent("the secret CELERY_BROKER_URL is no address of a Redis") from None
     return Redis(client, os.environ["CELERY_KEY_PREFIX"])
+
+
+def primary(urls: str, tls: Mapping[str, str]) -> Any:
+    """A client of the node that the Sentinels name, which are at these URLs (docs/contract.md)."""
+    from redis.sentinel import Sentinel
+
+    sentinels = [urlsplit(url) for url in urls.split(";")]
+    login = {name: unquote(getattr(sentinels[0], name) or "") for name in ("username", "password")}
+    options: dict[str, Any] = {"ssl": True, "socket_timeout": SECONDS_TO_ANSWER, **login, **tls}
+    addresses = [(each.hostname, each.port) for each in sentinels]
+    asked = Sentinel(addresses, sentinel_kwargs=options, decode_responses=True, **options)
+    return asked.master_for(app_name())
 
 
 def rabbitmq(url: str, files: Mapping[str, str]) -> RabbitMQ:

@@ -29,7 +29,18 @@ redis.conf: |
   logfile ""
   always-show-logo no
   set-proc-title no
-{{- range $name := list "openssl.cnf" "start" "users" "follow" "ask" "is-ready" }}
+{{- $files := list "openssl.cnf" "start" "users" "follow" "ask" "is-ready" }}
+{{- if include "stalk.redis.sentinel" . }}
+{{- $files = concat $files (list "node" "primary" "views" "ask-sentinel" "leave" "sentinel") }}
+
+  tls-replication yes
+  masteruser sentinel
+  replica-announce-port {{ include "stalk.broker.port" . }}
+  # A primary that the others left takes nothing that they would not have.
+  min-replicas-to-write 1
+  min-replicas-max-lag 10
+{{- end }}
+{{- range $name := $files }}
 {{ $name }}: |
   {{- $.Files.Get (printf "files/redis/%s" $name) | nindent 2 }}
 {{- end }}
