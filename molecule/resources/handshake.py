@@ -23,9 +23,9 @@ AMQP_HEADER = b"AMQP\0\0\x09\x01"
 # A frame of a method on channel 0; after its size the class connection and the method start (AMQP 0-9-1, 2.3.5).
 AMQP_START = struct.pack("!BH", 1, 0), struct.pack("!HH", 10, 10)
 # A name of a node, behind every flag but the one that asks for a name, and a creation number (erlang.org,
-# erts/erl_dist_protocol, send_name).
+# erts/erl_dist_protocol, send_name); over TLS its length has four bytes (ssl, inet_tls_dist.erl).
 NODE = b"stranger@localhost"
-ERLANG_NAME = struct.pack("!HcQIH", 15 + len(NODE), b"N", 0xDFFFFFFFF, 1, len(NODE)) + NODE
+ERLANG_NAME = struct.pack("!IcQIH", 15 + len(NODE), b"N", 0xDFFFFFFFF, 1, len(NODE)) + NODE
 SSL_REQUEST = struct.pack("!II", 8, 80877103)
 
 
@@ -85,17 +85,17 @@ def distribution(connection: socket.socket) -> list[Any]:
     """What the node says before it asks for the cookie."""
     connection.sendall(ERLANG_NAME)
     answer = connection.recv(4096)
-    if answer[2:3] != b"s":
+    if answer[4:5] != b"s":
         raise Refused(repr(answer) if answer else "the connection was closed")
-    return [answer[3:5].decode()]
+    return [answer[5:7].decode()]
 
 
 def https(connection: socket.socket) -> list[Any]:
     """The status of an answer to who has no password."""
     connection.sendall(b"GET /api/overview HTTP/1.0\r\n\r\n")
     answer = connection.recv(4096)
-    if not answer:
-        raise Refused("the connection was closed")
+    if not answer.startswith(b"HTTP/"):
+        raise Refused(repr(answer) if answer else "the connection was closed")
     return [answer.split()[1].decode()]
 
 
