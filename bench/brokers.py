@@ -9,8 +9,8 @@ from statistics import median, quantiles
 
 from bench import peer
 from bench.report import Figure, Table
-from bench.server import inside, wait_until
-from bench.service import APP, VENV, service
+from bench.server import inside
+from bench.service import APP, start_worker
 from bench.stand import FOLDERS, Stand
 
 ROUNDS = 3
@@ -82,19 +82,6 @@ WAYS = (
 )
 
 
-def start_worker(way: Way) -> None:
-    log = f"/var/log/{way.unit}.log"
-    inside("rm", "-f", log, host=way.host)
-    worker = ("--app=arrivals", "worker", f"--queues={way.queue}", f"--hostname={way.unit}@%h", "--loglevel=INFO")
-    arguments = (*worker, "--concurrency=2", "--prefetch-multiplier=1", "--without-gossip")
-    to_file = (f"--property=StandardOutput=append:{log}", f"--property=StandardError=append:{log}")
-    options = (FOLDERS, *way.options, *to_file)
-    service(way.unit, "worker", APP, f"{VENV}/celery", *arguments, host=way.host, options=options)
-    wait_until(
-        f"{way.unit} is ready on {way.host}", lambda: " ready." in inside("cat", log, host=way.host, check=False)
-    )
-
-
 def rounds() -> dict[str, Measured]:
     """Rounds of each in turn, so that what else the machine does meets all."""
     found = {way.name: Measured() for way in WAYS}
@@ -125,7 +112,14 @@ def measure() -> list[Table]:
         delete = ("/usr/local/lib/shop/rabbitmqctl", "delete_queue", "--vhost", "shop", CLASSIC)
         inside(*delete, host=RABBITMQ.hosts[0])
         for way in WAYS:
-            start_worker(way)
+            worker = (
+                f"--queues={way.queue}",
+                f"--hostname={way.unit}@%h",
+                "--concurrency=2",
+                "--prefetch-multiplier=1",
+            )
+            options = (FOLDERS, *way.options)
+            start_worker(way.unit, APP, "arrivals", *worker, "--without-gossip", host=way.host, options=options)
         found = rounds()
         ceilings = {
             REDIS.name: peer.redis_benchmark(REDIS.hosts[0]),

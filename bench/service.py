@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bench.server import HOST, inside
+from bench.server import HOST, BenchFailed, inside, wait_until
 
 VENV = "/srv/shop/current/venv/bin"
 APP = "/srv/shop/current/app"
@@ -34,3 +34,18 @@ def service(
         *command,
         host=host,
     )
+
+
+def start_worker(
+    unit: str, folder: str, app: str, *arguments: str, host: str = HOST, options: Iterable[str] = ()
+) -> None:
+    """`celery worker` as a service with a worker's rights; returns once it takes tasks."""
+    log = f"/var/log/{unit}.log"
+    inside("rm", "-f", log, host=host)
+    command = (f"{VENV}/celery", "-A", app, "worker", "--loglevel=INFO", *arguments)
+    to_file = (f"--property=StandardOutput=append:{log}", f"--property=StandardError=append:{log}")
+    service(unit, "worker", folder, *command, host=host, options=(*options, *to_file))
+    try:
+        wait_until(f"{unit} is ready on {host}", lambda: " ready." in inside("cat", log, host=host, check=False))
+    except BenchFailed as failure:
+        raise BenchFailed(f"{failure}; its log ends with:\n{inside('tail', log, host=host)}") from None

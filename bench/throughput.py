@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import median, quantiles
@@ -11,8 +10,8 @@ from typing import Any
 
 from bench import server
 from bench.report import ROOT, Figure, Table
-from bench.server import BenchFailed, inside, run
-from bench.service import VENV, service
+from bench.server import inside, run
+from bench.service import VENV, service, start_worker
 
 ROUNDS = 5
 BURST = 1500
@@ -24,7 +23,6 @@ PEER_PORT = 6390
 PEERS = "/opt/first_steps"
 # The peers are no Django projects.
 NO_PROJECT = ("--property=UnsetEnvironment=DJANGO_SETTINGS_MODULE",)
-START_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -103,23 +101,9 @@ def start_peers() -> None:
         *("systemd-run", "--quiet", "--collect", "--unit=first-steps-redis.service"),
         *("--working-directory=/var/lib/first-steps", "redis-server", "--port", str(PEER_PORT)),
     )
-    start_worker("first-steps.service", "tasks")
-    start_worker("first-steps-gevent.service", "tasks_mtls", "--pool=gevent", "--concurrency=100")
-
-
-def start_worker(unit: str, app: str, *arguments: str) -> None:
-    log = f"/var/log/{unit}.log"
-    inside("rm", "-f", log)
-    command = (f"{VENV}/celery", "-A", app, "worker", "--loglevel=INFO", f"--hostname={app}@%h", *arguments)
-    to_file = (f"--property=StandardOutput=append:{log}", f"--property=StandardError=append:{log}")
-    service(unit, "worker", PEERS, *command, options=(*NO_PROJECT, *to_file))
-    deadline = time.monotonic() + START_SECONDS
-    while " ready." not in inside("cat", log, check=False):
-        if time.monotonic() > deadline:
-            raise BenchFailed(
-                f"{unit} was not ready within {START_SECONDS} s; its log ends with:\n{inside('tail', log)}"
-            )
-        time.sleep(0.2)
+    start_worker("first-steps.service", PEERS, "tasks", "--hostname=tasks@%h", options=NO_PROJECT)
+    gevent = ("--hostname=tasks_mtls@%h", "--pool=gevent", "--concurrency=100")
+    start_worker("first-steps-gevent.service", PEERS, "tasks_mtls", *gevent, options=NO_PROJECT)
 
 
 def stop_peers() -> None:

@@ -85,8 +85,15 @@ KINDS = (
     Kind("servers-by-ssh", 0, (f"{BIN}/molecule test -s spread",), least=60),
     Kind("server-bookworm", 1, (f"{BIN}/molecule test -s default",), env={"STALK_DEBIAN": "bookworm"}, least=80),
     Kind("server-trixie", 1, (f"{BIN}/molecule test -s default",), env={"STALK_DEBIAN": "trixie"}, least=80, long=True),
-    Kind("rabbitmq-bookworm", 1, (f"{BIN}/molecule test -s rabbitmq",), env={"STALK_DEBIAN": "bookworm"}, least=70),
-    Kind("sentinel-bookworm", 1, (f"{BIN}/molecule test -s sentinel",), env={"STALK_DEBIAN": "bookworm"}, least=50),
+    Kind("rabbitmq-bookworm", 1, (f"{BIN}/molecule test -s rabbitmq",), env={"STALK_DEBIAN": "bookworm"}, least=95),
+    Kind(
+        "sentinel-bookworm",
+        1,
+        (f"{BIN}/molecule test -s sentinel",),
+        env={"STALK_DEBIAN": "bookworm"},
+        least=50,
+        long=True,
+    ),
     Kind(
         "sentinel-trixie", 1, (f"{BIN}/molecule test -s sentinel",), env={"STALK_DEBIAN": "trixie"}, least=50, long=True
     ),
@@ -95,13 +102,15 @@ KINDS = (
         "rabbitmq-trixie", 1, (f"{BIN}/molecule test -s rabbitmq",), env={"STALK_DEBIAN": "trixie"}, least=70, long=True
     ),
     Kind("external-broker", 1, (f"{BIN}/molecule test -s external",), least=20),
-    Kind("switch-bookworm", 1, (f"{BIN}/molecule test -s switch",), env={"STALK_DEBIAN": "bookworm"}, least=4),
+    Kind(
+        "switch-bookworm", 1, (f"{BIN}/molecule test -s switch",), env={"STALK_DEBIAN": "bookworm"}, least=4, long=True
+    ),
     # It waits more than it works. Kubernetes is compiled when it is the first time, beside the other lanes.
     Kind(
         "cluster",
         2,
         ("tools/prepare cluster images", f"{BIN}/pytest tests/cluster {{long}} --durations=20 --junitxml={{junit}}"),
-        least=115,
+        least=150,
     ),
 )
 

@@ -202,10 +202,14 @@ class Deployment(Effects):
         return found
 
     @property
+    def broker_kind(self) -> str:
+        kind: str = self.described("broker", "kind") or "redis"
+        return kind
+
+    @property
     def broker(self) -> str:
         """The component that is the broker."""
-        kind: str = self.described("broker", "kind") or "redis"
-        return "redis" if kind == "valkey" else kind
+        return "redis" if self.broker_kind == "valkey" else self.broker_kind
 
     @cached_property
     def cell(self) -> str:

@@ -35,7 +35,7 @@ def main() -> None:
     answer: dict[str, Any] = {"refused": None, "status": None, "body": ""}
     try:
         answer["status"], answer["body"] = ask(json.load(sys.stdin))
-    except (ssl.SSLError, ConnectionError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException) as error:
         answer["refused"] = str(error) or type(error).__name__
     print(json.dumps(answer))
 

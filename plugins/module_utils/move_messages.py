@@ -218,23 +218,12 @@ class NewBroker:
     """The one that the app has now, through its own settings and transport."""
 
     def __init__(self, app: Any, connection: Any) -> None:
-        self.app = app
-        self.delays = False
-        self.is_rabbitmq = connection.transport.driver_type == "amqp"
-        if self.is_rabbitmq:
-            self.delays = self._delays(connection)
-        self.producer = app.amqp.Producer(connection, auto_declare=False)
-
-    def _delays(self, connection: Any) -> bool:
         from celery.utils.quorum_queues import detect_quorum_queues
-        from kombu.transport.native_delayed_delivery import declare_native_delayed_delivery_exchanges_and_queues
 
-        if not detect_quorum_queues(self.app, "amqp")[0]:
-            return False
-        # No worker may have come to the new broker yet.
-        kind = self.app.conf.broker_native_delayed_delivery_queue_type
-        declare_native_delayed_delivery_exchanges_and_queues(connection, kind)
-        return True
+        self.app = app
+        self.is_rabbitmq = connection.transport.driver_type == "amqp"
+        self.delays = self.is_rabbitmq and detect_quorum_queues(app, "amqp")[0]
+        self.producer = app.amqp.Producer(connection, auto_declare=False)
 
     def take(self, message: Message) -> None:
         """Returns once the broker has it."""

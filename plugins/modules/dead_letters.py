@@ -56,7 +56,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.stalk.celery.plugins.module_utils.status.rabbitmq import Management, ManagementRefused
-from ansible_collections.stalk.celery.plugins.module_utils.stranded import DEAD
+from ansible_collections.stalk.celery.plugins.module_utils.stranded import DEAD, dead_letters
 
 MISSING: str | None = None
 try:
@@ -82,22 +82,20 @@ def pools_with_a_queue(app: str, port: int, pki: Path, credentials: Path) -> lis
     return sorted(name.removeprefix(DEAD) for name in names if name.startswith(DEAD))
 
 
-def letters(count: int) -> str:
-    return f"{count} dead letter{'' if count == 1 else 's'}"
-
-
 def listed(connection: Any, pool: str) -> list[str]:
     with connection.channel() as channel:
         count = channel.queue_declare(f"{DEAD}{pool}", passive=True).message_count
     if not count:
         return []
     shown = [f"  {letter}" for letter in look(connection, pool, SHOWN)]
-    return [f"pool {pool}: {letters(count)}", *shown, *(["  …"] if count > SHOWN else [])]
+    return [f"pool {pool}: {dead_letters(count)}", *shown, *(["  …"] if count > SHOWN else [])]
 
 
 def told(pool: str, way: Way) -> list[str]:
-    back = [f"pool {pool}: {letters(count)} put back into queue {queue}" for queue, count in way.back.items()]
-    return back + [f"pool {pool}: {letters(count)} stay{'s' * (count == 1)}: {why}" for why, count in way.stay.items()]
+    back = [f"pool {pool}: {dead_letters(count)} put back into queue {queue}" for queue, count in way.back.items()]
+    return back + [
+        f"pool {pool}: {dead_letters(count)} stay{'s' * (count == 1)}: {why}" for why, count in way.stay.items()
+    ]
 
 
 def run(module: AnsibleModule) -> None:

@@ -12,6 +12,7 @@ import redis
 
 from tests.pki import Authority
 from tests.ports import free_port
+from tests.redis_config import write_redis_config
 from tests.waiting import until
 
 MASTER = "shop"
@@ -33,31 +34,11 @@ class Server:
         self.folder = folder
         self.process: subprocess.Popen[bytes] | None = None
         self._arguments = arguments
-        folder.mkdir()
-        certificate, key = authority.leaf(f"{folder.name}")
-        (folder / "users.acl").write_text("\n".join(("user default off", *users, "")))
-        (folder / "server.conf").write_text(
-            "\n".join(
-                (
-                    "bind 127.0.0.1",
-                    "port 0",
-                    f"tls-port {self.port}",
-                    f"tls-cert-file {certificate}",
-                    f"tls-key-file {key}",
-                    f"tls-ca-cert-file {authority.path}",
-                    "tls-auth-clients yes",
-                    "tls-replication yes",
-                    f"aclfile {folder / 'users.acl'}",
-                    f"dir {folder}",
-                    f"logfile {folder / 'server.log'}",
-                    *lines,
-                    "",
-                )
-            )
-        )
+        tls = ["tls-replication yes"]
+        write_redis_config(folder, authority, self.port, name=folder.name, users=users, lines=[*tls, *lines])
 
     def start(self) -> None:
-        command = ["redis-server", str(self.folder / "server.conf"), *self._arguments]
+        command = ["redis-server", str(self.folder / "redis.conf"), *self._arguments]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
 
     def freeze(self) -> None:

@@ -21,6 +21,7 @@ from tests.pki import Authority
 from tests.ports import free_port
 from tests.rabbitmq import RabbitMQ
 from tests.rabbitmq_cluster import RabbitMQCluster
+from tests.redis_config import write_redis_config
 from tests.sentinel import MASTER, RedisBehindSentinel
 from tests.waiting import until
 
@@ -48,29 +49,9 @@ class Redis:
         self.folder = folder
         self.authority = authority
         self.process: subprocess.Popen[bytes] | None = None
-        certificate, key = authority.leaf("redis")
-        folder.mkdir()
-        (folder / "users.acl").write_text(f"user default off\nuser root on >{PASSWORD} ~* &* +@all\n{USER}\n")
-        (folder / "redis.conf").write_text(
-            "\n".join(
-                (
-                    "bind 127.0.0.1",
-                    "port 0",
-                    f"tls-port {self.port}",
-                    f"tls-cert-file {certificate}",
-                    f"tls-key-file {key}",
-                    f"tls-ca-cert-file {authority.path}",
-                    "tls-auth-clients yes",
-                    'tls-protocols "TLSv1.3"',
-                    f"aclfile {folder / 'users.acl'}",
-                    f"dir {folder}",
-                    f"logfile {folder / 'redis.log'}",
-                    "appendonly yes",
-                    "save ''",
-                    "maxmemory-policy noeviction",
-                )
-            )
-        )
+        users = [f"user root on >{PASSWORD} ~* &* +@all", USER]
+        lines = ['tls-protocols "TLSv1.3"', "appendonly yes", "save ''", "maxmemory-policy noeviction"]
+        write_redis_config(folder, authority, self.port, name="redis", users=users, lines=lines)
 
     @property
     def url(self) -> str:

@@ -11,7 +11,6 @@ from resources.certificates import Authority
 
 from tests.cluster.release import Release
 
-RULES = VALUES.parent / "files" / "description" / "rules.yaml"
 NAME = "provided"
 PORT = 6390
 PASSWORD = "a/b@c"
@@ -61,7 +60,7 @@ def secret(name: str, data: dict[str, str]) -> dict[str, Any]:
 
 
 def pod() -> dict[str, Any]:
-    image = yaml.safe_load(RULES.read_text())["broker"]["kubernetes"]["redis"]["image"]
+    image = yaml.safe_load(VALUES.read_text())["broker"]["kubernetes"]["image"]
     container = {
         "name": "redis",
         "image": f"{image['repository']}:{image['tag']}",

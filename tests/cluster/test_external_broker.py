@@ -50,14 +50,6 @@ def test_a_task_that_is_sent_later_takes_effect_once(release: Release, desk: Des
     assert once(release.all_effects(keys, SECONDS_TO_SCALE))
 
 
-def test_a_queue_with_messages_there_keeps_its_pool(release: Release) -> None:
-    pool = {"queues": ["archive"], "kubernetes": {"replicas": 0}}
-    release.upgrade({**VALUES, "app": {"queues": ["archive"]}, "pools": {**VALUES["pools"], "archive": pool}})
-    release.django("import config.celery\nfrom shop.tasks import sleep\nsleep.apply_async((0,), queue='archive')")
-    with pytest.raises(ClusterFailed, match="queue archive: 1 message waits "):
-        release.upgrade(VALUES)
-
-
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
@@ -77,6 +69,14 @@ def test_one_that_cannot_serve_is_refused_and_nothing_changes(
     with pytest.raises(ClusterFailed, match=rf"broker\.kind: is external, and {said}"):
         release.upgrade({**VALUES, "broker": broker})
     assert release.running_pods() == before
+
+
+def test_a_queue_with_messages_there_keeps_its_pool(release: Release) -> None:
+    pool = {"queues": ["archive"], "kubernetes": {"replicas": 0}}
+    release.upgrade({**VALUES, "app": {"queues": ["archive"]}, "pools": {**VALUES["pools"], "archive": pool}})
+    release.django("import config.celery\nfrom shop.tasks import sleep\nsleep.apply_async((0,), queue='archive')")
+    with pytest.raises(ClusterFailed, match="queue archive: 1 message waits "):
+        release.upgrade(VALUES)
 
 
 def test_a_broker_that_cannot_be_asked_is_not_left_for_the_charts_own(release: Release) -> None:

@@ -15,7 +15,7 @@ from storefront import watch
 from tests.cluster.desk import Desk
 from tests.cluster.greeting import NOBODY, answer_of, authority_of, is_refused
 from tests.cluster.ledger import ended_where_they_began, holders, once, until_all_run
-from tests.cluster.rabbitmq import listed, rabbitmqctl, scale_down_soon
+from tests.cluster.rabbitmq import listed, rabbitmqctl
 from tests.cluster.release import BRIEF, Release, name_of
 
 ORDERS = 10
@@ -29,7 +29,14 @@ BROKER: dict[str, Any] = {
     "metrics": {"enabled": True},
 }
 SCALED = {"concurrency": 1, "scale": {"min": 1, "max": MOST, "queue_length": 2}}
-VALUES: dict[str, Any] = {"broker": BROKER, "pools": {"default": SCALED}, "flower": {"enabled": True}}
+# The test's Prometheus is in a pod of web.
+SCRAPERS = [{"podSelector": {"matchLabels": {"app.kubernetes.io/component": "web"}}}]
+VALUES: dict[str, Any] = {
+    "broker": BROKER,
+    "pools": {"default": SCALED},
+    "flower": {"enabled": True},
+    "kubernetes": {"networkPolicy": {"metrics": SCRAPERS}},
+}
 ARCHIVE = {"queues": ["archive"], "concurrency": 1, "time_limit": 60, "soft_time_limit": 50}
 
 
@@ -42,7 +49,7 @@ def with_archive(workers: int) -> dict[str, Any]:
 def release(empty_release: Release) -> Release:
     empty_release.files += (BRIEF,)
     empty_release.install(VALUES)
-    scale_down_soon(empty_release)
+    empty_release.shorten_lull()
     return empty_release
 
 

@@ -19,7 +19,7 @@ from tests.cluster.desk import Desk, pod_like_a_worker
 from tests.cluster.greeting import NOBODY, answer_of, authority_of, is_refused
 from tests.cluster.greeting import PORTS as NUMBERS
 from tests.cluster.ledger import once, until_all_run
-from tests.cluster.rabbitmq import listed, rabbitmqctl, scale_down_soon
+from tests.cluster.rabbitmq import listed, rabbitmqctl
 from tests.cluster.release import BRIEF, Release, is_ready, name_of
 
 NODES = 3
@@ -47,7 +47,7 @@ ALLOWED = {"rabbitmq": "worker", "https": "queues", "distribution": "rabbitmq"}
 def release(empty_release: Release) -> Release:
     empty_release.files += (BRIEF,)
     empty_release.install(VALUES)
-    scale_down_soon(empty_release)
+    empty_release.shorten_lull()
     until_whole(empty_release)
     return empty_release
 

@@ -18,6 +18,10 @@ SCALED = {"concurrency": 1, "scale": {"min": 1, "max": MOST, "queue_length": 1}}
 VALUES = {"broker": {"kind": "valkey"}, "pools": {"default": SCALED}}
 
 
+# What is Valkey's own on both targets is seen by the scenario `valkey`, of Redis' templates by the tests of Redis.
+pytestmark = pytest.mark.long
+
+
 @pytest.fixture(scope="module")
 def release(empty_release: Release) -> Release:
     empty_release.files += (BRIEF,)

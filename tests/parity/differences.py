@@ -188,11 +188,12 @@ def on_purpose(stack: Mapping[str, Any]) -> Iterator[Difference]:
         for name in ("web", "beat", "flower"):
             if not stack[name]["enabled"]:
                 yield Difference(f"{part}/{name}*", ANYTHING, ABSENT, SWITCHED_OFF)
+    hook = "the chart's hook counts what is in the queues, servers as `status`"
+    playbook = "Kubernetes has no playbook that puts dead letters back"
     for part in ("users", "permissions"):
-        hook = "the chart's hook counts what is in the queues, servers as `status`"
         yield Difference(f"rabbitmq/definitions/{part}/queues*", ABSENT, ANYTHING, hook)
-        playbook = "Kubernetes has no playbook that puts dead letters back"
         yield Difference(f"rabbitmq/definitions/{part}/operator*", ANYTHING, ABSENT, playbook)
+    yield Difference("certificates/usages/operator*", ANYTHING, ABSENT, playbook)
 
     cluster = "Debian's cluster says it"
     yield Difference("postgresql/settings/unix_socket_directories", ABSENT, "/run/stalk", cluster)

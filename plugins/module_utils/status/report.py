@@ -12,6 +12,7 @@ from typing import Any
 from ansible_collections.stalk.celery.plugins.module_utils.certificates.duration import read_duration
 from ansible_collections.stalk.celery.plugins.module_utils.status.questions import Expected, worker_unit
 from ansible_collections.stalk.celery.plugins.module_utils.status.table import WIDTH, aligned, amount, span
+from ansible_collections.stalk.celery.plugins.module_utils.stranded import dead_letters
 
 Answer = Mapping[str, Any]
 
@@ -264,7 +265,7 @@ class Report:
             self.problem(f"broker on {host}: {what[self.broker]}")
         for pool, count in told.get("dead", {}).items():
             self.problem(
-                f"broker on {host}: {count} dead letter{'' if count == 1 else 's'} of pool {pool} in the queue "
+                f"broker on {host}: {dead_letters(count)} of pool {pool} in the queue "
                 f"@dead.{pool}, given out too often or refused by a worker; docs/operations.md says what to do"
             )
         role = self.role(host, told) if self.has_sentinel else ""

@@ -74,12 +74,17 @@ def opens(port: int) -> bool:
 
 @contextmanager
 def redis_server(
-    folder: Path, options: Mapping[str, str], leaf: Pair | None = None, *, wants_certificates: bool = True
+    folder: Path,
+    options: Mapping[str, str],
+    leaf: Pair | None = None,
+    *,
+    users: str = USERS,
+    wants_certificates: bool = True,
 ) -> Iterator[int]:
     port = free_port()
     (leaf or AUTHORITY.leaf(HOST)).write(folder, "server")
     AUTHORITY.pair.write(folder, "ca")
-    (folder / "users.acl").write_text(USERS)
+    (folder / "users.acl").write_text(users)
     given = {
         "port": "0",
         "tls-port": str(port),

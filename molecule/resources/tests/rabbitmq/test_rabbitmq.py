@@ -103,6 +103,11 @@ def letters_of(deployment: Deployment, name: str, count: int) -> list[str]:
     return keys
 
 
+def until_none_is_dead(deployment: Deployment) -> None:
+    """A quorum queue counts every 5 s."""
+    wait_for("no dead letter is left", lambda: length(deployment, "@dead.reports") == 0)
+
+
 def test_dead_letters_are_told_and_put_back(deployment: Deployment, idle: Server) -> None:
     keys = letters_of(deployment, "put-back", 3)
     waiting = length(deployment, "@dead.reports")
@@ -117,12 +122,12 @@ def test_dead_letters_are_told_and_put_back(deployment: Deployment, idle: Server
     done = deployment.play("dead_letters.yml", stalk_put_back=["reports"])
     assert (done.rc, done.changed) == (0, 1), done.output
     assert f"pool reports: {waiting} dead letters put back into queue reports" in " ".join(done.output.split())
-    assert length(deployment, "@dead.reports") == 0
+    until_none_is_dead(deployment)
     # A new life: it is given out as often as any other.
     assert replies(deployment, "worker", *[["get", "reports"]] * DELIVERY_LIMIT) == ["message"] * DELIVERY_LIMIT
     idle.run("systemctl", "start", f"{deployment.app}-worker@reports.service")
     assert {key: line.effects for key, line in deployment.all_effects(keys).items()} == dict.fromkeys(keys, 1)
-    assert length(deployment, "@dead.reports") == 0
+    until_none_is_dead(deployment)
 
 
 def test_a_kill_while_dead_letters_are_put_back_loses_none(deployment: Deployment, idle: Server) -> None:
@@ -141,11 +146,11 @@ def test_a_kill_while_dead_letters_are_put_back_loses_none(deployment: Deploymen
     )
     assert killed.returncode == 128 + 9, killed.stdout + killed.stderr
     wait_for("what it held is back", lambda: length(deployment, "@dead.reports") == waiting - 2)
-    assert length(deployment, "reports") >= before + 3
+    wait_for("what it put back waits", lambda: length(deployment, "reports") >= before + 3)
 
     done = deployment.play("dead_letters.yml", stalk_put_back=["reports"])
     assert done.rc == 0, done.output
-    assert length(deployment, "@dead.reports") == 0
+    until_none_is_dead(deployment)
     idle.run("systemctl", "start", f"{deployment.app}-worker@reports.service")
     assert {key: line.effects for key, line in deployment.all_effects(keys).items()} == dict.fromkeys(keys, 1)
 

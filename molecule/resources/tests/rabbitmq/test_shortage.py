@@ -8,7 +8,7 @@ from resources.waiting import wait_for
 
 SECONDS_UNTIL_THE_OUTBOX_HAS_SENT = 300
 LITTLE_MEMORY = ("set_vm_memory_high_watermark", "absolute", "1MB")
-LITTLE_DISK = ("set_disk_free_limit", "100TB")
+LITTLE_DISK = ("set_disk_free_limit", "100000GB")
 
 
 @pytest.mark.parametrize(

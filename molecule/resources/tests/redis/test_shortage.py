@@ -21,14 +21,10 @@ except Exception as error:
 """
 
 
-def kind(deployment: Deployment) -> str:
-    return deployment.described("broker", "kind") or "redis"
-
-
 def operate(deployment: Deployment, *command: str) -> str:
     """As the operator, through the socket."""
-    app = deployment.app
-    ask = f'REDISCLI_AUTH=$(cat /run/{app}-redis-operator) {kind(deployment)}-cli -s /run/{app}-redis/redis.sock "$@"'
+    app, cli = deployment.app, f"{deployment.broker_kind}-cli"
+    ask = f'REDISCLI_AUTH=$(cat /run/{app}-redis-operator) {cli} -s /run/{app}-redis/redis.sock "$@"'
     return deployment.first("redis").run("sh", "-c", ask, "sh", "--user", "operator", *command)
 
 
@@ -40,7 +36,7 @@ def evicted(deployment: Deployment) -> str:
 def little_memory(deployment: Deployment) -> Iterator[tuple[str, str]]:
     operate(deployment, "CONFIG", "SET", "maxmemory", "1mb")
     try:
-        yield "OOM", "of its memory is used"
+        yield "used memory > 'maxmemory'", "of its memory is used"
     finally:
         deployment.first("redis").run("systemctl", "reload", f"{deployment.app}-redis.service")
 
@@ -48,7 +44,7 @@ def little_memory(deployment: Deployment) -> Iterator[tuple[str, str]]:
 @contextmanager
 def full_disk(deployment: Deployment) -> Iterator[tuple[str, str]]:
     """The data are on a small disk for a while, which something else fills."""
-    folder = f"/var/lib/{deployment.app}-{kind(deployment)}"
+    folder = f"/var/lib/{deployment.app}-{deployment.broker_kind}"
     move(
         deployment, f"cp -aT {folder} /root/data; mount -t tmpfs -o size=64m tmpfs {folder}; cp -aT /root/data {folder}"
     )
