@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-status demo-down demo-kubernetes demo-kubernetes-open demo-kubernetes-down cluster cluster-down test test-all test-fast lint bench chart-readme lock clean
+.PHONY: help demo demo-status demo-down demo-kubernetes demo-kubernetes-open demo-kubernetes-down cluster cluster-down test test-all test-fast lint conformance bench cells chart-readme lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,8 +40,14 @@ test-fast: ## Run the linters and the tests that need no server
 lint: ## Run the linters
 	@tools/prepare control tests && .venv/bin/python tools/test.py lint
 
+conformance: ## Run Celery's own integration suite on brokers that Stalk provisioned, over TLS
+	@tools/prepare control conformance && .venv/bin/python tools/conformance.py
+
 bench: ## Measure servers, tasks and the chart beside their peers
 	@tools/prepare control tests cluster images && .venv/bin/python -m bench
+
+cells: ## Write the table of brokers in docs/brokers.md from the last tests
+	@.venv/bin/python tools/cells.py
 
 chart-readme: ## Write the table of values in the chart's README
 	@tools/prepare control && .venv/bin/python tools/chart_readme.py

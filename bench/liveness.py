@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench import server
 from bench.report import Figure, Table
 from bench.server import inside
-from bench.throughput import VENV, service
+from bench.service import VENV, service
 
 SECONDS_BETWEEN_PINGS = 30
 SECONDS_BETWEEN_BEATS = 5

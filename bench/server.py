@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,9 @@ INVENTORY = "bench/inventory/hosts.yml"
 STATE = ROOT / "bench" / "inventory" / ".stalk"
 DESCRIPTION = ("stack.yml", "bench/inventory/server.yml")
 SERVERS = "molecule/resources/servers"
+
+
+START_SECONDS = 60
 
 
 class BenchFailed(Exception):
@@ -50,12 +53,26 @@ def inside(*command: str, text: str | None = None, host: str = HOST, check: bool
     )
 
 
-def play(playbook: str, *, files: Sequence[str] = DESCRIPTION, variables: dict[str, str] | None = None) -> Play:
-    """Runs a playbook on the bench's inventory; how long it took is the time of the whole command."""
+def wait_until(what: str, is_so: Callable[[], bool], seconds: float = START_SECONDS) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise BenchFailed(f"not within {seconds:.0f} s: {what}")
+        time.sleep(0.2)
+
+
+def play(
+    playbook: str,
+    *,
+    files: Sequence[str] = DESCRIPTION,
+    variables: dict[str, str] | None = None,
+    inventory: str = INVENTORY,
+) -> Play:
+    """Runs a playbook on an inventory of the bench; how long it took is the time of the whole command."""
     ansible_playbook = str(Path(sys.executable).with_name("ansible-playbook"))
     extra = json.dumps({"stack_files": list(files), **(variables or {})})
     environment = os.environ | {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_CALLBACKS_ENABLED": "profile_tasks"}
-    command = [ansible_playbook, "--inventory", INVENTORY, "--extra-vars", extra, playbook]
+    command = [ansible_playbook, "--inventory", inventory, "--extra-vars", extra, playbook]
     started = time.monotonic()
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     seconds = time.monotonic() - started

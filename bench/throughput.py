@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import median, quantiles
 from typing import Any
 
 from bench import server
 from bench.report import ROOT, Figure, Table
-from bench.server import BenchFailed, inside, run
+from bench.server import inside, run
+from bench.service import VENV, service, start_worker
 
 ROUNDS = 5
 BURST = 1500
@@ -21,8 +21,8 @@ PREFORK_AIM = 1.0
 GEVENT_AIM = 15
 PEER_PORT = 6390
 PEERS = "/opt/first_steps"
-VENV = "/srv/shop/current/venv/bin"
-START_SECONDS = 60
+# The peers are no Django projects.
+NO_PROJECT = ("--property=UnsetEnvironment=DJANGO_SETTINGS_MODULE",)
 
 
 @dataclass(frozen=True)
@@ -81,29 +81,11 @@ class Series:
         return f"{self.rate:.0f} ({min(self.rates):.0f}-{max(self.rates):.0f})"
 
 
-def service(unit: str, component: str, folder: str, *command: str, wait: bool, options: Iterable[str] = ()) -> str:
-    """Runs a program as a service of its own with the environment and credentials of a component."""
-    names = inside("ls", f"/etc/shop/credentials/{component}").split()
-    key = f"/run/credentials/{unit}/CELERY_TLS_KEY"
-    return inside(
-        "systemd-run",
-        *("--quiet", "--collect", f"--unit={unit}", f"--working-directory={folder}", "--property=User=shop"),
-        *(["--wait", "--pipe"] if wait else []),
-        f"--property=EnvironmentFile=/etc/shop/{component}.env",
-        *(f"--property=LoadCredential={name}:/etc/shop/credentials/{component}/{name}" for name in names),
-        f"--property=LoadCredential=CELERY_TLS_KEY:/etc/shop/pki/{component}.key",
-        *(f"--setenv={name}={key}" for name in ("CELERY_TLS_KEY", "PGSSLKEY")),
-        # The peers are no Django projects.
-        *(["--property=UnsetEnvironment=DJANGO_SETTINGS_MODULE"] if folder == PEERS else []),
-        *options,
-        *command,
-    )
-
-
 def load(pool: Measured, *arguments: object) -> dict[str, Any]:
     said = service(
         "bench-load.service", "web", pool.folder,
-        f"{VENV}/python", f"{PEERS}/load.py", pool.app, pool.task, pool.queue, *map(str, arguments), wait=True,
+        f"{VENV}/python", f"{PEERS}/load.py", pool.app, pool.task, pool.queue, *map(str, arguments),
+        wait=True, options=NO_PROJECT if pool.folder == PEERS else (),
     )  # fmt: skip
     measured: dict[str, Any] = json.loads(said.splitlines()[-1])
     return measured
@@ -119,23 +101,9 @@ def start_peers() -> None:
         *("systemd-run", "--quiet", "--collect", "--unit=first-steps-redis.service"),
         *("--working-directory=/var/lib/first-steps", "redis-server", "--port", str(PEER_PORT)),
     )
-    start_worker("first-steps.service", "tasks")
-    start_worker("first-steps-gevent.service", "tasks_mtls", "--pool=gevent", "--concurrency=100")
-
-
-def start_worker(unit: str, app: str, *arguments: str) -> None:
-    log = f"/var/log/{unit}.log"
-    inside("rm", "-f", log)
-    command = (f"{VENV}/celery", "-A", app, "worker", "--loglevel=INFO", f"--hostname={app}@%h", *arguments)
-    to_file = (f"--property=StandardOutput=append:{log}", f"--property=StandardError=append:{log}")
-    service(unit, "worker", PEERS, *command, wait=False, options=to_file)
-    deadline = time.monotonic() + START_SECONDS
-    while " ready." not in inside("cat", log, check=False):
-        if time.monotonic() > deadline:
-            raise BenchFailed(
-                f"{unit} was not ready within {START_SECONDS} s; its log ends with:\n{inside('tail', log)}"
-            )
-        time.sleep(0.2)
+    start_worker("first-steps.service", PEERS, "tasks", "--hostname=tasks@%h", options=NO_PROJECT)
+    gevent = ("--hostname=tasks_mtls@%h", "--pool=gevent", "--concurrency=100")
+    start_worker("first-steps-gevent.service", PEERS, "tasks_mtls", *gevent, options=NO_PROJECT)
 
 
 def stop_peers() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from resources.cell import mark
 from resources.deployment import Deployment
 from resources.reporting import pytest_collection_finish, pytest_configure, pytest_unconfigure
 
@@ -12,3 +15,10 @@ __all__ = ["pytest_collection_finish", "pytest_configure", "pytest_unconfigure"]
 @pytest.fixture(scope="session")
 def deployment() -> Deployment:
     return Deployment()
+
+
+@pytest.fixture(autouse=True)
+def cell(request: pytest.FixtureRequest, deployment: Deployment) -> None:
+    # On a fresh server there is no broker yet.
+    if Path(request.path).parent.name != "fresh_server":
+        mark(request, deployment.cell)

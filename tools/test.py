@@ -34,7 +34,7 @@ SHELL_SCRIPTS = (
 @dataclass(frozen=True)
 class Kind:
     """A kind of test: its commands, run in order in `folder`; `{junit}` is where a command writes its report, `{long}`
-    leaves long tests out."""
+    leaves long tests out. One that is `long` is left to --all itself."""
 
     name: str
     lane: int
@@ -42,6 +42,7 @@ class Kind:
     folder: str = "."
     env: dict[str, str] = field(default_factory=dict)
     least: int = 1
+    long: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,22 +84,41 @@ KINDS = (
     Kind("renders", 0, (f"{BIN}/pytest tests/chart --junitxml={{junit}}",), least=480),
     Kind("servers-by-ssh", 0, (f"{BIN}/molecule test -s spread",), least=60),
     Kind("server-bookworm", 1, (f"{BIN}/molecule test -s default",), env={"STALK_DEBIAN": "bookworm"}, least=80),
-    Kind("server-trixie", 1, (f"{BIN}/molecule test -s default",), env={"STALK_DEBIAN": "trixie"}, least=80),
-    Kind("rabbitmq-bookworm", 1, (f"{BIN}/molecule test -s rabbitmq",), env={"STALK_DEBIAN": "bookworm"}, least=70),
-    Kind("rabbitmq-trixie", 1, (f"{BIN}/molecule test -s rabbitmq",), env={"STALK_DEBIAN": "trixie"}, least=70),
+    Kind("server-trixie", 1, (f"{BIN}/molecule test -s default",), env={"STALK_DEBIAN": "trixie"}, least=80, long=True),
+    Kind("rabbitmq-bookworm", 1, (f"{BIN}/molecule test -s rabbitmq",), env={"STALK_DEBIAN": "bookworm"}, least=95),
+    Kind(
+        "sentinel-bookworm",
+        1,
+        (f"{BIN}/molecule test -s sentinel",),
+        env={"STALK_DEBIAN": "bookworm"},
+        least=50,
+        long=True,
+    ),
+    Kind(
+        "sentinel-trixie", 1, (f"{BIN}/molecule test -s sentinel",), env={"STALK_DEBIAN": "trixie"}, least=50, long=True
+    ),
+    Kind("valkey-trixie", 1, (f"{BIN}/molecule test -s valkey",), env={"STALK_DEBIAN": "trixie"}, least=65),
+    Kind(
+        "rabbitmq-trixie", 1, (f"{BIN}/molecule test -s rabbitmq",), env={"STALK_DEBIAN": "trixie"}, least=70, long=True
+    ),
     Kind(
         "rabbitmq-cluster-trixie",
         1,
         (f"{BIN}/molecule test -s rabbitmq-cluster",),
         env={"STALK_DEBIAN": "trixie"},
         least=75,
+        long=True,
+    ),
+    Kind("external-broker", 1, (f"{BIN}/molecule test -s external",), least=20),
+    Kind(
+        "switch-bookworm", 1, (f"{BIN}/molecule test -s switch",), env={"STALK_DEBIAN": "bookworm"}, least=4, long=True
     ),
     # It waits more than it works. Kubernetes is compiled when it is the first time, beside the other lanes.
     Kind(
         "cluster",
         2,
         ("tools/prepare cluster images", f"{BIN}/pytest tests/cluster {{long}} --durations=20 --junitxml={{junit}}"),
-        least=115,
+        least=150,
     ),
 )
 
@@ -182,10 +202,10 @@ def run(kind: Kind, long: str) -> Outcome:
 def main() -> int:
     names = [kind.name for kind in KINDS]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"which kinds, all by default: {', '.join(names)}")
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"which kinds: {', '.join(names)}")
     parser.add_argument("--all", action="store_true", help="run the tests that take minutes too")
     arguments = parser.parse_args()
-    wanted = arguments.kinds or names
+    wanted = arguments.kinds or [kind.name for kind in KINDS if arguments.all or not kind.long]
     long = "" if arguments.all else "-m 'not long'"
     if unknown := set(wanted) - set(names):
         parser.error(f"unknown kind {shlex.join(sorted(unknown))}; choose from {', '.join(names)}")

@@ -1,8 +1,9 @@
 """A user of RabbitMQ that tries methods of AMQP, each on a channel of its own, and says what it heard.
 
 Runs on a server with the Python of the app's release: a question in JSON on stdin, the answer in JSON on stdout.
-`{"user", "password", "vhost", "port", "tls": {"ca", "certificate", "key"}, "methods": [[name, …arguments]]}`, with
-paths in `tls` → `{"refused": reason|null, "replies": [...]}`; a reply is the error's name, or what the method gives.
+`{"user", "password", "mechanism", "vhost", "port", "tls": {"ca", "certificate", "key"}, "methods": [[name, …]]}`, with
+paths in `tls` and a method's arguments after its name → `{"refused": reason|null, "replies": [...]}`; a reply is the
+error's name, or what the method gives.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ def talk(question: dict[str, Any]) -> list[str]:
         f"localhost:{question['port']}",
         question["user"],
         question["password"],
+        login_method=question["mechanism"],
         virtual_host=question["vhost"],
         ssl={
             "ca_certs": tls["ca"],

@@ -16,8 +16,11 @@ from typing import Any
 
 import testinfra
 import yaml
+from ansible_collections.stalk.celery.plugins.module_utils.tls_files import tls_variables
+from resources.cell import cell_of
 from resources.certificates import Authority
 from resources.effects import Effects
+from resources.waiting import wait_for
 from storefront import Shop
 from testinfra.host import Host
 
@@ -98,6 +101,15 @@ class Server:
         ids = self.run("systemctl", "show", "--property=InvocationID", "--value", *units).split() if units else []
         return dict(zip(units, ids, strict=True))
 
+    def kill(self, unit: str) -> None:
+        """Ends its main process, and waits until systemd has started another."""
+        before = self.property(unit, "MainPID")
+        self.run("systemctl", "kill", "--signal=SIGKILL", unit)
+        wait_for(
+            f"systemd starts {unit} again",
+            lambda: self.property(unit, "MainPID") not in (before, "0") and self.is_active(unit),
+        )
+
     @cached_property
     def address(self) -> str:
         template = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
@@ -173,8 +185,11 @@ class Deployment(Effects):
     @cached_property
     def description_files(self) -> list[str]:
         shown = self.inventory["_meta"]["hostvars"][next(iter(self.servers))]["stack_files"]
-        project = "{{ lookup('ansible.builtin.env', 'MOLECULE_PROJECT_DIRECTORY') }}"
-        return [name.replace(project, str(self.root)) for name in shown]
+        project, scratch = (
+            f"{{{{ lookup('ansible.builtin.env', 'MOLECULE_{folder}_DIRECTORY') }}}}"
+            for folder in ("PROJECT", "EPHEMERAL")
+        )
+        return [name.replace(project, str(self.root)).replace(scratch, str(self.scratch)) for name in shown]
 
     def described(self, *path: str) -> Any:
         """A value of the description, from the last file that has it."""
@@ -187,10 +202,20 @@ class Deployment(Effects):
         return found
 
     @property
-    def broker(self) -> str:
-        """The component that is the broker."""
+    def broker_kind(self) -> str:
         kind: str = self.described("broker", "kind") or "redis"
         return kind
+
+    @property
+    def broker(self) -> str:
+        """The component that is the broker."""
+        return "redis" if self.broker_kind == "valkey" else self.broker_kind
+
+    @cached_property
+    def cell(self) -> str:
+        server = self.first("worker" if self.broker == "external" else self.broker)
+        release = server.run("cat", "/etc/debian_version").partition(".")[0]
+        return cell_of(self.described("broker") or {}, f"Debian {release}", lambda line: server.run("sh", "-c", line))
 
     def pools(self) -> dict[str, dict[str, Any]]:
         pools: dict[str, dict[str, Any]] = yaml.safe_load(Path(self.description_files[0]).read_text())["pools"]
@@ -198,11 +223,17 @@ class Deployment(Effects):
 
     def site(self, *arguments: str, changes: Mapping[str, Any] | None = None, **variables: Any) -> Run:
         """Runs playbooks/site.yml, with `changes` as the last file of the description."""
+        return self.site_by("site.yml", *arguments, changes=changes, **variables)
+
+    def site_by(
+        self, playbook: str, *arguments: str, changes: Mapping[str, Any] | None = None, **variables: Any
+    ) -> Run:
+        """The same by another playbook."""
         if changes is not None:
             file = self.scratch / "changes.yml"
             file.write_text(yaml.safe_dump(dict(changes)))
             variables["stack_files"] = [*self.description_files, str(file)]
-        return self.play("site.yml", *arguments, **variables)
+        return self.play(playbook, *arguments, **variables)
 
     def play(self, playbook: str, *arguments: str, **variables: Any) -> Run:
         done = subprocess.run(
@@ -236,6 +267,7 @@ class Deployment(Effects):
         """The output of Python code that runs with the web process's environment and secrets."""
         app, web = self.app, self.first("web")
         secrets = web.run("ls", f"/etc/{app}/credentials/web").split()
+        tls = tls_variables(secrets, "$CREDENTIALS_DIRECTORY")
         script = f"import django\ndjango.setup()\n{code}\n"
         return web.run(
             "systemd-run",
@@ -249,8 +281,9 @@ class Deployment(Effects):
             f"--property=LoadCredential=CELERY_TLS_KEY:/etc/{app}/pki/web.key",
             "sh",
             "-c",
-            "export PGSSLKEY=$CREDENTIALS_DIRECTORY/CELERY_TLS_KEY; export CELERY_TLS_KEY=$PGSSLKEY;"
-            f" exec /usr/local/lib/{app}/in-release /srv/{app}/current python -",
+            # What the environment says, if only to be empty, goes before. systemd reads `$$` as the `$` for the shell.
+            "".join(f'export {name}="$${{{name}-{path}}}"; ' for name, path in tls.items())
+            + f"exec /usr/local/lib/{app}/in-release /srv/{app}/current python -",
             stdin=script,
         )
 

@@ -1,9 +1,10 @@
-"""Talks to Redis, RabbitMQ or PostgreSQL from a server, and says what it heard.
+"""Talks to Redis, RabbitMQ or PostgreSQL from a server, and says what it heard; to RabbitMQ also as another node would
+("distribution"), and to its management API ("https").
 
 Runs there with the system's Python: a question in JSON on stdin, the answer in JSON on stdout.
-`{"kind": "redis"|"rabbitmq"|"postgresql"|"tls", "host", "port", "tls": {"ca", "certificate", "key"}|null,
-"commands": [[...]]}` → `{"refused": reason|null, "replies": [...]}`; the members of `tls` are PEM texts, and empty ones
-are left out.
+`{"kind": "redis"|"rabbitmq"|"distribution"|"https"|"postgresql", "host", "port",
+"tls": {"ca", "certificate", "key"}|null, "commands": [[...]]}` → `{"refused": reason|null, "replies": [...]}`; the
+members of `tls` are PEM texts, and empty ones are left out.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ SECONDS_OF_SILENCE = 3
 AMQP_HEADER = b"AMQP\0\0\x09\x01"
 # A frame of a method on channel 0; after its size the class connection and the method start (AMQP 0-9-1, 2.3.5).
 AMQP_START = struct.pack("!BH", 1, 0), struct.pack("!HH", 10, 10)
+# A name of a node, behind every flag but the one that asks for a name, and a creation number (erlang.org,
+# erts/erl_dist_protocol, send_name); over TLS its length has four bytes (ssl, inet_tls_dist.erl).
+NODE = b"stranger@localhost"
+ERLANG_NAME = struct.pack("!IcQIH", 15 + len(NODE), b"N", 0xDFFFFFFFF, 1, len(NODE)) + NODE
 SSL_REQUEST = struct.pack("!II", 8, 80877103)
 
 
@@ -77,19 +82,22 @@ def rabbitmq(connection: socket.socket) -> list[Any]:
     return [name for name in ("PLAIN", "AMQPLAIN", "EXTERNAL", "ANONYMOUS") if name.encode() in answer]
 
 
-def tls(connection: socket.socket) -> list[Any]:
-    """Whether a server that speaks when spoken to lets us stay; after the handshake of TLS 1.3 it may still refuse."""
-    if not isinstance(connection, ssl.SSLSocket):
-        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
-    connection.settimeout(SECONDS_OF_SILENCE)
-    try:
-        answer = connection.recv(1)
-    except TimeoutError:
-        return ["stays"]
-    # An alert of TLS, where text was sent.
-    if answer in (b"", b"\x15"):
-        raise Refused("the connection was closed")
-    return [answer.decode(errors="replace")]
+def distribution(connection: socket.socket) -> list[Any]:
+    """What the node says before it asks for the cookie."""
+    connection.sendall(ERLANG_NAME)
+    answer = connection.recv(4096)
+    if answer[4:5] != b"s":
+        raise Refused(repr(answer) if answer else "the connection was closed")
+    return [answer[5:7].decode()]
+
+
+def https(connection: socket.socket) -> list[Any]:
+    """The status of an answer to who has no password."""
+    connection.sendall(b"GET /api/overview HTTP/1.0\r\n\r\n")
+    answer = connection.recv(4096)
+    if not answer.startswith(b"HTTP/"):
+        raise Refused(repr(answer) if answer else "the connection was closed")
+    return [answer.split()[1].decode()]
 
 
 def postgresql(connection: socket.socket) -> list[Any]:
@@ -114,7 +122,8 @@ def talk(question: dict[str, Any]) -> list[Any]:
         connection = context_of(question["tls"]).wrap_socket(connection, server_hostname=question["host"])
     if question["kind"] == "redis":
         return redis(connection, question["commands"])
-    return {"rabbitmq": rabbitmq, "postgresql": postgresql, "tls": tls}[question["kind"]](connection)
+    others = {"rabbitmq": rabbitmq, "distribution": distribution, "https": https, "postgresql": postgresql}
+    return others[question["kind"]](connection)
 
 
 def main() -> None:

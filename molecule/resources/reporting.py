@@ -14,13 +14,17 @@ import pytest
 
 LEAST = {
     "fresh_server": 1,
-    "every_deployment": 48,
-    "redis": 18,
-    "rabbitmq": 19,
+    "every_deployment": 55,
+    "redis": 20,
+    "rabbitmq": 38,
     "faults": 5,
     "browser": 7,
     "default/tests": 18,
+    "sentinel/tests": 5,
     "spread/tests": 7,
+    "external/tests": 20,
+    "valkey/tests": 3,
+    "switch/tests": 4,
     "rabbitmq-cluster/tests": 10,
 }
 

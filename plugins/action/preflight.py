@@ -12,6 +12,21 @@ from dataclasses import replace
 from typing import Any
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.stalk.celery.plugins.module_utils.external import (
+    APP_COMPONENTS,
+    SECRETS,
+    external_figures,
+    external_parts,
+    external_problems,
+    external_question,
+)
+from ansible_collections.stalk.celery.plugins.module_utils.host_address import host_address
+from ansible_collections.stalk.celery.plugins.module_utils.leaving_broker import (
+    leaving_problem,
+    left_question,
+    port_problem,
+    still_has,
+)
 from ansible_collections.stalk.celery.plugins.module_utils.memory import Memory, MemoryUnreadable, keep, recall
 from ansible_collections.stalk.celery.plugins.module_utils.preflight import (
     TAKEN_OVER,
@@ -21,18 +36,24 @@ from ansible_collections.stalk.celery.plugins.module_utils.preflight import (
     held_problems,
     names,
     node_problems,
+    package_problems,
     queue_problems,
 )
 from ansible_collections.stalk.celery.plugins.module_utils.secrets_store import SecretError
-from ansible_collections.stalk.celery.plugins.module_utils.stack_variables import state_folder, templated
+from ansible_collections.stalk.celery.plugins.module_utils.stack_variables import (
+    secrets_store,
+    state_folder,
+    templated,
+)
 from ansible_collections.stalk.celery.plugins.module_utils.status.questions import (
-    address_of,
     broker_question,
     expected_on,
     nodes_seen_from,
     worker_unit,
 )
 from ansible_collections.stalk.celery.plugins.module_utils.stranded import SECONDS_UNTIL_COUNTED
+
+LEFT_OUT = "this run leaves its host out, by --limit or as it is in no group"
 
 
 class HostFailed(Exception):
@@ -78,45 +99,100 @@ class ActionModule(ActionBase):
 
     def broker(self, *, settled: bool) -> dict[str, Any]:
         """Its figures; with `settled` none that are from before this look."""
-        asked = broker_question(self.stack, [], nodes_seen_from(self.host, self.stack, self.variables))
-        if settled and asked["kind"] == "rabbitmq" and not self._task.check_mode:
+        if self.stack["broker"]["kind"] == "external":
+            return external_figures(self.ask_external("broker"))
+        nodes = nodes_seen_from(self.host, self.stack, self.variables)
+        return self.figures(broker_question(self.stack, [], nodes), settled=settled)
+
+    def figures(self, asked: dict[str, Any], *, settled: bool) -> dict[str, Any]:
+        if settled and asked["component"] == "rabbitmq" and not self._task.check_mode:
             time.sleep(SECONDS_UNTIL_COUNTED)
         broker: dict[str, Any] = self.ask("component_status", app=self.stack["app"]["name"], broker=asked)["broker"]
         return broker
 
     def problems(self, memory: Memory) -> Iterator[str]:
+        yield from self.leaving_brokers(memory)
         components = expected_on(self.host, self.stack, self.variables["groups"]).components
         app = self.stack["app"]["name"]
-        new = [name for name in TAKEN_OVER if name in components and self.host not in memory.hosts.get(name, ())]
-        kind = self.stack["broker"]["kind"]
-        is_node = kind in components and self.stack["broker"]["topology"] == "cluster"
+        broker = self.stack["broker"]["component"]
+        yield from package_problems(self.host, self.stack, components, self.variables["ansible_facts"])
+
+        remembered = {**memory.hosts, broker: memory.hosts.get(self.stack["broker"]["kind"], ())}
+        new = [name for name in TAKEN_OVER if name in components and self.host not in remembered.get(name, ())]
+        is_node = broker in components and self.stack["broker"]["topology"] == "cluster"
+        kind = {"kind": self.stack["broker"]["kind"]}
         found: dict[str, Any] = {"foreign": {}, "own": [], "nodes": []}
         if new or is_node:
-            found = self.ask("preflight", app=app, components=new, nodes=is_node)
+            found = self.ask("preflight", app=app, components=new, nodes=is_node, **kind)
         yield from foreign_problems(self.host, found["foreign"], self.given("stalk_take_over"))
-        yield from node_problems(self.host, app, found["nodes"], f"{app}@{address_of(self.host, self.variables)}")
+        if is_node:
+            node = f"{app}@{host_address(self.variables['hostvars'][self.host])}"
+            yield from node_problems(self.host, app, found["nodes"], node)
 
-        has_broker = kind in components and (kind not in new or kind in found["own"])
+        if APP_COMPONENTS & set(components):
+            for part in external_parts(self.stack):
+                yield from external_problems(self.host, part, self.ask_external(part))
+
+        has_broker = broker in components and (broker not in new or broker in found["own"])
+        has_broker = has_broker or (broker == "external" and self.host == self.counting_host())
         departing = departing_queues(memory, self.stack)
         if has_broker and (departing or not memory.pools):
-            broker = self.broker(settled=bool(departing))
-            yield from queue_problems(broker, memory, self.stack, self.given("stalk_abandon"))
+            told = self.broker(settled=bool(departing))
+            yield from queue_problems(told, memory, self.stack, self.given("stalk_abandon"))
         if "worker" in components:
             yield from self.leaving(memory, departing_pools(memory, self.stack))
+
+    def leaving_brokers(self, memory: Memory) -> Iterator[str]:
+        """What stands against the end of a broker of another kind. C(stalk_move_messages) moves what there is, but to
+        no queue that nobody consumes."""
+        kind, abandoned = self.stack["broker"]["kind"], self.given("stalk_abandon")
+        for component, left in self.stack["broker"]["leaving"].items():
+            other, hosts = left["kind"], left["hosts"]
+            present = [host for host in hosts if host in self.variables["ansible_play_hosts_all"]]
+            if self.host != (present[0] if present else self.variables["ansible_play_hosts"][0]):
+                continue
+            figures = self.left(component, other) if present else {"error": LEFT_OUT}
+            asked = "error" not in figures
+            beside = set(hosts) & set(self.variables["groups"].get(self.stack["broker"]["component"], ()))
+            if collision := port_problem(self.stack, other, figures, beside):
+                yield collision
+            said, queues = still_has(figures, memory, abandoned)
+            if asked and self.moves:
+                yield from queue_problems(figures, memory, self.stack, abandoned)
+            elif said:
+                yield leaving_problem(kind, other, hosts, said, queues, asked=asked)
+
+    @property
+    def moves(self) -> bool:
+        return bool(templated("stalk_move_messages", self.variables, self._templar))
+
+    def left(self, component: str, kind: str) -> dict[str, Any]:
+        return self.figures(left_question(component, kind), settled=True)
 
     def leaving(self, memory: Memory, pools: dict[str, list[str]]) -> Iterator[str]:
         """What stands against the end of these pools on this host."""
         app, abandoned = self.stack["app"]["name"], self.given("stalk_abandon")
         if not pools:
             return
-        brokers = self.variables["groups"].get(self.stack["broker"]["kind"], ())
-        if not set(brokers) & set(self.variables["ansible_play_hosts_all"]):
+        component = self.stack["broker"]["component"]
+        brokers = self.variables["groups"].get(component, ())
+        if component != "external" and not set(brokers) & set(self.variables["ansible_play_hosts_all"]):
             yield from queue_problems({"error": "--limit leaves its host out"}, memory, self.stack, abandoned)
             return
         files = {worker_unit(app, pool): f"/run/{app}-worker-{pool}/heartbeat" for pool in pools}
         beats = self.ask("component_status", app=app, heartbeats=files)["heartbeats"]
         reserved = {pool: int((beats.get(worker_unit(app, pool)) or {}).get("reserved", 0)) for pool in pools}
         yield from held_problems(self.host, reserved, pools, abandoned)
+
+    def counting_host(self) -> str:
+        """The worker that asks an external broker what waits there."""
+        workers = set(self.variables["groups"].get("worker", ())) & set(self.variables["ansible_play_hosts_all"])
+        return min(workers, default="")
+
+    def ask_external(self, part: str) -> dict[str, Any]:
+        store = secrets_store(self.variables, self._templar)
+        counted = sorted(departing_queues(self.memory(), self.stack))
+        return self.ask("external_broker", **external_question(self.stack, part, store.get(SECRETS[part]), counted))
 
     def given(self, variable: str) -> list[str]:
         return names(templated(variable, self.variables, self._templar))

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.stalk.celery.plugins.module_utils.memory import Memory, MemoryUnreadable, keep, recall
+from ansible_collections.stalk.celery.plugins.module_utils.broker_url import read_broker_url
+from ansible_collections.stalk.celery.plugins.module_utils.memory import (
+    EXTERNAL,
+    Memory,
+    MemoryUnreadable,
+    keep,
+    recall,
+)
 from ansible_collections.stalk.celery.plugins.module_utils.secrets_store import SecretError
-from ansible_collections.stalk.celery.plugins.module_utils.stack_variables import state_folder
+from ansible_collections.stalk.celery.plugins.module_utils.stack_variables import secrets_store, state_folder
 from ansible_collections.stalk.celery.plugins.module_utils.status.questions import BROKERS
 
 
 class ActionModule(ActionBase):
-    """`stalk.celery.remember: {app: shop, component: redis}`, with C(run_once) after the role did its work."""
+    """`stalk.celery.remember: {app: shop, component: redis}`, with C(run_once) after the role did its work; with
+    `state: absent` after it ended everywhere."""
 
     TRANSFERS_FILES = False
     _supports_check_mode = True
     _requires_connection = False
-    _VALID_ARGS = frozenset(("app", "component"))
+    _VALID_ARGS = frozenset(("app", "component", "kind", "state"))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
@@ -31,7 +40,13 @@ class ActionModule(ActionBase):
             return {**result, "changed": False}
         try:
             app, component = self._task.args["app"], self._task.args["component"]
-            keep(folder, app, after(recall(folder, app), component, variables))
+            kind = self._task.args.get("kind", component)
+            absent = self._task.args.get("state") == "absent"
+            memory = recall(folder, app)
+            memory = memory.without(kind) if absent else after(memory, component, kind, variables)
+            if component == EXTERNAL:
+                memory = replace(memory, hosts={**memory.hosts, EXTERNAL: (self.place(variables),)})
+            keep(folder, app, memory)
         except MemoryUnreadable as error:
             return {**result, "failed": True, "msg": str(error)}
         except OSError as error:
@@ -39,14 +54,19 @@ class ActionModule(ActionBase):
             return {**result, "failed": True, "msg": said}
         return {**result, "changed": False}
 
+    def place(self, variables: dict[str, Any]) -> str:
+        """Where an external broker is, without the user of its address."""
+        url = secrets_store(variables, self._templar).get("CELERY_BROKER_URL")
+        return read_broker_url("CELERY_BROKER_URL", url, variables["stack"]["broker"]["protocol"]).where
 
-def after(memory: Memory, component: str, variables: dict[str, Any]) -> Memory:
+
+def after(memory: Memory, component: str, kind: str, variables: dict[str, Any]) -> Memory:
     """Pools are added before they start, and forgotten once every worker stopped those that left."""
     group, converged = variables["groups"].get(component, []), variables["ansible_play_hosts"]
-    if component != "worker":
-        memory = memory.placed(component, group, converged)
+    if component not in ("worker", EXTERNAL):
+        memory = memory.placed(kind, group, converged)
     pools = {name: pool["queues"] for name, pool in variables.get("stack", {}).get("pools", {}).items()}
-    if component in BROKERS and pools:
+    if component in (*BROKERS, EXTERNAL) and pools:
         return memory.consumed(pools, only=False)
     if component == "worker" and pools:
         return memory.consumed(pools, only=set(group) <= set(converged))

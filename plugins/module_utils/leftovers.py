@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from ansible_collections.stalk.celery.plugins.module_utils.managed_files import Folder, remove, surplus
@@ -21,7 +22,7 @@ SHARED = "shared"
 """What belongs to whatever runs here; it goes with the last component."""
 SYSTEM = "etc/systemd/system"
 SYSTEM_CAS = "usr/local/share/ca-certificates"
-SCRIPTS = ("in-release", "stop-celery")
+SCRIPTS = ("in-release", "stop-celery", "move_messages.py")
 
 
 def mark(app: str) -> str:
@@ -53,11 +54,15 @@ class Belongings:
 
 
 def belongings(app: str) -> dict[str, Belongings]:
-    """Of every component but the broker, which is never ended here: what it holds would be lost."""
+    """Of every component. A broker ends only where somebody saw that it has nothing any more."""
     etc, scripts = f"etc/{app}", f"usr/local/lib/{app}"
 
     def files(name: str, *more: str) -> tuple[str, ...]:
         return (f"{etc}/{name}.env", f"{etc}/credentials/{name}/*", f"{etc}/pki/{name}.*", *more)
+
+    def of_broker(name: str) -> tuple[str, ...]:
+        password = f"{etc}/credentials/status/{name.upper()}_PASSWORD_status"
+        return (f"{etc}/{name}/*", f"{etc}/{name}/conf.d/*", password, f"{etc}/credentials/left/{name}")
 
     return {
         "web": Belongings(
@@ -76,6 +81,14 @@ def belongings(app: str) -> dict[str, Belongings]:
             # Debian starts every cluster that is `auto` with the host.
             rewritten={"etc/postgresql/*/main/start.conf": "manual\n"},
         ),
+        "redis": Belongings(
+            (f"{app}-redis.service",),
+            files("redis", *of_broker("redis"), f"{scripts}/hand-over-redis", f"run/{app}-redis-operator"),
+        ),
+        "rabbitmq": Belongings(
+            (f"{app}-rabbitmq.service",),
+            files("rabbitmq", *of_broker("rabbitmq"), f"{scripts}/hand-over-rabbitmq", f"{scripts}/rabbitmqctl"),
+        ),
         SHARED: Belongings(
             (f"{app}.target",),
             # The mark of a host of ours goes last, so that an interrupted end goes on.
@@ -91,13 +104,14 @@ def staged(app: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Kept:
-    """What stays on a host; `data` says whether a database may end now."""
+    """What stays on a host; `data` says whether a database may end now, `emptied` (component to kind) which brokers."""
 
     app: str
     components: Collection[str]
     credentials: Mapping[str, Collection[str]]
     extra_ca: bool
     data: bool
+    emptied: Mapping[str, str] = field(default_factory=dict)
 
 
 class Leftovers:
@@ -135,7 +149,10 @@ class Leftovers:
             return []
         gone = [name for name in (*PROCESSES, *DATABASES) if name not in self.kept.components]
         gone = [name for name in gone if self.kept.data or name not in DATABASES]
-        broker = any((self.root / SYSTEM / f"{self.kept.app}-{name}.service").exists() for name in BROKERS)
+        ended = [name for name in self.kept.emptied if name not in self.kept.components]
+        gone += ended
+        staying = [name for name in BROKERS if name not in ended]
+        broker = any((self.root / SYSTEM / f"{self.kept.app}-{name}.service").exists() for name in staying)
         return gone if self.kept.components or broker or self.waiting() else [*gone, SHARED]
 
     def units(self, components: Iterable[str]) -> list[str]:
@@ -153,7 +170,7 @@ class Leftovers:
             return []
         return [path for path in self._found(self.belongings[component].drop_ins) if self.is_ours(path)]
 
-    def files(self, components: Iterable[str]) -> list[Path]:
+    def files(self, components: Collection[str]) -> list[Path]:
         """Files of those components; a drop-in, the sign that a unit of others is ours, comes last."""
         found: list[Path] = []
         for name in components:
@@ -161,6 +178,8 @@ class Leftovers:
             found += self._definitions(component.units)
             found += self._found([*component.files, *(component.borrowed if drop_ins else ())])
             found += drop_ins
+        if set(BROKERS) & set(components) and not set(BROKERS) & set(self.kept.components):
+            found += self._found([f"etc/{self.kept.app}/pki/status.*"])
         return found
 
     def _definitions(self, patterns: Sequence[str]) -> list[Path]:
@@ -186,11 +205,20 @@ class Leftovers:
         paths = self._found(f"{SYSTEM}/{unit}" for unit in self.belongings[component].units)
         return "".join(path.read_text(errors="replace") for path in paths)
 
-    def end(self, components: Iterable[str], units: list[str], files: list[Path]) -> None:
-        """Stops the units in the time that their own definition gives them, then removes what they needed."""
+    def data(self, components: Iterable[str]) -> list[Path]:
+        """Of brokers, which nobody may need any more and nobody removes: another one begins without them."""
+        kinds = [self.kept.emptied[name] for name in components if name in BROKERS]
+        folders = [self.root / f"var/lib/{self.kept.app}-{kind}" for kind in kinds]
+        return [folder for folder in folders if folder.exists()]
+
+    def end(self, components: Iterable[str], units: list[str], files: list[Path], now: datetime) -> None:
+        """Stops the units in the time that their own definition gives them, sets a broker's data aside, then removes
+        what the units needed."""
         if units:
             self.systemd.call("systemctl", "stop", "--", *units)
             self.systemd.call("systemctl", "disable", "--quiet", "--", *units)
+        for folder in self.data(components):
+            folder.rename(f"{folder}.left-{now:%Y%m%dT%H%M%SZ}")
         for path, content in self._rewritten(components).items():
             path.write_text(content)
         for path in files:

@@ -11,14 +11,18 @@ from typing import Any
 HEADING = "# Where Stalk deployed what; its playbooks keep this file.\n"
 
 
+# Beside the components, where the broker is that somebody else provides.
+EXTERNAL = "external"
+
+
 class MemoryUnreadable(Exception):
     """One line: which file, why not, what to do."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Component to the hosts that have it, pool to the queues that it takes messages from, and the queues that no pool
-    takes any more and that nobody has seen empty since."""
+    """Component, a broker by its kind, to the hosts that have it, pool to the queues that it takes messages from, and
+    the queues that no pool takes any more and that nobody has seen empty since."""
 
     hosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     pools: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -30,9 +34,13 @@ class Memory:
         return {queue for queues in self.pools.values() for queue in queues} | set(self.left)
 
     def placed(self, component: str, group: Collection[str], converged: Iterable[str]) -> Memory:
-        """After a run that brought `component` to some hosts of its group."""
+        """After a run that brought `component`, or the kind of it, to some hosts of its group."""
         hosts = sorted({*self.hosts.get(component, ()), *converged} & set(group))
         return replace(self, hosts={**self.hosts, component: tuple(hosts)})
+
+    def without(self, component: str) -> Memory:
+        """After a run that ended `component` on all its hosts."""
+        return replace(self, hosts={name: hosts for name, hosts in self.hosts.items() if name != component})
 
     def consumed(self, pools: Mapping[str, Iterable[str]], *, only: bool) -> Memory:
         """With these pools, and no others once those have stopped."""

@@ -18,6 +18,8 @@ from ansible_collections.stalk.celery.plugins.module_utils.stranded import (
 
 # Components that take over a service of the distribution.
 TAKEN_OVER = ("redis", "rabbitmq", "postgresql", "web")
+# The first Debian that has a kind of broker.
+DEBIAN_WITH = {"valkey": 13}
 
 
 def described_queues(stack: Mapping[str, Any]) -> set[str]:
@@ -41,6 +43,19 @@ def names(given: Any) -> list[str]:
     return (
         [name.strip() for name in given.split(",")] if isinstance(given, str) else [str(name) for name in given or []]
     )
+
+
+def package_problems(
+    host: str, stack: Mapping[str, Any], components: Collection[str], facts: Mapping[str, Any]
+) -> Iterator[str]:
+    """A broker that the host's Debian does not have."""
+    broker, debian = stack["broker"], str(facts.get("distribution_major_version", ""))
+    since = DEBIAN_WITH.get(broker["kind"], 0)
+    if broker["component"] in components and debian.isdecimal() and int(debian) < since:
+        yield (
+            f"broker.kind: is {broker['kind']}, and {host} has Debian {debian}, which has none; name a host with "
+            f"Debian {since} or newer in the group {broker['component']}, or set it to {broker['component']}"
+        )
 
 
 def foreign_problems(host: str, found: Mapping[str, str], allowed: Collection[str]) -> Iterator[str]:

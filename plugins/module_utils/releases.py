@@ -15,6 +15,7 @@ from pathlib import Path
 from ansible_collections.stalk.celery.plugins.module_utils.managed_files import Folder, converge
 from ansible_collections.stalk.celery.plugins.module_utils.release_probes import APPLIED, VERIFY
 from ansible_collections.stalk.celery.plugins.module_utils.requirements import installed_versions, lacking
+from ansible_collections.stalk.celery.plugins.module_utils.tls_files import LEAF_KEY, tls_variables
 
 COMPLETE = ".complete"
 MIGRATED = ".migrated"
@@ -156,11 +157,10 @@ class Manage:
         credentials = {path.name: path for path in sorted(held_in.glob("*"))}
         key = self.settings.folder / "pki" / f"{self.component}.key"
         if key.exists():
-            credentials["CELERY_TLS_KEY"] = key
-            held = f"/run/credentials/{unit}/CELERY_TLS_KEY"
-            environment = {**environment, "CELERY_TLS_KEY": held}
-            # As in the units, so that the PGSSLKEY of a database of the user's own wins.
-            properties["Environment"] = f"PGSSLKEY={held}"
+            # As in the units, so that what EnvironmentFile= says wins.
+            variables = tls_variables(credentials, f"/run/credentials/{unit}")
+            properties["Environment"] = " ".join(f"{name}={path}" for name, path in variables.items())
+            credentials[LEAF_KEY] = key
         return [
             "systemd-run",
             *("--quiet", "--wait", "--pipe", "--collect", f"--unit={unit}"),
@@ -182,10 +182,14 @@ class Manage:
     def ask(self, release: Path, name: str, question: str, *arguments: str) -> str:
         return self._run(release, name, ["-c", question, *arguments], f"the project's {name}")
 
-    def _run(self, release: Path, name: str, arguments: Sequence[str], title: str) -> str:
+    def feed(self, release: Path, script: Path, question: str) -> str:
+        """What a script says to a question with secrets, which it reads from its standard input."""
+        return self._run(release, script.stem.replace("_", "-"), [str(script)], script.name, question)
+
+    def _run(self, release: Path, name: str, arguments: Sequence[str], title: str, stdin: str = "") -> str:
         static = {"DJANGO_STATIC_ROOT": str(release / "static")}
         try:
-            return run(self.command(release, name, arguments, static), title)
+            return run(self.command(release, name, arguments, static), title, stdin=stdin)
         except ReleaseFailed as failed:
             if STILL_THERE not in str(failed):
                 raise
@@ -294,7 +298,12 @@ def _collect_static(release: Path, manage: Manage) -> None:
 
 
 def run(
-    command: Sequence[str], name: str, *, cwd: Path | None = None, environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    name: str,
+    *,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    stdin: str = "",
 ) -> str:
     """The output of a command; its last lines are the message when it fails."""
     clean = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/root"), "LC_ALL": "C.UTF-8"}
@@ -303,7 +312,7 @@ def run(
         command,
         cwd=cwd,
         env={**clean, **proxies, **(environment or {})},
-        stdin=subprocess.DEVNULL,
+        input=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

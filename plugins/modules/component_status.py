@@ -34,8 +34,10 @@ options:
     elements: str
     default: []
   broker:
-    description: C(kind) of the broker on this host, redis or rabbitmq, the C(port) to ask and the C(queues) to count;
-      of a cluster the addresses of its C(nodes), the one of this host first, of which the first that answers tells.
+    description:
+      - The C(component) that is the broker on this host, redis or rabbitmq, the C(port) to ask and the C(queues) to
+        count. With port 0, for a broker that is left, its C(kind) and the port that it is configured with.
+      - Of a cluster the addresses of its C(nodes), the one of this host first, of which the first that answers tells.
     type: dict
   database:
     description: Whether PostgreSQL should accept connections on this host.
@@ -65,6 +67,7 @@ disks: {description: Folder to the part of its file system that is used\\, 0 to 
 import http.client
 import json
 import os
+import re
 import ssl
 import time
 from datetime import UTC, datetime
@@ -72,9 +75,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.stalk.celery.plugins.module_utils.broker.resp import Redis, RedisRefused, figures
 from ansible_collections.stalk.celery.plugins.module_utils.services import ServiceFailed, State, Systemd
 from ansible_collections.stalk.celery.plugins.module_utils.status.rabbitmq import Management, ManagementRefused
-from ansible_collections.stalk.celery.plugins.module_utils.status.resp import Redis, RedisRefused, figures
 
 SECONDS_TO_ANSWER = 10
 LONGEST_BODY = 2000
@@ -122,13 +125,38 @@ def page(pki: Path, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def broker(app: str, pki: Path, asked: dict[str, Any]) -> dict[str, Any]:
-    kind: str = asked["kind"]
+    component: str = asked["component"]
+    listens = {}
+    if not asked["port"]:
+        configured = configured_ports(app, component, asked["kind"])
+        if configured is None:
+            return {"gone": True, "queues": {}, "taken": 0}
+        asked = {**asked, "port": configured[0]}
+        listens = {"listens": configured[1]}
     try:
-        secret = Path(f"/etc/{app}/credentials/status/{kind.upper()}_PASSWORD_status")
+        secret = Path(f"/etc/{app}/credentials/status/{component.upper()}_PASSWORD_status")
         password = secret.read_text(encoding="utf-8").strip()
-        return {"redis": redis_figures, "rabbitmq": rabbitmq_figures}[kind](app, pki, password, asked)
+        tell = {"redis": redis_figures, "rabbitmq": rabbitmq_figures}[component]
+        return {**tell(app, pki, password, asked), **listens}
     except (OSError, http.client.HTTPException, RedisRefused, ManagementRefused, ValueError, LookupError) as error:
         return {"error": str(error) or type(error).__name__}
+
+
+def configured_ports(app: str, component: str, kind: str, root: Path = Path("/")) -> tuple[int, int] | None:
+    """Where to ask, and where it takes messages, as the role wrote it; None where that broker is not any more, or its
+    data were set aside."""
+    settings = {
+        "redis": (r"tls-port (\d+)",) * 2,
+        "rabbitmq": (r"management\.ssl\.port = (\d+)", r"listeners\.ssl\.\w+ = (?:.*:)?(\d+)"),
+    }[component]
+    if not (root / f"var/lib/{app}-{kind}").exists():
+        return None
+    try:
+        written = (root / "etc" / app / component / f"{component}.conf").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    asked, messages = (re.search(f"^{setting}$", written, re.MULTILINE) for setting in settings)
+    return (int(asked[1]), int(messages[1])) if asked and messages else None
 
 
 def rabbitmq_figures(app: str, pki: Path, password: str, asked: dict[str, Any]) -> dict[str, Any]:
@@ -148,18 +176,22 @@ def rabbitmq_figures(app: str, pki: Path, password: str, asked: dict[str, Any]) 
 
 def redis_figures(app: str, pki: Path, password: str, asked: dict[str, Any]) -> dict[str, Any]:
     prefix = f"{app}:"
-    with Redis(int(asked["port"]), pki, "status", SECONDS_TO_ANSWER) as redis:
+    with Redis.on_this_host(int(asked["port"]), pki, "status", SECONDS_TO_ANSWER) as redis:
         redis.call("AUTH", "status", password)
         queues = list(dict.fromkeys([*asked["queues"], *lists(redis, prefix)]))
         lengths = redis.calls([("LLEN", prefix + queue) for queue in queues])
         taken = redis.call("HLEN", f"{prefix}unacked")
-        info = figures(f"{redis.call('INFO', 'memory')}\n{redis.call('INFO', 'persistence')}")
+        info = figures("\n".join(str(redis.call("INFO", part)) for part in ("memory", "persistence", "replication")))
     limit = int(info.get("maxmemory", 0)) or int(info.get("total_system_memory", 0))
     return {
         "memory": int(info["used_memory"]),
         "limit": limit,
         "taken": taken,
         "queues": dict(zip(queues, lengths, strict=True)),
+        # What stands at a replica, the primary has too.
+        "role": {"master": "primary", "slave": "replica"}[info["role"]],
+        "follows": info.get("master_link_status", "up") == "up",
+        "replicas": int(info.get("connected_slaves", 0)),
         "saved": info.get("aof_last_write_status", "ok") == "ok"
         and info.get("aof_last_bgrewrite_status", "ok") == "ok",
     }

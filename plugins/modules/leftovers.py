@@ -11,7 +11,8 @@ description:
   - Removes credentials that a component which stays no longer reads. A unit that still loads them must have been
     converged before.
   - nginx and PostgreSQL end only where a drop-in of I(app) shows that they were run for it. PostgreSQL's data stay.
-  - A broker never ends here. A host on which I(app) never ran is not changed.
+  - A broker ends only when I(emptied) names it; its folder of data is renamed and stays. A host on which I(app) never
+    ran is not changed.
 options:
   app:
     description: Name of the app.
@@ -35,6 +36,10 @@ options:
     description: Whether a database that left may end; otherwise I(waiting) only names it.
     type: bool
     default: false
+  emptied:
+    description: Component to the kind of brokers that were seen to have nothing any more, and may end.
+    type: dict
+    default: {}
 author: [Stalk developers]
 attributes:
   check_mode: {support: full}
@@ -53,9 +58,11 @@ EXAMPLES = r"""
 RETURN = r"""
 stopped: {description: Units that were stopped and disabled., type: list, returned: always}
 removed: {description: Files that were removed., type: list, returned: always}
+set_aside: {description: Folders of a broker's data that were renamed., type: list, returned: always}
 waiting: {description: Databases that left and still run., type: list, returned: always}
 """
 
+from datetime import UTC, datetime
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -69,6 +76,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "credentials": {"type": "dict", "required": True, "no_log": False},
     "extra_ca": {"type": "bool", "required": True},
     "data": {"type": "bool", "default": False},
+    "emptied": {"type": "dict", "default": {}},
 }
 
 
@@ -82,8 +90,9 @@ def main() -> None:
         if files:
             units = leftovers.units(departed)
         files = list(dict.fromkeys([*files, *leftovers.surplus()]))
+        aside = leftovers.data(departed) if files else []
         if files and not module.check_mode:
-            leftovers.end(departed, units, files)
+            leftovers.end(departed, units, files, datetime.now(UTC))
     except (OSError, ServiceFailed) as error:
         module.fail_json(msg=str(error))
     removed = [str(path) for path in files]
@@ -91,6 +100,7 @@ def main() -> None:
         changed=bool(files),
         stopped=units,
         removed=removed,
+        set_aside=[str(folder) for folder in aside],
         waiting=waiting,
         diff={"before": "".join(f"{line}\n" for line in [*units, *removed]), "after": ""} if files else {},
     )

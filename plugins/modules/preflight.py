@@ -23,6 +23,10 @@ options:
     elements: str
     choices: [redis, rabbitmq, postgresql, web]
     required: true
+  kind:
+    description: Kind of the broker, whose service of the distribution the component redis or rabbitmq replaces.
+    type: str
+    choices: [redis, valkey, rabbitmq, external]
   nodes:
     description: Whether to tell the nodes of RabbitMQ whose data is on the host.
     type: bool
@@ -70,11 +74,15 @@ def said(*command: str) -> str | None:
 
 
 def redis(running: list[str]) -> str:
-    return f"{running[0]} runs and {use}" if running and (use := use_of_redis(said("redis-cli", "INFO"))) else ""
+    """Or Valkey, whose command line is named like its service."""
+    for unit in running:
+        if use := use_of_redis(said(unit.replace("-server.service", "-cli"), "INFO")):
+            return f"{unit} runs and {use}"
+    return ""
 
 
 def use_of_redis(info: str | None) -> str:
-    """What speaks against a Redis that nobody uses; `redis-cli INFO` is itself one client."""
+    """What speaks against a Redis that nobody uses; who asks is itself one client."""
     lines = dict(line.split(":", 1) for line in (info or "").splitlines() if ":" in line)
     if "connected_clients" not in lines:
         return "keeps what it holds to itself"
@@ -122,8 +130,8 @@ def own_sites(folder: Path) -> list[str]:
 
 
 LOOKS: dict[str, tuple[str, Callable[[list[str]], str]]] = {
-    "redis": ("redis-server.service", redis),
-    "rabbitmq": ("rabbitmq-server.service", rabbitmq),
+    "redis": ("{kind}-server.service", redis),
+    "rabbitmq": ("{kind}-server.service", rabbitmq),
     "postgresql": ("postgresql@*-main.service", postgresql),
     "web": ("nginx.service", web),
 }
@@ -134,6 +142,7 @@ def main() -> None:
         {
             "app": {"type": "str", "required": True},
             "components": {"type": "list", "elements": "str", "choices": sorted(LOOKS), "required": True},
+            "kind": {"type": "str", "choices": ["redis", "valkey", "rabbitmq", "external"]},
             "nodes": {"type": "bool", "default": False},
             "ended": {"type": "bool", "default": False},
         },
@@ -149,7 +158,7 @@ def main() -> None:
     try:
         for name in module.params["components"]:
             pattern, look = LOOKS[name]
-            if name not in own and (what := look(systemd.active(pattern))):
+            if name not in own and (what := look(systemd.active(pattern.format(kind=module.params["kind"])))):
                 foreign[name] = what
     except ServiceFailed as error:
         module.fail_json(msg=f"systemd does not answer on this host: {error}")

@@ -16,6 +16,15 @@ options:
     description: The component, as its group in the inventory is called.
     type: str
     required: true
+  kind:
+    description: The component's kind, as redis or valkey, whose data no other kind takes over; it is noted by that.
+    type: str
+    default: the component
+  state:
+    description: C(absent) after the component ended on every host.
+    type: str
+    choices: [present, absent]
+    default: present
 """
 
 EXAMPLES = r"""

@@ -49,6 +49,10 @@ options:
     type: list
     elements: str
     default: []
+  at_once:
+    description: Whether units restart all at once, instead of one after another.
+    type: bool
+    default: false
   timeout:
     description: Seconds to wait for a heartbeat.
     type: int
@@ -102,6 +106,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "files": {"type": "dict", "default": {}},
     "services": {"type": "dict", "default": {}},
     "exactly": {"type": "list", "elements": "str", "default": []},
+    "at_once": {"type": "bool", "default": False},
     "timeout": {"type": "int", "default": 120},
 }
 
@@ -124,6 +129,7 @@ class Units:
         self.services = [service(unit, wanted) for unit, wanted in sorted(parameters["services"].items())]
         self.exactly: list[str] = parameters["exactly"]
         self.files: dict[str, str] = parameters["files"]
+        self.at_once: bool = parameters["at_once"]
         self.timeout: int = parameters["timeout"]
         self.dry = dry
         self.systemd = Systemd()
@@ -186,11 +192,12 @@ class Units:
             self.systemd.call("systemctl", "start", "--", *others)
         for unit in work.refresh:
             self._reload(services[unit])
-        for unit in work.restart:
-            if spare := services[unit].spare:
-                self.systemd.call(*spare)
-            self.systemd.call("systemctl", "restart", "--", unit)
-            self.systemd.wait_for_beats([services[unit]], self.timeout)
+        for units in [work.restart] if self.at_once and work.restart else [[unit] for unit in work.restart]:
+            for unit in units:
+                if spare := services[unit].spare:
+                    self.systemd.call(*spare)
+            self.systemd.call("systemctl", "restart", "--", *units)
+            self.systemd.wait_for_beats([services[unit] for unit in units], self.timeout)
         self.systemd.wait_for_beats(self.services, self.timeout)
 
 

@@ -9,11 +9,12 @@ from celery import Celery
 from celery.app import amqp
 from celery.utils.quorum_queues import detect_quorum_queues
 from celery.worker.consumer import delayed_delivery
-from kombu.entity import Queue
+from kombu.entity import Exchange, Queue
 from kombu.transport.native_delayed_delivery import (
     CELERY_DELAYED_DELIVERY_EXCHANGE,
     MAX_LEVEL,
     MAX_NUMBER_OF_BITS_TO_USE,
+    declare_native_delayed_delivery_exchanges_and_queues,
     level_name,
 )
 
@@ -31,9 +32,20 @@ class DelayedQueue(Queue):
 
     def _create_bindings(self, nowait: bool = False, channel: Any = None) -> None:
         super()._create_bindings(nowait, channel)  # type: ignore[no-untyped-call]
+        make_levels((channel or self.channel).connection.client)
         self.bind_to(  # type: ignore[no-untyped-call]
             CELERY_DELAYED_DELIVERY_EXCHANGE, f"{ANY_DELAY}{self.routing_key}", nowait=nowait, channel=channel
         )
+
+
+def make_levels(connection: Any) -> None:
+    """What delays, when no worker of this broker has started yet, which would have made it."""
+    delivery: Any = Exchange(CELERY_DELAYED_DELIVERY_EXCHANGE, type="topic")  # type: ignore[no-untyped-call]
+    with connection.channel() as channel:
+        try:
+            delivery(channel).declare(passive=True)
+        except connection.channel_errors:
+            declare_native_delayed_delivery_exchanges_and_queues(connection, "quorum")
 
 
 def delayed(queue: Any) -> Any:

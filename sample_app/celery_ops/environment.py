@@ -19,6 +19,12 @@ def text(name: str, default: str = "") -> str:
     return os.environ.get(name, "").strip() or default
 
 
+def required(name: str, remedy: str) -> str:
+    if value := text(name):
+        return value
+    raise ImproperlyConfigured(f"{name}: missing; {remedy}")
+
+
 def secret(name: str, default: str = "") -> str:
     """The secret, or `default` when neither the variable nor the file exists."""
     if value := os.environ.get(name, "").rstrip("\n"):

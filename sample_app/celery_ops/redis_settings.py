@@ -64,3 +64,7 @@ def results(files: tls.Files) -> dict[str, Any]:
         "CELERY_REDIS_SOCKET_KEEPALIVE": True,
         "CELERY_REDIS_BACKEND_HEALTH_CHECK_INTERVAL": SOCKET_SECONDS,
     }
+
+
+def with_options(settings: dict[str, Any], name: str, options: dict[str, Any]) -> dict[str, Any]:
+    return {**settings, name: {**settings[name], **options}}

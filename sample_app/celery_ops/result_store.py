@@ -11,9 +11,11 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Celery
-from celery.backends.redis import RedisBackend
+from celery.backends.redis import RedisBackend, SentinelBackend
 from celery.exceptions import BackendStoreError
 from celery.utils.log import get_logger
+
+from celery_ops import sentinel_transport
 
 logger = get_logger(__name__)
 
@@ -27,5 +29,13 @@ class Backend(RedisBackend):
             return None
 
 
+class BackendBehindSentinel(Backend, SentinelBackend):
+    connection_class_ssl = sentinel_transport.Connection
+
+
 def install(app: Celery) -> None:
-    app.loader.override_backends = dict.fromkeys(("redis", "rediss"), f"{__name__}:Backend")
+    app.loader.override_backends = {
+        "redis": f"{__name__}:Backend",
+        "rediss": f"{__name__}:Backend",
+        "sentinel": f"{__name__}:BackendBehindSentinel",
+    }

@@ -7,17 +7,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from celery_ops import environment, rabbitmq_settings, redis_settings, tls
+from django.core.exceptions import ImproperlyConfigured
+
+from celery_ops import environment, rabbitmq_settings, redis_settings, sentinel_settings, tls
+
+REDIS_SCHEMES = (*redis_settings.SCHEMES, *sentinel_settings.SCHEMES)
 
 
 def broker_settings(files: tls.Files) -> dict[str, Any]:
     name = "CELERY_BROKER_URL"
     remedy = "set it to rediss://user:password@host:6379/0 or amqps://user:password@host:5671/vhost"
     value = environment.required_secret(name, remedy)
-    urls = environment.urls(name, (*redis_settings.SCHEMES, *rabbitmq_settings.SCHEMES), value)
+    if value.startswith("sqs:"):
+        raise ImproperlyConfigured(f"{name}: Amazon SQS keeps no results and takes no commands; {remedy}")
+    urls = environment.urls(name, (*REDIS_SCHEMES, *rabbitmq_settings.SCHEMES), value)
     tls.check_scheme(name, urls[0].scheme, files)
     if urls[0].scheme in rabbitmq_settings.SCHEMES:
         return rabbitmq_settings.broker(name, value, files, [url.hostname or "" for url in urls])
+    if urls[0].scheme in sentinel_settings.SCHEMES:
+        return {name: value, **sentinel_settings.broker(files, urls[0])}
     return {name: value, **redis_settings.broker(files)}
 
 
@@ -26,8 +34,12 @@ def result_settings(files: tls.Files) -> dict[str, Any]:
     value = environment.secret(name)
     if value in ("", "django-db"):
         return {name: value or "disabled://", "CELERY_TASK_IGNORE_RESULT": not value}
-    tls.check_scheme(name, environment.url(name, redis_settings.SCHEMES, value).scheme, files)
-    return {name: value, "CELERY_TASK_IGNORE_RESULT": False, **redis_settings.results(files)}
+    files = tls.results(files)
+    url = environment.urls(name, REDIS_SCHEMES, value)[0]
+    tls.check_scheme(name, url.scheme, files)
+    is_behind_sentinel = url.scheme in sentinel_settings.SCHEMES
+    redis = sentinel_settings.results(files, url) if is_behind_sentinel else redis_settings.results(files)
+    return {name: value, "CELERY_TASK_IGNORE_RESULT": False, **redis}
 
 
 _tls_files = tls.files()

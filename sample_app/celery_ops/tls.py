@@ -11,6 +11,7 @@ from celery_ops import environment
 VARIABLES = ("CELERY_TLS_CA", "CELERY_TLS_CERT", "CELERY_TLS_KEY")
 SECURE = {"redis": "rediss", "amqp": "amqps"}
 """Of each scheme that is plain text, the one that is not."""
+ALWAYS_SECURE = ("sentinel",)
 
 
 class Files(NamedTuple):
@@ -19,6 +20,12 @@ class Files(NamedTuple):
     ca: str
     certificate: str
     key: str
+
+
+def results(broker: Files) -> Files:
+    """Those of a store of results that is not where the broker is; else the broker's."""
+    ca = environment.readable_file("CELERY_RESULT_TLS_CA")
+    return Files(ca, "", "") if ca else broker
 
 
 def files() -> Files:
@@ -34,7 +41,7 @@ def files() -> Files:
 
 def check_scheme(name: str, scheme: str, files: Files) -> None:
     # Without a CA the connection verifies nothing; Redis' says so in the log alone (kombu/connection.py).
-    if scheme in SECURE.values() and not files.ca:
+    if scheme in (*SECURE.values(), *ALWAYS_SECURE) and not files.ca:
         raise ImproperlyConfigured(f"{name}: {scheme}:// verifies nothing without a CA; set CELERY_TLS_CA")
     if scheme in SECURE and files.ca:
         raise ImproperlyConfigured(

@@ -7,13 +7,14 @@ from celery import Celery
 from celery.app.defaults import DEFAULTS
 from celery.signals import worker_before_create_process
 
-from celery_ops import delayed_delivery, rabbitmq_transport, redis_transport, result_store
+from celery_ops import delayed_delivery, rabbitmq_transport, redis_transport, result_store, sentinel_transport
 from celery_ops.heartbeat import WorkerHeartbeat
 
 
 def install(app: Celery) -> None:
     """Adds the heartbeat file and a result store that may be away to the app, and saves some time and memory."""
     redis_transport.install()
+    sentinel_transport.install()
     rabbitmq_transport.install()
     delayed_delivery.install(app)
     result_store.install(app)

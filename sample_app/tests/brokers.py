@@ -14,6 +14,7 @@ from kombu import pools
 from tests.processes import APP_FOLDER
 
 ON_BOTH_BROKERS = pytest.mark.parametrize("broker", ["redis", "rabbitmq"], indirect=True)
+ON_SENTINEL = pytest.mark.parametrize("broker", ["sentinel"], indirect=True)
 ON_RABBITMQ = pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
 
 

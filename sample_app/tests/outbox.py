@@ -50,3 +50,7 @@ def in_another_transaction(publish: Callable[[], list[str]]) -> list[str]:
 
     with ThreadPoolExecutor() as threads:
         return threads.submit(in_thread).result()
+
+
+def state_of(task_id: str) -> str:
+    return row(task_id).state

@@ -21,6 +21,8 @@ from tests.pki import Authority
 from tests.ports import free_port
 from tests.rabbitmq import RabbitMQ
 from tests.rabbitmq_cluster import RabbitMQCluster
+from tests.redis_config import write_redis_config
+from tests.sentinel import MASTER, RedisBehindSentinel
 from tests.waiting import until
 
 PREFIX = "shop:"
@@ -38,6 +40,7 @@ ROUTES = {
     "shop.tasks.build_report": "reports",
 }
 CHANNELS = f"&{PREFIX}* &{PREFIX}/0.celery.pidbox &{PREFIX}/0.celeryev/worker.* &{PREFIX}/0.celeryev/*"
+USER = f"user app on >{PASSWORD} ~{PREFIX}* {CHANNELS} {COMMANDS}"
 
 
 class Redis:
@@ -46,32 +49,9 @@ class Redis:
         self.folder = folder
         self.authority = authority
         self.process: subprocess.Popen[bytes] | None = None
-        certificate, key = authority.leaf("redis")
-        folder.mkdir()
-        (folder / "users.acl").write_text(
-            f"user default off\nuser root on >{PASSWORD} ~* &* +@all\n"
-            f"user app on >{PASSWORD} ~{PREFIX}* {CHANNELS} {COMMANDS}\n"
-        )
-        (folder / "redis.conf").write_text(
-            "\n".join(
-                (
-                    "bind 127.0.0.1",
-                    "port 0",
-                    f"tls-port {self.port}",
-                    f"tls-cert-file {certificate}",
-                    f"tls-key-file {key}",
-                    f"tls-ca-cert-file {authority.path}",
-                    "tls-auth-clients yes",
-                    'tls-protocols "TLSv1.3"',
-                    f"aclfile {folder / 'users.acl'}",
-                    f"dir {folder}",
-                    f"logfile {folder / 'redis.log'}",
-                    "appendonly yes",
-                    "save ''",
-                    "maxmemory-policy noeviction",
-                )
-            )
-        )
+        users = [f"user root on >{PASSWORD} ~* &* +@all", USER]
+        lines = ['tls-protocols "TLSv1.3"', "appendonly yes", "save ''", "maxmemory-policy noeviction"]
+        write_redis_config(folder, authority, self.port, name="redis", users=users, lines=lines)
 
     @property
     def url(self) -> str:
@@ -209,7 +189,7 @@ class Services:
         certificate, key = self.authority.leaf("app")
         self.redis = Redis(self.folder / "redis", self.authority)
         self.postgresql = PostgreSQL(self.folder / "postgresql", self.authority)
-        self._started: list[PostgreSQL | Broker] = [self.redis, self.postgresql]
+        self._started: list[PostgreSQL | Broker | RedisBehindSentinel] = [self.redis, self.postgresql]
         self.environment = {
             "DJANGO_SETTINGS_MODULE": "config.settings",
             "DJANGO_SECRET_KEY": "only-in-tests-" + "x" * 50,
@@ -224,6 +204,7 @@ class Services:
             "CELERY_TLS_CA": str(self.authority.path),
             "CELERY_TLS_CERT": str(certificate),
             "CELERY_TLS_KEY": str(key),
+            "CELERY_SENTINEL_MASTER": MASTER,
             "CELERY_KEY_PREFIX": PREFIX,
             "CELERY_VISIBILITY_TIMEOUT": "3600",
             "CELERY_RESULT_EXPIRES": "3600",
@@ -248,6 +229,13 @@ class Services:
         self._started.append(cluster)
         cluster.start()
         return cluster
+
+    @cached_property
+    def sentinel(self) -> RedisBehindSentinel:
+        sentinel = RedisBehindSentinel(self.folder / "sentinel", self.authority, PASSWORD, USER)
+        self._started.append(sentinel)
+        sentinel.start()
+        return sentinel
 
     def broker(self, name: str) -> Broker:
         broker: Broker = getattr(self, name)

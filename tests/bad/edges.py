@@ -14,7 +14,12 @@ def consumed(queue: str, broker: str = "rabbitmq") -> dict[str, Any]:
     return {**values, "broker": {"kind": broker}}
 
 
-SECRETS = {"flower-oauth": "oauth2_key=key\noauth2_secret=secret\n"}
+SECRETS = {
+    "flower-oauth": "oauth2_key=key\noauth2_secret=secret\n",
+    "CELERY_BROKER_URL": "amqps://user:password@rabbitmq.example.org:5671/shop",
+    "CELERY_RESULT_BACKEND": "rediss://user:password@redis.example.org:6379/0",
+}
+EXTERNAL_RABBITMQ = {"kind": "external", "external": "rabbitmq"}
 EDGES: tuple[tuple[dict[str, Any], str | None], ...] = (
     ({"pools": {"default": {"grace": 1829}}}, "pools.default.grace"),
     ({"pools": {"default": {"grace": 1830}}}, None),
@@ -31,6 +36,8 @@ EDGES: tuple[tuple[dict[str, Any], str | None], ...] = (
     ({"broker": {"maxmemory": "16383kb"}}, "broker.maxmemory"),
     ({"broker": {"maxmemory": "16mb"}}, None),
     ({"broker": {"maxmemory": 0}}, None),
+    ({"broker": {"kind": "valkey", "maxmemory": "16383kb"}}, "broker.maxmemory"),
+    ({"broker": {"kind": "valkey", "maxmemory": "16mb"}}, None),
     ({"broker": {"kind": "rabbitmq", "maxmemory": "255mb"}}, "broker.maxmemory"),
     ({"broker": {"kind": "rabbitmq", "maxmemory": "256mb"}}, None),
     ({"broker": {"kind": "rabbitmq", "maxmemory": 0}}, None),
@@ -39,6 +46,7 @@ EDGES: tuple[tuple[dict[str, Any], str | None], ...] = (
     ({"app": {"longest_eta": 86400}, "broker": {"kind": "rabbitmq", "consumer_timeout": 3630}}, None),
     ({"broker": {"kind": "rabbitmq"}, "results": {"kind": "redis"}}, "results.kind"),
     ({"broker": {"kind": "rabbitmq"}, "results": {"kind": "auto"}}, None),
+    ({"broker": {"kind": "valkey"}, "results": {"kind": "redis"}}, None),
     ({"broker": {"kind": "rabbitmq", "port": 15671}}, "broker.port"),
     ({"broker": {"kind": "rabbitmq", "management_port": 5671}}, "broker.port"),
     ({"broker": {"kind": "rabbitmq", "port": 25669}}, None),
@@ -55,6 +63,22 @@ EDGES: tuple[tuple[dict[str, Any], str | None], ...] = (
     (consumed("celery.pidbox"), "pools.default.queues[1]"),
     (consumed("mycelery.pidbox"), None),
     (consumed("amq.gen", "redis"), None),
+    ({**consumed("amq.gen"), "broker": EXTERNAL_RABBITMQ}, "pools.default.queues[1]"),
+    ({"broker": EXTERNAL_RABBITMQ, "results": {"kind": "redis"}}, "results.kind"),
+    ({"broker": EXTERNAL_RABBITMQ, "results": {"kind": "external"}}, None),
+    ({"broker": {"kind": "rabbitmq"}, "results": {"kind": "external"}}, None),
+    ({"broker": EXTERNAL_RABBITMQ, "pools": {"default": {"scale": {"max": 2}}}}, "broker.management_url"),
+    ({"broker": EXTERNAL_RABBITMQ, "pools": {"default": {"scale": {"max": 2, "provider": "hpa"}}}}, None),
+    (
+        {
+            "broker": {**EXTERNAL_RABBITMQ, "management_url": "https://rabbitmq.example.org"},
+            "pools": {"default": {"scale": {"max": 2}}},
+        },
+        None,
+    ),
+    ({"broker": {**EXTERNAL_RABBITMQ, "management_url": "https://rabbitmq.example.org/api"}}, "broker.management_url"),
+    ({"broker": {"external": "rabbitmq"}}, "broker.kind"),
+    (consumed("amq.gen", "valkey"), None),
     ({"pools": {"default": {"scale": {"min": 3, "max": 2}}}}, "pools.default.scale.min"),
     ({"pools": {"default": {"scale": {"min": 2, "max": 2}}}}, None),
     ({"pools": {"default": {"scale": {"min": 3}}}}, None),

@@ -20,7 +20,12 @@ LIVE = {
 }
 AT_ITS_START = {
     "redis": ("broker.port=6390",),
-    "rabbitmq": ("broker.port=5999", "broker.management_port=16000"),
+    "rabbitmq": (
+        "broker.port=5999",
+        "broker.management_port=16000",
+        "broker.login=certificate",
+        "broker.metrics.enabled=true",
+    ),
 }
 
 

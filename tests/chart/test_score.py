@@ -26,10 +26,17 @@ NEVER = {
     "deployment-strategy": "Flower's state is one file, which one process may write",
     "statefulset-has-servicename": "one replica behind a Service with an address; nobody asks for a pod by its name",
     "deployment-has-host-podantiaffinity": "topologySpreadConstraints spread the pods",
+    "statefulset-has-host-podantiaffinity": "likewise",
     "container-security-context-user-group-id": "999 is the user of the official images of Redis and PostgreSQL",
     "horizontalpodautoscaler-replicas": "the least number of a pool is the user's",
 }
-OF_THE_CASE = {"13-network-off": ["pod-networkpolicy"]}
+# Which pod has the name that a node's Service asks for is known once there are pods.
+NODES = ["service-targets-pod"]
+OF_THE_CASE = {
+    "13-network-off": ["pod-networkpolicy"],
+    "46-sentinel": NODES,
+    "47-sentinel-cert-manager-narrow-existing-secret": NODES,
+}
 FURTHER = ("container-ports-check", "container-seccomp-profile")
 
 

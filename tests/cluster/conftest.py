@@ -11,6 +11,7 @@ import cluster as clusters
 import images
 import pytest
 from chart_release import RESTRICTED
+from resources.cell import mark
 
 from tests.cluster.desk import Desk
 from tests.cluster.release import Release
@@ -74,6 +75,13 @@ def release(empty_release: Release) -> Release:
     """The stack as installed from nothing."""
     empty_release.install()
     return empty_release
+
+
+@pytest.fixture(autouse=True)
+def cell(request: pytest.FixtureRequest) -> None:
+    for name in ("release", "standing_release"):
+        if name in request.fixturenames:
+            mark(request, request.getfixturevalue(name).cell)
 
 
 @pytest.fixture(scope="module")

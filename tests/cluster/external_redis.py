@@ -15,7 +15,8 @@ NAME = "provided"
 PORT = 6390
 PASSWORD = "a/b@c"
 CHANNELS = "&shop:* &shop:/0.celery.pidbox &shop:/0.celeryev/* &shop:/0.celeryev/worker.*"
-ACL = f"user default off\nuser guest on >{PASSWORD} ~shop:* {CHANNELS} +@all -@admin -@dangerous\n"
+RIGHTS = f"on >{PASSWORD} ~shop:* {CHANNELS} +@all -@admin -@dangerous"
+ACL = f"user default off\nuser guest {RIGHTS}\nuser poor {RIGHTS} -brpop\n"
 START = (
     f"redis-server --port 0 --tls-port {PORT} --bind '*' --protected-mode no --databases 1 --dir /tmp"
     " --tls-cert-file /tls/tls.crt --tls-key-file /tls/tls.key --tls-ca-cert-file /tls/ca.crt"
@@ -36,6 +37,10 @@ def provide(release: Release) -> None:
     objects = [
         secret(NAME, {**trust, "tls.crt": server.certificate, "tls.key": server.key, "users.acl": ACL}),
         secret("its-ca", trust),
+        secret("strangers-ca", {"ca.crt": Authority.new("stranger").pair.certificate}),
+        secret("poor-address", {"CELERY_BROKER_URL": f"rediss://poor:a%2Fb%40c@{host}:{PORT}/0"}),
+        secret("wrong-address", {"CELERY_BROKER_URL": f"rediss://guest:wrong@{host}:{PORT}/0"}),
+        secret("no-address", {"CELERY_BROKER_URL": f"rediss://guest:a%2Fb%40c@{host}:{PORT + 1}/0"}),
         secret("our-leaf", {"tls.crt": client.certificate, "tls.key": client.key}),
         secret("address", {"CELERY_BROKER_URL": f"rediss://guest:a%2Fb%40c@{host}:{PORT}/0"}),
         {

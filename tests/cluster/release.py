@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import textwrap
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import cluster as clusters
 from chart_release import TIMEOUT, ChartRelease
+from resources.cell import cell_of
 from resources.effects import Effects
 
 SMALL = Path(__file__).with_name("small.yml")
@@ -21,6 +23,20 @@ class Release(ChartRelease, Effects):
     def __init__(self, cluster: clusters.Cluster, namespace: str) -> None:
         super().__init__(cluster, namespace)
         self.files += (SMALL,)
+
+    @cached_property
+    def cell(self) -> str:
+        described = self.cluster.helm(
+            "get", "values", self.name, "--all", "--output=json", "--namespace", self.namespace
+        )
+        # `kubectl version` fails of a client that was built without one.
+        server = json.loads(self.kubectl("get", "--raw", "/version"))["gitVersion"]
+        return cell_of(json.loads(described)["broker"], f"Kubernetes {server.lstrip('v')}", self.ask_broker)
+
+    def ask_broker(self, line: str) -> str:
+        """What a line of shell prints in the broker's first pod."""
+        (pod, *_) = self.pods("redis") or self.pods("rabbitmq")
+        return self.execute(name_of(pod), "sh", "-c", line)
 
     def apply(self, manifest: str) -> str:
         return self.kubectl("apply", "--filename=-", stdin=textwrap.dedent(manifest))
@@ -49,6 +65,14 @@ class Release(ChartRelease, Effects):
             for pod in self.get("pods")
             if "deletionTimestamp" not in pod["metadata"] and pod["status"]["phase"] == "Running"
         }
+
+    def shorten_lull(self, **spec: Any) -> None:
+        """Lets KEDA take workers of the pool `default` away after a lull of no time, one a second; a test's need not be
+        as long as the chart's. `spec` are further fields of its ScaledObject."""
+        one_a_second = {"type": "Pods", "value": 1, "periodSeconds": 1}
+        behavior = {"scaleDown": {"stabilizationWindowSeconds": 0, "policies": [one_a_second]}}
+        change = {"spec": {**spec, "advanced": {"horizontalPodAutoscalerConfig": {"behavior": behavior}}}}
+        self.kubectl("patch", "scaledobject", "shop-worker-default", "--type=merge", f"--patch={json.dumps(change)}")
 
     def evict(self, pod: str) -> None:
         """As a drain of its node does it: refused where a budget forbids it."""

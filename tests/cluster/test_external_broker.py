@@ -50,6 +50,27 @@ def test_a_task_that_is_sent_later_takes_effect_once(release: Release, desk: Des
     assert once(release.all_effects(keys, SECONDS_TO_SCALE))
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"ca": "strangers-ca"}, r"the certificate of \S+ is not signed by the CA that is named "),
+        ({"certificate": ""}, r"\S+ asks for a client's certificate "),
+        ({"existingSecret": {"name": "wrong-address"}}, r"\S+ does not let the user guest in \(WRONGPASS "),
+        ({"existingSecret": {"name": "poor-address"}}, r"the user poor of \S+ may not use BRPOP; "),
+        ({"existingSecret": {"name": "no-address"}}, r"\S+ cannot be reached \(Connection refused\); "),
+    ],
+    ids=["CA", "no certificate", "password", "rights", "away"],
+)
+def test_one_that_cannot_serve_is_refused_and_nothing_changes(
+    release: Release, changed: dict[str, Any], said: str
+) -> None:
+    before = release.running_pods()
+    broker = {**VALUES_FOR_IT, "kubernetes": {**VALUES_FOR_IT["kubernetes"], **changed}}
+    with pytest.raises(ClusterFailed, match=rf"broker\.kind: is external, and {said}"):
+        release.upgrade({**VALUES, "broker": broker})
+    assert release.running_pods() == before
+
+
 def test_a_queue_with_messages_there_keeps_its_pool(release: Release) -> None:
     pool = {"queues": ["archive"], "kubernetes": {"replicas": 0}}
     release.upgrade({**VALUES, "app": {"queues": ["archive"]}, "pools": {**VALUES["pools"], "archive": pool}})

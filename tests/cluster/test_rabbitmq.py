@@ -8,21 +8,35 @@ from typing import Any
 import pytest
 from cluster import ClusterFailed
 from resources.certificates import Authority
+from resources.task_behaviour import TaskBehaviour
 from resources.waiting import wait_for
 from storefront import watch
 
 from tests.cluster.desk import Desk
 from tests.cluster.greeting import NOBODY, answer_of, authority_of, is_refused
 from tests.cluster.ledger import ended_where_they_began, holders, once, until_all_run
+from tests.cluster.rabbitmq import listed, rabbitmqctl
 from tests.cluster.release import BRIEF, Release, name_of
 
 ORDERS = 10
 MOST = 3
 SECONDS_AHEAD = 5
 SECONDS_UNTIL_ALL_IS_WELL = 300
-BROKER: dict[str, Any] = {"kind": "rabbitmq", "maxmemory": "256mb", "disk_free_limit": "256mb"}
+BROKER: dict[str, Any] = {
+    "kind": "rabbitmq",
+    "maxmemory": "256mb",
+    "disk_free_limit": "256mb",
+    "metrics": {"enabled": True},
+}
 SCALED = {"concurrency": 1, "scale": {"min": 1, "max": MOST, "queue_length": 2}}
-VALUES: dict[str, Any] = {"broker": BROKER, "pools": {"default": SCALED}, "flower": {"enabled": True}}
+# The test's Prometheus is in a pod of web.
+SCRAPERS = [{"podSelector": {"matchLabels": {"app.kubernetes.io/component": "web"}}}]
+VALUES: dict[str, Any] = {
+    "broker": BROKER,
+    "pools": {"default": SCALED},
+    "flower": {"enabled": True},
+    "kubernetes": {"networkPolicy": {"metrics": SCRAPERS}},
+}
 ARCHIVE = {"queues": ["archive"], "concurrency": 1, "time_limit": 60, "soft_time_limit": 50}
 
 
@@ -35,23 +49,17 @@ def with_archive(workers: int) -> dict[str, Any]:
 def release(empty_release: Release) -> Release:
     empty_release.files += (BRIEF,)
     empty_release.install(VALUES)
-    # A short lull is long enough for the tests.
-    behavior = {"scaleDown": {"stabilizationWindowSeconds": 0, "policies": [PERIOD]}}
-    change = json.dumps({"spec": {"advanced": {"horizontalPodAutoscalerConfig": {"behavior": behavior}}}})
-    empty_release.kubectl("patch", "scaledobject", "shop-worker-default", "--type=merge", f"--patch={change}")
+    empty_release.shorten_lull()
     return empty_release
 
 
-PERIOD = {"type": "Pods", "value": 1, "periodSeconds": 1}
+@pytest.fixture
+def stack(release: Release) -> Release:
+    return release
 
 
-def listed(release: Release, *arguments: str) -> list[list[str]]:
-    return [line.split("\t") for line in rabbitmqctl(release, *arguments, "--no-table-headers").splitlines()]
-
-
-def rabbitmqctl(release: Release, *arguments: str) -> str:
-    path = "PATH=/usr/lib/rabbitmq/bin:/opt/rabbitmq/sbin:$PATH"
-    return release.execute("shop-rabbitmq-0", "sh", "-c", f'{path} rabbitmqctl --quiet "$@"', "sh", *arguments)
+class TestTasks(TaskBehaviour):
+    pass
 
 
 def queues(release: Release) -> dict[str, str]:
@@ -119,6 +127,34 @@ print(said)
         return {each["name"] for each in said["active_queues"]}
 
     wait_for("Flower counts every pool's queue", lambda: counted() >= {"celery", "high_priority"})
+
+
+def test_prometheus_hears_of_each_queue_with_the_certificate_that_is_for_it_alone(release: Release) -> None:
+    ask = """
+import json, ssl, sys, tempfile, urllib.request
+given = json.load(sys.stdin)
+context = ssl.create_default_context(cadata=given["ca.crt"])
+if given["tls.crt"]:
+    with tempfile.NamedTemporaryFile("w") as both:
+        both.write(given["tls.crt"] + given["tls.key"])
+        both.flush()
+        context.load_cert_chain(both.name)
+try:
+    print(urllib.request.urlopen("https://shop-rabbitmq:15691/metrics/per-object", context=context).read().decode())
+except OSError as error:
+    print("refused:", error)
+"""
+    leaf = release.secret("shop-metrics-tls")
+
+    def said(shown: dict[str, str]) -> str:
+        command = ["deployment/shop-web", "python", "-c", ask]
+        return release.execute(*command, container="web", stdin=json.dumps(shown))
+
+    length = 'rabbitmq_queue_messages_ready{vhost="shop",queue="celery"}'
+    wait_for("RabbitMQ has counted", lambda: length in said(leaf))
+    assert said({**leaf, "tls.crt": ""}).startswith("refused")
+    listeners = "[Protocol || {listener, _, Protocol, _, _, _, _} <- rabbit_networking:active_listeners()]."
+    assert "'http/prometheus'" not in rabbitmqctl(release, "eval", listeners)
 
 
 def test_a_task_that_is_sent_for_later_takes_effect_once(release: Release, desk: Desk) -> None:
@@ -198,3 +234,15 @@ def test_a_burst_brings_more_workers_and_a_lull_takes_them_away(release: Release
     assert once(ledger)
     assert ended_where_they_began(ledger, began)
     wait_for("one worker is left", lambda: len(workers(release)) == 1, SECONDS_UNTIL_ALL_IS_WELL)
+
+
+def test_certificates_log_in_from_the_next_release_on(release: Release, desk: Desk) -> None:
+    with desk.flow("celery", "webhooks") as keys:
+        release.upgrade({**VALUES, "broker": {**BROKER, "login": "certificate"}})
+    assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
+    answer = answer_of(release, "rabbitmq", authority_of(release).leaf("worker"))
+    assert answer == {"refused": None, "replies": ["EXTERNAL"]}
+    connected = {line[0] for line in listed(release, "list_connections", "user")}
+    assert connected >= {"worker", "beat"}
+    with release.shop() as shop:
+        assert watch(shop, shop.place_orders(ORDERS))["shipped"] == ORDERS

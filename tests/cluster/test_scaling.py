@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from resources.waiting import wait_for
 
@@ -20,16 +18,9 @@ SECONDS_TO_SCALE = 180
 def release(empty_release: Release) -> Release:
     empty_release.files += (BRIEF,)
     empty_release.install({"pools": {"default": SCALED}})
-    # A short lull is long enough, so that the tests need not wait for the chart's own, and see the more of it. It
-    # outlasts two looks of KEDA's: one may fall between the taking of a message and its record.
-    behavior = {"scaleDown": {"stabilizationWindowSeconds": 0, "policies": [PERIOD]}}
-    spec = {"cooldownPeriod": 12, "advanced": {"horizontalPodAutoscalerConfig": {"behavior": behavior}}}
-    change = json.dumps({"spec": spec})
-    empty_release.kubectl("patch", "scaledobject", "shop-worker-default", "--type=merge", f"--patch={change}")
+    # It outlasts two looks of KEDA's: one may fall between the taking of a message and its record.
+    empty_release.shorten_lull(cooldownPeriod=12)
     return empty_release
-
-
-PERIOD = {"type": "Pods", "value": 1, "periodSeconds": 1}
 
 
 def workers(release: Release) -> set[str]:

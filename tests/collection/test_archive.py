@@ -74,7 +74,7 @@ def test_a_bad_description_is_refused_before_any_host_is_contacted(elsewhere: Pa
     assert "Private CA" not in run.stdout
 
 
-@pytest.mark.parametrize("playbook", ["site", "status"])
+@pytest.mark.parametrize("playbook", ["site", "status", "dead_letters"])
 def test_every_task_of_a_playbook_resolves(elsewhere: Path, playbook: str) -> None:
     run = ansible_playbook(elsewhere, "app: {name: shop}\n", f"stalk.celery.{playbook}", "--list-tasks")
     assert run.returncode == 0, run.stdout + run.stderr

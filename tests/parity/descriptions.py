@@ -16,10 +16,12 @@ ROOT = Path(__file__).resolve().parents[2]
 GOOD = ROOT / "tests" / "good"
 CHART_CASES = ROOT / "helm" / "stalk" / "ci"
 
-USERS = ("web", "worker", "beat", "flower", "status")
+USERS = ("web", "worker", "beat", "flower", "status", "operator")
 GENERATED = (*(f"{kind}_PASSWORD_{name}" for kind in ("REDIS", "RABBITMQ") for name in USERS), "DATABASE_PASSWORD")
 # Each password is its own name, so that it is seen whose it is.
 SECRETS = {name: name for name in GENERATED} | {
+    "CELERY_BROKER_URL": "rediss://user:password@redis.example.org:6379/0",
+    "CELERY_RESULT_BACKEND": "rediss://user:password@results.example.org:6379/0",
     "DATABASE_URL": "postgresql://user:password@database.example.org:5432/shop?sslmode=verify-full",
     "flower-oauth": "oauth2_key=key\noauth2_secret=secret\n",
     "PAYMENT_KEY": "payment",
@@ -29,6 +31,13 @@ SECRETS = {name: name for name in GENERATED} | {
     "ON": "on",
     "Y": "y",
 }
+
+
+def secrets(files: Sequence[Path]) -> dict[str, str]:
+    """With the address that an external broker of these files has."""
+    brokers = [(yaml.safe_load(file.read_text()) or {}).get("broker") or {} for file in files]
+    rabbitmq = any(broker.get("external") == "rabbitmq" for broker in brokers)
+    return SECRETS | ({"CELERY_BROKER_URL": "amqps://user:password@rabbitmq.example.org/shop"} if rabbitmq else {})
 
 
 def cases() -> dict[str, tuple[Path, ...]]:
@@ -44,8 +53,9 @@ def cases() -> dict[str, tuple[Path, ...]]:
 
 
 def on_servers_too(path: Path) -> bool:
+    """Also none of several nodes, which servers have on several hosts."""
     values = coalesce(yaml.safe_load(path.read_text()), chart_defaults())
-    return not list(kubernetes_only_problems(values))
+    return values["broker"]["topology"] == "single" and not list(kubernetes_only_problems(values))
 
 
 def issuer(path: Path) -> str:
@@ -61,7 +71,7 @@ def generated(seed: int) -> dict[str, Any]:
     consumed = sorted({queue for each in pools.values() for queue in each["queues"]})
     tasks = [name(chance, "ab.*", 10) for _ in range(chance.randint(0, 12))]
     web = chance.random() < 0.8
-    kind = chance.choice(["redis", "rabbitmq"])
+    kind = chance.choice(["redis", "valkey", "rabbitmq"])
     return {
         "app": {
             "name": f"a{name(chance, 'no019', 5)}",
@@ -81,7 +91,7 @@ def generated(seed: int) -> dict[str, Any]:
             "appendfsync": chance.choice(["everysec", "always"]),
         },
         "results": {
-            "kind": chance.choice(["auto", "redis" if kind == "redis" else "auto", "database", "none"]),
+            "kind": chance.choice(["auto", "auto" if kind == "rabbitmq" else "redis", "database", "none"]),
             "expires": chance.randint(60, 10_000_000),
         },
         "pools": {"default": None, **pools},

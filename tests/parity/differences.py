@@ -15,6 +15,7 @@ ADDRESSES = "the parts are on one host here, and pods reach each other by Servic
 UNITS = "systemd starts and stops it"
 LIBPQ = "libpq reads no key without a certificate"
 IMAGE = "the image says it"
+SYSTEM_CAS = "/etc/ssl/certs/ca-certificates.crt"
 SWITCHED_OFF = "the role knows no switches; whoever is off gets neither its password nor a certificate"
 
 
@@ -44,12 +45,30 @@ def on_purpose(stack: Mapping[str, Any]) -> Iterator[Difference]:
     port = stack["web"]["servers"]["https_port"]
     origin = f"https://{stack['web']['host']}"
 
-    yield Difference("*/environment/CELERY_TLS_CA", "/etc/{app}/pki/ca.crt", "/etc/stalk/tls/ca.crt", PLACES)
+    if stack["broker"]["kind"] == "external":
+        named = "the CA and the certificate have keys of their own on each target"
+        yield Difference("*/environment/CELERY_TLS_CA", SYSTEM_CAS, "/etc/stalk/broker/ca.crt", named)
+        for key, file in (("CERT", "crt"), ("KEY", "key")):
+            yield Difference(f"*/environment/CELERY_TLS_{key}", "", f"/etc/stalk/broker/tls.{file}", named)
+            yield Difference(f"*/environment/CELERY_TLS_{key}", "", ABSENT, "the unit of systemd has it")
+        for key, file in (("ca", "ca.crt"), ("certificate", "tls.crt"), ("key", "tls.key")):
+            yield Difference(f"flower/options/broker_tls/{key}", ANYTHING, f"/etc/stalk/broker/{file}", named)
+    else:
+        yield Difference("*/environment/CELERY_TLS_CA", "/etc/{app}/pki/ca.crt", "/etc/stalk/tls/ca.crt", PLACES)
+        yield Difference(
+            "*/environment/CELERY_TLS_CERT", "/etc/{app}/pki/{component}.crt", "/etc/stalk/tls/tls.crt", PLACES
+        )
+        yield Difference(
+            "*/environment/CELERY_TLS_KEY", "/run/credentials/CELERY_TLS_KEY", "/etc/stalk/tls/tls.key", PLACES
+        )
+        for key, servers, kubernetes in (
+            ("ca", "/etc/{app}/pki/ca.crt", "ca.crt"),
+            ("certificate", "/etc/{app}/pki/flower.crt", "tls.crt"),
+            ("key", "CELERY_TLS_KEY", "tls.key"),
+        ):
+            yield Difference(f"flower/options/broker_tls/{key}", servers, f"/etc/stalk/tls/{kubernetes}", PLACES)
     yield Difference(
-        "*/environment/CELERY_TLS_CERT", "/etc/{app}/pki/{component}.crt", "/etc/stalk/tls/tls.crt", PLACES
-    )
-    yield Difference(
-        "*/environment/CELERY_TLS_KEY", "/run/credentials/CELERY_TLS_KEY", "/etc/stalk/tls/tls.key", PLACES
+        "*/environment/CELERY_RESULT_TLS_CA", SYSTEM_CAS, "/etc/stalk/broker/results.crt", "as the broker's CA"
     )
     yield Difference(
         "*/environment/CELERY_HEARTBEAT_FILE", "/run/{app}-{process}/heartbeat", "/run/stalk/heartbeat", PLACES
@@ -70,7 +89,7 @@ def on_purpose(stack: Mapping[str, Any]) -> Iterator[Difference]:
         alone = "the port that browsers see is the Ingress's"
         yield Difference("*/environment/DJANGO_CSRF_TRUSTED_ORIGINS", f"{origin}:{port}", origin, alone)
     for name, pool in stack["pools"].items():
-        if pool["scale"].get("max") is not None and stack["broker"]["kind"] == "redis":
+        if pool["scale"].get("max") is not None and stack["broker"]["protocol"] == "redis":
             counted = "servers do not scale, so nobody counts a pool's work in progress"
             yield Difference(
                 f"worker {name}/environment/CELERY_UNACKED_TAGS_KEY", ABSENT, "unacked_tags.{pool}", counted
@@ -81,7 +100,7 @@ def on_purpose(stack: Mapping[str, Any]) -> Iterator[Difference]:
             f"*/environment/{variable['name']}", ABSENT, ANYTHING, "servers read nothing below `kubernetes:`"
         )
 
-    broker = stack["broker"]["kind"]
+    broker = stack["broker"]["component"]
     yield Difference("*/secrets/CELERY_BROKER_URL/host", "localhost", f"{{app}}-{broker}", ADDRESSES)
     yield Difference("*/secrets/CELERY_RESULT_BACKEND/host", "localhost", f"{{app}}-{broker}", ADDRESSES)
     yield Difference("*/secrets/DATABASE_URL/host", "localhost", "{app}-postgresql", ADDRESSES)
@@ -120,7 +139,9 @@ def on_purpose(stack: Mapping[str, Any]) -> Iterator[Difference]:
 
     yield Difference("redis/settings/supervised", "systemd", ABSENT, UNITS)
     yield Difference("redis/settings/bind", "127.0.0.1 -::1", "* -::*", ADDRESSES)
-    yield Difference("redis/settings/dir", "/var/lib/{app}-redis", "/data", PLACES)
+    kind = stack["broker"]["kind"]
+    data = "/data" if kind == "redis" else f"/data/{kind}"
+    yield Difference("redis/settings/dir", f"/var/lib/{{app}}-{kind}", data, PLACES)
     yield Difference("redis/settings/aclfile", "/run/{app}-redis/users.acl", "/run/stalk/users.acl", PLACES)
     yield Difference("redis/settings/unixsocket", "/run/{app}-redis/redis.sock", "/run/stalk/redis.sock", PLACES)
     live = "/etc/stalk/redis-live/reloadable.conf"
@@ -133,13 +154,13 @@ def on_purpose(stack: Mapping[str, Any]) -> Iterator[Difference]:
             yield Difference(f"certificates/{part}", ANYTHING, ABSENT, "whoever brings every leaf renews it")
     yield Difference("rabbitmq/settings/listeners.ssl.1", f"127.0.0.1:{stack['broker']['port']}", ABSENT, ADDRESSES)
     yield Difference("rabbitmq/settings/listeners.ssl.default", ABSENT, str(stack["broker"]["port"]), ADDRESSES)
-    yield Difference("rabbitmq/settings/management.ssl.ip", "127.0.0.1", ABSENT, ADDRESSES)
+    yield Difference("rabbitmq/settings/*.ssl.ip", "127.0.0.1", ABSENT, ADDRESSES)
     for name, servers, pods in (
         ("cacertfile", "/etc/{app}/pki/ca.crt", "/etc/stalk/tls/ca.crt"),
         ("certfile", "/etc/{app}/pki/rabbitmq.crt", "/etc/stalk/tls/tls.crt"),
         ("keyfile", "/run/{app}-rabbitmq/rabbitmq.key", "/etc/stalk/tls/tls.key"),
     ):
-        yield Difference(f"rabbitmq/settings/management.ssl.{name}", servers, pods, PLACES)
+        yield Difference(f"rabbitmq/settings/*.ssl.{name}", servers, pods, PLACES)
         yield Difference(f"rabbitmq/tls/{name}", f'"{servers}"', f'"{pods}"', PLACES)
     yield Difference(
         "rabbitmq/settings/load_definitions",
@@ -160,13 +181,19 @@ def on_purpose(stack: Mapping[str, Any]) -> Iterator[Difference]:
     ):
         yield Difference(f"{part}/status*", ANYTHING, ABSENT, "Kubernetes has probes instead of a playbook")
         yield Difference(f"{part}/scaler*", ABSENT, ANYTHING, "KEDA reads the queues' lengths; servers do not scale")
+    yield Difference(
+        "certificates/usages/metrics*", ABSENT, ANYTHING, "a host has that of `status`, for its Prometheus too"
+    )
     for part in ("redis/users", "rabbitmq/definitions/users", "rabbitmq/definitions/permissions"):
         for name in ("web", "beat", "flower"):
             if not stack[name]["enabled"]:
                 yield Difference(f"{part}/{name}*", ANYTHING, ABSENT, SWITCHED_OFF)
+    hook = "the chart's hook counts what is in the queues, servers as `status`"
+    playbook = "Kubernetes has no playbook that puts dead letters back"
     for part in ("users", "permissions"):
-        hook = "the chart's hook counts what is in the queues, servers as `status`"
         yield Difference(f"rabbitmq/definitions/{part}/queues*", ABSENT, ANYTHING, hook)
+        yield Difference(f"rabbitmq/definitions/{part}/operator*", ANYTHING, ABSENT, playbook)
+    yield Difference("certificates/usages/operator*", ANYTHING, ABSENT, playbook)
 
     cluster = "Debian's cluster says it"
     yield Difference("postgresql/settings/unix_socket_directories", ABSENT, "/run/stalk", cluster)

@@ -41,7 +41,7 @@ class Kubernetes:
     def __init__(self, stack: Mapping[str, Any], objects: Objects) -> None:
         self.app = stack["app"]["name"]
         self.host = stack["web"]["host"]
-        self.broker = stack["broker"]["kind"]
+        self.broker = stack["broker"]["component"]
         self.objects = objects
         self.plan: dict[str, Any] = json.loads(self.config(f"{self.app}-secrets-hook")["plan.json"])
 
@@ -129,7 +129,8 @@ class Kubernetes:
             found["flower"] |= {"options": json.loads(flower["options.json"]), "program": flower["flower.py"]}
         if "web" in found:
             found["web"]["site"] = site(self.config(f"{self.app}-web")["nginx.conf"], self.host)
-        found[self.broker] = self.broker_as_read()
+        if self.broker != "external":
+            found[self.broker] = self.broker_as_read()
         if ("ConfigMap", f"{self.app}-postgresql") in self.objects:
             database = self.config(f"{self.app}-postgresql")
             found["postgresql"] = {

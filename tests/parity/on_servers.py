@@ -37,18 +37,19 @@ def load(path: Path) -> Any:
 class Server:
     """A host of every group, after `site`; nothing is executed but Ansible's own templating."""
 
-    def __init__(self, stack: Mapping[str, Any], state: Path) -> None:
+    def __init__(self, stack: Mapping[str, Any], state: Path, secrets: Mapping[str, str]) -> None:
+        self.given = secrets
         self.stack = stack
         self.app = stack["app"]["name"]
-        self.broker = stack["broker"]["kind"]
+        self.broker = stack["broker"]["component"]
         self.facts: dict[str, Any] = {
             "stack": stack,
             "groups": GROUPS,
             "group_names": list(COMPONENTS),
             "inventory_hostname": "server",
-            "hostvars": {"server": {}},
+            "hostvars": {"server": {"inventory_hostname": "server"}},
             "stalk_state": str(state),
-            "stalk_secrets": SECRETS,
+            "stalk_secrets": secrets,
             "ansible_check_mode": False,
             "ansible_facts": {**FACTS, "stack": stack},
         }
@@ -83,7 +84,8 @@ class Server:
         return all(templar.evaluate_conditional(each) for each in every)
 
     def installed(self) -> Iterator[tuple[str, str]]:
-        for role in (self.broker, "postgresql", "app", "worker", "beat", "flower", "web"):
+        provisioned = [] if self.broker == "external" else [self.broker]
+        for role in (*provisioned, "postgresql", "app", "worker", "beat", "flower", "web"):
             for given in self.arguments(role, "stalk.celery.folders"):
                 for folder, content in given["folders"].items():
                     yield from ((f"{folder}/{name}", text) for name, text in content.get("files", {}).items())
@@ -118,7 +120,7 @@ class Server:
         places = dict(each.split(":", 1) for each in unit["LoadCredential"])
         del places["CELERY_TLS_KEY"]
         contents = {name: self.files[path] for name, path in places.items() if self.files[path]}
-        return {name: "given" if SECRETS.get(name) == text else address(text) for name, text in contents.items()}
+        return {name: "given" if text in self.given.values() else address(text) for name, text in contents.items()}
 
     def process(self, name: str, instance: str = "") -> Derived:
         unit = self.unit(f"{self.app}-{name}", instance)
@@ -166,7 +168,8 @@ class Server:
             found["flower"]["program"] = self.files[f"/etc/{self.app}/flower.py"]
         if "web" in found:
             found["web"]["site"] = site(self.files["/etc/nginx/nginx.conf"], self.stack["web"]["host"])
-        found[self.broker] = self.broker_as_read()
+        if self.broker != "external":
+            found[self.broker] = self.broker_as_read()
         if self.stack["database"]["kind"] == "embedded":
             folder = f"/etc/{self.app}/postgresql"
             main = next(text for text in self.files.values() if "max_connections" in text)

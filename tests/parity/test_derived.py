@@ -16,7 +16,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.description.surroundi
 from pems import make
 
 from tests.parity.derived import flat
-from tests.parity.descriptions import ROOT, SECRETS, cases, generated, issuer
+from tests.parity.descriptions import ROOT, cases, generated, issuer, secrets
 from tests.parity.differences import ABSENT, Difference, on_purpose
 from tests.parity.on_kubernetes import Kubernetes, rendered
 from tests.parity.on_servers import GROUPS, Server
@@ -39,8 +39,8 @@ def compare(tmp_path_factory: pytest.TempPathFactory) -> Compare:
     def compared(files: tuple[Path, ...]) -> Found:
         if "provided" in map(issuer, files):
             files = (*files, own / "ca.yml")
-        stack = describe([str(file) for file in files], ROOT, Surroundings(GROUPS, SECRETS))
-        servers = flat(Server(stack, state).derived())
+        stack = describe([str(file) for file in files], ROOT, Surroundings(GROUPS, secrets(files)))
+        servers = flat(Server(stack, state, secrets(files)).derived())
         kubernetes = flat(Kubernetes(stack, rendered(files)).derived())
         paths = sorted(servers.keys() | kubernetes.keys())
         pairs = {path: (servers.get(path, ABSENT), kubernetes.get(path, ABSENT)) for path in paths}

@@ -55,6 +55,7 @@ LOST_BY_HELM = {
 OF_SERVERS = re.compile(
     r"inventory has no"
     r"|in the group worker"
+    r"|, and the group \S+ has \d+ hosts? \("
     r"|takes no lease, and the group beat has"
     r"| on \S.* too; choose another port$"
     r"|is nowhere to be found"

@@ -73,12 +73,14 @@
 - {name: tmp, mountPath: /tmp}
 {{- end }}
 
-{{/* What rolls a process of the app beside its own fields: scripts, routes, and Secrets of the user's own. */}}
+{{/* What rolls a process of the app beside its own fields: scripts, routes, what its Secret says beside secrets, and Secrets
+     of the user's own. */}}
 {{- define "stalk.app.digests" -}}
 {{- $values := .root.Values -}}
 checksum/scripts: {{ include "stalk.app.scripts" .root | sha256sum }}
 checksum/routes: {{ include "stalk.routes" .root | sha256sum }}
-{{- range $part := list "app" "broker" "database" "flower" }}
+checksum/secret: {{ include "stalk.component.texts" . | sha256sum }}
+{{- range $part := list "app" "broker" "database" "flower" "results" }}
 {{- with (get $values $part).kubernetes.existingSecret.digest }}
 {{- if or (ne $part "flower") (eq $.component "flower") }}
 checksum/{{ $part }}-secret: {{ . | sha256sum }}

@@ -14,6 +14,9 @@
 {{- if eq $values.broker.topology "cluster" }}
 {{- $_ := set $variables "CELERY_BROKER_HOSTNAME" (printf "%s-rabbitmq" $values.app.name) }}
 {{- end }}
+{{- if eq $values.broker.topology "sentinel" }}
+{{- $_ := set $variables "CELERY_SENTINEL_MASTER" $values.app.name }}
+{{- end }}
 {{- range $name, $value := $values.app.env }}
 {{- if not (kindIs "invalid" $value) }}
 {{- $_ := set $variables $name (include "stalk.plain" $value) }}

@@ -15,7 +15,7 @@
 {{- $_ := set $merged "env" $env }}
 {{- $_ := set $merged "grace" (include "stalk.pool.grace" $merged | int64) }}
 {{- $_ := set $merged "scaled" (not (kindIs "invalid" $merged.scale.max)) }}
-{{- if and $merged.scaled (ne $.Values.broker.kind "rabbitmq") }}
+{{- if and $merged.scaled (ne (include "stalk.broker.protocol" $.Values.broker) "rabbitmq") }}
 {{- $_ := set $env "CELERY_UNACKED_TAGS_KEY" (printf "unacked_tags.%s" $name) }}
 {{- end }}
 {{- $_ := set $pools $name $merged }}
@@ -42,7 +42,7 @@
 {{ if eq .pool "prefork" }}QUIT{{ else }}KILL{{ end }}
 {{- end }}
 
-{{/* What `celery worker` is called with, apart from the application and the node's name. list POOL "KIND OF BROKER" */}}
+{{/* What `celery worker` is called with, apart from the application and the node's name. list POOL "PROTOCOL OF THE BROKER" */}}
 {{- define "stalk.pool.arguments" -}}
 {{- $broker := last . }}
 {{- with first . -}}

@@ -12,16 +12,21 @@
 {{- range include "stalk.app.secrets" . | fromJsonArray }}
 {{- $_ := set $names . (include "stalk.secret" (dict "root" $ "own" $.Values.app.kubernetes.existingSecret)) }}
 {{- end }}
-{{- $external := eq .Values.broker.kind "external" }}
+{{- $component := include "stalk.broker.component" . }}
+{{- $external := eq $component "external" }}
 {{- if $external }}{{- $_ := set $names "CELERY_BROKER_URL" $broker }}{{- end }}
+{{- if eq .Values.results.kind "external" }}
+{{- $_ := set $names "CELERY_RESULT_BACKEND" (include "stalk.secret" (dict "root" . "own" .Values.results.kubernetes.existingSecret)) }}
+{{- end }}
 {{- range $component := include "stalk.broker.users" . | fromJsonArray }}
-{{- if not $external }}
+{{- if and (not $external) (include "stalk.broker.has_password" (list $ $component)) }}
 {{- $password := include "stalk.broker.password" (list $ $component) }}
 {{- $_ := set $names $password $broker }}
 {{- $_ := set $digests $component $password }}
 {{- end }}
 {{- $_ := set $texts (printf "%s-%s" $app $component) (include "stalk.component.texts" (dict "root" $ "component" $component) | fromJson) }}
 {{- end }}
+{{- if include "stalk.rabbitmq.clustered" . }}{{- $_ := set $names "RABBITMQ_ERLANG_COOKIE" $broker }}{{- end }}
 {{- if .Values.flower.enabled }}
 {{- range list "FLOWER_COOKIE_SECRET" .Values.flower.auth.secret }}
 {{- $_ := set $names . (include "stalk.secret" (dict "root" $ "own" $.Values.flower.kubernetes.existingSecret)) }}
@@ -34,19 +39,39 @@
   "store" $store
   "names" $names
   "texts" $texts
-  "digests" ($external | ternary dict (dict (printf "%s-%s" $app .Values.broker.kind) (dict "kind" .Values.broker.kind "passwords" $digests)))
+  "digests" ($external | ternary dict (dict (printf "%s-%s" $app $component) (dict "kind" $component "passwords" $digests)))
   "flower" (.Values.flower.enabled | ternary (pick .Values.flower.auth "kind" "secret") dict)
   "database" ($embedded | ternary dict (dict "encrypted" $variables.encrypted "mode_is_stated" $mode_is_stated))
-  "broker" ($external | ternary (dict "secret" $broker "scaled" (include "stalk.keda" . | empty | not)) dict)
+  "external" (include "stalk.plan.external" . | fromJson)
   "tls" (include "stalk.tls.plan" . | fromJson)
   | toPrettyJson }}
+{{- end }}
+
+{{/* What the Job asks a broker and a store of results that somebody else provides, as JSON: whether they can serve. */}}
+{{- define "stalk.plan.external" -}}
+{{- $plan := dict }}
+{{- with .Values.broker }}
+{{- if eq .kind "external" }}
+{{- $_ := set $plan "broker" (dict
+  "secret" "CELERY_BROKER_URL" "protocol" .external "app" $.Values.app.name "queues" (include "stalk.pools.queues" $ | fromJsonArray)
+  "ca" .kubernetes.ca "certificate" .kubernetes.certificate "scaled" (include "stalk.keda" $ | empty | not)) }}
+{{- end }}
+{{- end }}
+{{- with .Values.results }}
+{{- if eq .kind "external" }}
+{{- $_ := set $plan "results" (dict
+  "secret" "CELERY_RESULT_BACKEND" "protocol" "redis" "app" $.Values.app.name "queues" list
+  "ca" .kubernetes.ca "certificate" "" "scaled" false) }}
+{{- end }}
+{{- end }}
+{{- toJson $plan }}
 {{- end }}
 
 {{/* What the Secret of a component says, as JSON. It keeps what an earlier release had in it, for pods that still run by
      that; so a pod takes these keys alone. dict "root" "component" */}}
 {{- define "stalk.component.texts" -}}
 {{- $text := include "stalk.broker.texts" . | fromJson }}
-{{- if and (eq .root.Values.database.kind "embedded") (not (has .component (list "scaler" "queues"))) }}
+{{- if and (eq .root.Values.database.kind "embedded") (not (has .component (list "scaler" "queues" "sentinel"))) }}
 {{- $app := .root.Values.app.name }}
 {{- $_ := set $text "DATABASE_URL" (printf "postgresql://%s:{DATABASE_PASSWORD}@%s-postgresql:5432/%s" $app $app $app) }}
 {{- end }}
@@ -76,7 +101,7 @@
 {{/* What of it the CronJob does: a password that changed comes with the release that rolls who has the one before. */}}
 {{- define "stalk.plan.leaves" -}}
 {{- $plan := include "stalk.plan" . | fromJson }}
-{{- range list "names" "texts" "digests" "flower" "database" "broker" }}{{- $_ := set $plan . dict }}{{- end }}
+{{- range list "names" "texts" "digests" "flower" "database" "external" }}{{- $_ := set $plan . dict }}{{- end }}
 {{- toPrettyJson $plan }}
 {{- end }}
 
@@ -88,6 +113,9 @@
 {{- with $plan.tls.signed }}
 {{- range .leaves }}{{- $made = append $made .secret }}{{- end }}
 {{- if .own }}{{- $made = append $made .ca }}{{- else }}{{- $read = append $read .ca }}{{- end }}
+{{- end }}
+{{- range $plan.external }}
+{{- range list .ca .certificate }}{{ if . }}{{- $read = append $read . }}{{ end }}{{ end }}
 {{- end }}
 {{- range $plan.tls.given }}{{- $read = append $read .secret }}{{- end }}
 {{- $read = concat $made $read | uniq | sortAlpha -}}
@@ -103,7 +131,7 @@
 
 {{/* What the Job's script has in common with servers, in files/, as JSON. */}}
 {{- define "stalk.secrets.modules" -}}
-["secrets/broker_url.py", "secrets/database_url.py", "secrets/flower_secret.py", "secrets/rabbitmq_password.py", "secrets/secrets_store.py", "certificates/authority.py", "certificates/duration.py", "certificates/leaves.py", "certificates/refusal.py"]
+["broker/amqp.py", "broker/endpoint.py", "broker/fitness.py", "broker/rabbitmq_fitness.py", "broker/redis_fitness.py", "broker/resp.py", "secrets/broker_url.py", "secrets/database_url.py", "secrets/flower_secret.py", "secrets/rabbitmq_password.py", "secrets/secrets_store.py", "certificates/authority.py", "certificates/duration.py", "certificates/leaves.py", "certificates/refusal.py"]
 {{- end }}
 
 {{/* The Job that makes them. dict "root" "name" */}}

@@ -9,17 +9,19 @@
   secret: {secretName: {{ include "stalk.tls.secret" . }}, defaultMode: 0440{{ if .early }}, optional: true{{ end }}}
 {{- end }}
 
-{{/* Every leaf of the stack, as JSON: the Secret, its name, its usages, and the names under which pods and the KEDA
-     operator reach its Service. */}}
+{{/* Every leaf of the stack, as JSON: the Secret, its name, its usages, the names under which pods and the KEDA
+     operator reach its Service, and whether it is a login. */}}
 {{- define "stalk.tls.leaves" -}}
 {{- $clients := include "stalk.components" . | fromJsonArray }}
 {{- $stores := list }}
 {{- if eq .Values.broker.kind "external" }}
 {{- $clients = without $clients "scaler" }}
 {{- else }}
-{{- $stores = append $stores .Values.broker.kind }}
+{{- $stores = append $stores (include "stalk.broker.component" .) }}
 {{- end }}
 {{- if eq .Values.database.kind "embedded" }}{{- $stores = append $stores "postgresql" }}{{- end }}
+{{- /* For Prometheus. */}}
+{{- if .Values.broker.metrics.enabled }}{{- $clients = append $clients "metrics" }}{{- end }}
 {{- $servers := concat $stores (list "web" "flower") }}
 {{- $leaves := list }}
 {{- range $component := concat $stores $clients | sortAlpha }}
@@ -31,7 +33,19 @@
 {{- $usages := list }}
 {{- if has $component $servers }}{{- $usages = append $usages "server" }}{{- end }}
 {{- if has $component $clients }}{{- $usages = append $usages "client" }}{{- end }}
-{{- $leaves = append $leaves (dict "secret" (include "stalk.tls.secret" $context) "name" $component "usages" $usages "sans" $sans) }}
+{{- if and (eq $component "rabbitmq") (include "stalk.rabbitmq.clustered" $) }}
+{{- /* Its nodes are clients of each other. */}}
+{{- $sans = concat $sans (include "stalk.rabbitmq.hosts" $ | fromJsonArray) }}
+{{- $usages = append $usages "client" }}
+{{- end }}
+{{- if and (eq $component "redis") (include "stalk.redis.sentinel" $) }}
+{{- /* Its nodes and Sentinels are clients of each other. */}}
+{{- $sans = concat $sans (include "stalk.redis.hosts" $ | fromJsonArray) }}
+{{- $usages = append $usages "client" }}
+{{- end }}
+{{- $leaf := dict "secret" (include "stalk.tls.secret" $context) "name" $component "usages" $usages "sans" $sans }}
+{{- if and (eq $.Values.broker.login "certificate") (has $component (without $clients "scaler" "metrics")) }}{{- $_ := set $leaf "logs_in" true }}{{- end }}
+{{- $leaves = append $leaves $leaf }}
 {{- end }}
 {{- toJson $leaves }}
 {{- end }}

@@ -15,7 +15,7 @@ from resources.deployment import Deployment, Server
 from resources.waiting import wait_for
 
 HANDSHAKE = Path(__file__).parents[2] / "resources" / "handshake.py"
-PORTS = {"messages": 5671, "management": 15671, "nodes": 25671}
+PORTS = {"rabbitmq": 5671, "https": 15671, "distribution": 25671}
 QUEUE = "reports"
 NODES = 3
 
@@ -83,18 +83,18 @@ def test_every_queue_is_on_every_node_and_not_all_are_led_by_one(deployment: Dep
     assert {name: hosts_of(queue["members"]) for name, queue in found.items()} == dict.fromkeys(found, names)
 
 
-def answer_of(deployment: Deployment, port: int, pair: Pair | None) -> dict[str, Any]:
+def answer_of(deployment: Deployment, kind: str, pair: Pair | None) -> dict[str, Any]:
     client, server = deployment.first("worker"), other_than_the_apps(deployment)
     tls = pair and {"ca": (deployment.state / "pki" / "ca.crt").read_text(), **vars(pair)}
-    question = {"kind": "tls", "host": server.name, "port": port, "tls": tls, "commands": []}
+    question = {"kind": kind, "host": server.name, "port": PORTS[kind], "tls": tls, "commands": []}
     answer: dict[str, Any] = client.python(HANDSHAKE, question)
     return answer
 
 
-@pytest.mark.parametrize("what", PORTS)
-def test_only_certificates_of_the_stack_reach_a_port_of_a_node(deployment: Deployment, what: str) -> None:
+@pytest.mark.parametrize("kind", PORTS)
+def test_only_certificates_of_the_stack_reach_a_port_of_a_node(deployment: Deployment, kind: str) -> None:
     def refused(pair: Pair | None) -> bool:
-        return bool(answer_of(deployment, PORTS[what], pair)["refused"])
+        return bool(answer_of(deployment, kind, pair)["refused"])
 
     assert not refused(deployment.authority.leaf("rabbitmq"))
     assert [refused(pair) for pair in (None, Pair("", ""), Authority.new("shop CA").leaf("rabbitmq"))] == [True] * 3

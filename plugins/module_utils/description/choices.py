@@ -7,6 +7,7 @@ from functools import reduce
 from typing import Any
 
 from ansible_collections.stalk.celery.plugins.module_utils.description.chart import chart_words
+from ansible_collections.stalk.celery.plugins.module_utils.description.derive import broker_protocol
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Problem
 from ansible_collections.stalk.celery.plugins.module_utils.description.sayings import refusal
 
@@ -16,10 +17,10 @@ RULES: list[dict[str, str]] = chart_words("rules")["choices"]
 def choice_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
     for rule in RULES:
         made = value_at(values, rule["of"])
-        if made != rule["choice"] and value_at(values, rule["named"]):
+        if made != rule["choice"] and value_at(values, rule["named"]) not in ("", rule.get("usual")):
             facts = {"choice": made, "named": rule["named"], "what": rule["what"], "other": rule["choice"]}
             yield refusal("named_in_vain", tuple(rule["of"].split(".")), **facts)
-    if values["broker"]["kind"] == "rabbitmq" and values["results"]["kind"] == "redis":
+    if broker_protocol(values) == "rabbitmq" and values["results"]["kind"] == "redis":
         yield refusal("results_without_redis", ("results", "kind"))
     yield from topology_problems(values["broker"])
 

@@ -41,14 +41,26 @@ def least_visibility_timeout(values: Mapping[str, Any]) -> int:
 
 
 def broker_component(values: Mapping[str, Any]) -> str:
-    """The component, and so the group of the inventory, that is the broker on servers."""
-    return "rabbitmq" if values["broker"]["kind"] == "rabbitmq" else "redis"
+    """The component, and so the group of the inventory, that is the broker on servers; or external, which has none."""
+    kind = str(values["broker"]["kind"])
+    components: Mapping[str, str] = chart_words("rules")["broker"]["components"]
+    return components.get(kind, kind)
+
+
+def broker_protocol(values: Mapping[str, Any]) -> str:
+    """What the app's processes speak to it, whoever provides it."""
+    component = broker_component(values)
+    return str(values["broker"]["external"]) if component == "external" else component
+
+
+def broker_name(values: Mapping[str, Any]) -> str:
+    return str(chart_words("rules")["broker"]["names"][values["broker"]["kind"]])
 
 
 def broker_port(values: Mapping[str, Any]) -> int:
     stated = values["broker"].get("port")
     ports: Mapping[str, int] = chart_words("rules")["broker"]["ports"]
-    return ports.get(values["broker"]["kind"], ports["redis"]) if stated is None else int(stated)
+    return ports[broker_protocol(values)] if stated is None else int(stated)
 
 
 def size_in_bytes(written: int | str) -> int:
@@ -63,6 +75,8 @@ def broker(values: Mapping[str, Any]) -> Values:
     least = {"visibility_timeout": least_visibility_timeout(values), "consumer_timeout": least_consumer_timeout(values)}
     return {
         **stated,
+        "protocol": broker_protocol(values),
+        "component": broker_component(values),
         "port": broker_port(values),
         **{key: seconds if stated.get(key) is None else stated[key] for key, seconds in least.items()},
         **{f"{key}_bytes": size_in_bytes(stated[key]) for key in ("maxmemory", "disk_free_limit")},
@@ -82,7 +96,7 @@ def queues_by_pool(values: Mapping[str, Any]) -> dict[str, list[str]]:
 
 def results_kind(values: Mapping[str, Any]) -> str:
     stated = str(values["results"]["kind"])
-    return ("database" if values["broker"]["kind"] == "rabbitmq" else "redis") if stated == "auto" else stated
+    return {"rabbitmq": "database", "redis": "redis"}[broker_protocol(values)] if stated == "auto" else stated
 
 
 def concurrency(pool: Mapping[str, Any]) -> int | str:
@@ -90,11 +104,11 @@ def concurrency(pool: Mapping[str, Any]) -> int | str:
     return 1 if pool["pool"] == "solo" else stated
 
 
-def worker_arguments(pool: Mapping[str, Any], broker_kind: str) -> list[str]:
+def worker_arguments(pool: Mapping[str, Any], protocol: str) -> list[str]:
     """What `celery worker` is called with, apart from the application and the node's name."""
     kind = pool["pool"]
     # RabbitMQ hands out no more than the worker asks for; Celery warns of the option there.
-    prefetch = [] if broker_kind == "rabbitmq" else ["--disable-prefetch"]
+    prefetch = [] if protocol == "rabbitmq" else ["--disable-prefetch"]
     arguments = [
         f"--pool={kind}",
         f"--concurrency={concurrency(pool)}",
@@ -145,6 +159,7 @@ def environment(values: Mapping[str, Any]) -> dict[str, str]:
         "DJANGO_SETTINGS_MODULE": app["settings"],
         "DJANGO_ALLOWED_HOSTS": values["web"]["host"],
         **name_of_nodes(values),
+        **({"CELERY_SENTINEL_MASTER": app["name"]} if values["broker"]["topology"] == "sentinel" else {}),
         "CELERY_KEY_PREFIX": f"{app['name']}:",
         "CELERY_VISIBILITY_TIMEOUT": str(broker(values)["visibility_timeout"]),
         "CELERY_RESULT_EXPIRES": str(values["results"]["expires"]),
@@ -155,7 +170,7 @@ def environment(values: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def derived_pool(name: str, pool: Values, broker_kind: str) -> Values:
+def derived_pool(name: str, pool: Values, protocol: str) -> Values:
     return {
         **pool,
         "name": name,
@@ -164,7 +179,7 @@ def derived_pool(name: str, pool: Values, broker_kind: str) -> Values:
         "max_tasks_per_child": pool.get("max_tasks_per_child"),
         "max_memory_per_child": pool.get("max_memory_per_child"),
         "env": {name: plain(value) for name, value in present(pool["env"]).items()},
-        "arguments": worker_arguments(pool, broker_kind),
+        "arguments": worker_arguments(pool, protocol),
     }
 
 
@@ -175,7 +190,7 @@ def derive(values: Values) -> Values:
         "broker": broker(values),
         "results": {**values["results"], "kind": results_kind(values)},
         "pools": {
-            name: derived_pool(name, pool, values["broker"]["kind"]) for name, pool in merged_pools(values).items()
+            name: derived_pool(name, pool, broker_protocol(values)) for name, pool in merged_pools(values).items()
         },
         "environment": environment(values),
     }

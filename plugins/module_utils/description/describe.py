@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path as File
+from typing import Any
 
 from ansible_collections.stalk.celery.plugins.module_utils.description.chart import chart_defaults, chart_schema
 from ansible_collections.stalk.celery.plugins.module_utils.description.derive import derive
@@ -15,7 +16,8 @@ from ansible_collections.stalk.celery.plugins.module_utils.description.repair im
 from ansible_collections.stalk.celery.plugins.module_utils.description.schema_errors import schema_problems
 from ansible_collections.stalk.celery.plugins.module_utils.description.sources import with_absolute_paths
 from ansible_collections.stalk.celery.plugins.module_utils.description.surroundings import Surroundings
-from ansible_collections.stalk.celery.plugins.module_utils.memory import recall
+from ansible_collections.stalk.celery.plugins.module_utils.leaving_broker import leaving_brokers
+from ansible_collections.stalk.celery.plugins.module_utils.memory import Memory, recall
 from ansible_collections.stalk.celery.plugins.module_utils.preflight import departing_pools
 from ansible_collections.stalk.celery.plugins.module_utils.project_source import digest
 
@@ -38,14 +40,14 @@ def describe(names: Sequence[str], folder: File, surroundings: Surroundings) -> 
     servers = values["app"]["servers"]
     version = servers["version"] or release_version(File(servers["source"]))
     described = derive({**values, "app": {**values["app"], "servers": {**servers, "version": version}}})
-    return {**described, "broker": {**described["broker"], "departing": departing(described, surroundings)}}
+    return {**described, "broker": {**described["broker"], **remembered(described, surroundings)}}
 
 
-def departing(stack: Values, surroundings: Surroundings) -> dict[str, list[str]]:
-    """Pool to the queues that it took messages from in the last run, and that no pool would any more."""
-    if not surroundings.state:
-        return {}
-    return departing_pools(recall(surroundings.state, stack["app"]["name"]), stack)
+def remembered(stack: Values, surroundings: Surroundings) -> dict[str, Any]:
+    """Pool to the queues that it took messages from in the last run, and that no pool would any more; and component to
+    the hosts that have it, of brokers of another kind."""
+    memory = recall(surroundings.state, stack["app"]["name"]) if surroundings.state else Memory()
+    return {"departing": departing_pools(memory, stack), "leaving": leaving_brokers(memory, stack["broker"]["kind"])}
 
 
 def release_version(source: File) -> str:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ansible_collections.stalk.celery.plugins.module_utils.description.chart import chart_words
 from ansible_collections.stalk.celery.plugins.module_utils.description.derive import broker_component, broker_port
 from ansible_collections.stalk.celery.plugins.module_utils.description.near import near
-from ansible_collections.stalk.celery.plugins.module_utils.description.ports import management_ports
+from ansible_collections.stalk.celery.plugins.module_utils.description.ports import management_ports, metrics_ports
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Path, Problem, listed, quoted
 from ansible_collections.stalk.celery.plugins.module_utils.description.surroundings import Surroundings
 
@@ -17,7 +17,6 @@ LEASED_SCHEDULERS = ("celery_ops.beat:LeasedScheduler", "celery_ops.beat.LeasedS
 POSTGRESQL_PORT = 5432
 SHOWN_HOSTS = 3
 LEAST_NODES = 3
-TOPOLOGIES: dict[str, list[str]] = chart_words("rules")["broker"]["topologies"]
 
 
 def inventory_problems(values: Mapping[str, Any], surroundings: Surroundings) -> Iterator[Problem]:
@@ -30,7 +29,9 @@ def inventory_problems(values: Mapping[str, Any], surroundings: Surroundings) ->
 
 def components(values: Mapping[str, Any]) -> Iterator[tuple[str, Path, str, int | None]]:
     """Group, path that asks for it, how to do without, and how many hosts it may have at most."""
-    yield broker_component(values), ("broker", "topology"), "", 1 if values["broker"]["topology"] == "single" else None
+    if values["broker"]["kind"] != "external":
+        most = 1 if values["broker"]["topology"] == "single" else None
+        yield broker_component(values), ("broker", "topology"), "", most
     if values["database"]["kind"] == "embedded":
         yield "postgresql", ("database", "kind"), "set it to external", 1
     yield "worker", ("pools",), "", None
@@ -59,8 +60,10 @@ def component_problems(values: Mapping[str, Any], surroundings: Surroundings) ->
 def node_problems(values: Mapping[str, Any], surroundings: Surroundings) -> Iterator[Problem]:
     """More than half of the nodes have to be there, so an even number bears no more losses than one less."""
     group, kind, topology = broker_component(values), values["broker"]["kind"], values["broker"]["topology"]
+    if topology not in chart_words("rules")["broker"]["topologies"][kind]:
+        return
     count = len(hosts := surroundings.groups.get(group, ()))
-    if topology != "single" and topology in TOPOLOGIES[kind] and hosts and (count < LEAST_NODES or count % 2 == 0):
+    if topology != "single" and hosts and (count < LEAST_NODES or count % 2 == 0):
         yield Problem(
             ("broker", "topology"),
             f"is {topology}, and the group {group} has {count} host{'' if count == 1 else 's'} ({some(hosts)})",
@@ -144,9 +147,12 @@ def ports(values: Mapping[str, Any]) -> list[Port]:
     found = []
     if values["database"]["kind"] == "embedded":
         found.append(Port("postgresql", (), POSTGRESQL_PORT, "PostgreSQL's port"))
-    found.append(stated(broker, ("broker", "port"), broker_port(values)))
-    for what, number in management_ports(values):
-        found.append(Port(broker, ("broker", "management_port"), number, what))
+    if values["broker"]["kind"] != "external":
+        found.append(stated(broker, ("broker", "port"), broker_port(values)))
+        if values["broker"]["topology"] == "sentinel":
+            found.append(stated(broker, ("broker", "sentinel_port"), values["broker"]["sentinel_port"]))
+        for path, what, number in management_ports(values) + metrics_ports(values):
+            found.append(Port(broker, path, number, what))
     if web["enabled"]:
         found.append(stated("web", ("web", "servers", "https_port"), web["servers"]["https_port"]))
         found.append(stated("web", ("web", "servers", "http_port"), web["servers"]["http_port"]))

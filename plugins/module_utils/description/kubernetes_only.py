@@ -15,9 +15,3 @@ def kubernetes_only_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
             "is cert-manager, which only Kubernetes has",
             "set it to stalk, or to provided with a CA in tls.servers.ca",
         )
-    if values["broker"]["kind"] == "external":
-        yield Problem(
-            ("broker", "kind"),
-            "is external, which only Kubernetes takes so far",
-            "set it to redis or rabbitmq, which Stalk provisions",
-        )

@@ -9,6 +9,8 @@ from ansible_collections.stalk.celery.plugins.module_utils.certificates.duration
 from ansible_collections.stalk.celery.plugins.module_utils.description.chart import chart_words
 from ansible_collections.stalk.celery.plugins.module_utils.description.derive import (
     GRACE_SLACK,
+    broker_component,
+    broker_name,
     grace,
     least_consumer_timeout,
     least_visibility_timeout,
@@ -72,11 +74,9 @@ def timeout_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def memory_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
-    kind, written = values["broker"]["kind"], values["broker"]["maxmemory"]
-    least = RULES["least_memory"].get(kind, 0)
+    written, least = values["broker"]["maxmemory"], RULES["least_memory"].get(broker_component(values), 0)
     if 0 < size_in_bytes(written) < least:
-        name = "RabbitMQ" if kind == "rabbitmq" else "Redis"
-        facts = {"broker": name, "least": f"{least // RULES['size_units']['mb']}mb"}
+        facts = {"broker": broker_name(values), "least": f"{least // RULES['size_units']['mb']}mb"}
         yield refusal("memory_small", ("broker", "maxmemory"), written=quoted(str(written)), **facts)
 
 

@@ -20,12 +20,14 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 CA: Path = ("tls", "servers", "ca")
 WEB: Path = ("web", "servers")
+BROKER: Path = ("broker", "servers")
 
 
 def file_problems(values: Mapping[str, Any], surroundings: Surroundings) -> Iterator[Problem]:
     yield from authority_problems(values["tls"], surroundings)
     yield from web_problems(values["web"], surroundings.now)
-    yield from extra_ca_problems(values["servers"]["extra_ca"])
+    yield from trust_problems(("servers", "extra_ca"), values["servers"]["extra_ca"])
+    yield from broker_problems(values)
     yield from source_problems(values["app"])
 
 
@@ -156,10 +158,37 @@ def covers(name: str, host: str) -> bool:
     return name.lower() == host.lower()
 
 
-def extra_ca_problems(name: str) -> Iterator[Problem]:
+def broker_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """What an external broker and an external store of results are trusted by and shown."""
+    for part in ("broker", "results"):
+        if values[part]["kind"] == "external":
+            yield from trust_problems((part, "servers", "ca"), values[part]["servers"]["ca"])
+    pair = values["broker"]["servers"]
+    if values["broker"]["kind"] != "external" or not (pair["certificate"] or pair["key"]):
+        return
+    found = pair_problems(BROKER, pair)
+    yield from found
+    if not found:
+        yield from client_problems(pair["certificate"], pair["key"])
+
+
+def client_problems(certificate: str, key: str) -> Iterator[Problem]:
+    def passphrase() -> str:
+        raise ValueError
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(certificate, key, passphrase)
+    except (ssl.SSLError, ValueError):
+        yield Problem(
+            (*BROKER, "certificate"),
+            f"{certificate} is no PEM certificate of the key {key}, without a passphrase",
+            "name a certificate and its key",
+        )
+
+
+def trust_problems(path: Path, name: str) -> Iterator[Problem]:
     if not name:
         return
-    path = ("servers", "extra_ca")
     found = list(unreadable(path, name))
     yield from found
     if found:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.stalk.celery.plugins.module_utils.description.chart import chart_words
+from ansible_collections.stalk.celery.plugins.module_utils.description.derive import broker_protocol
 from ansible_collections.stalk.celery.plugins.module_utils.description.near import near
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Path, Problem, quoted
 from ansible_collections.stalk.celery.plugins.module_utils.description.sayings import refusal, remedy_said
@@ -29,7 +30,7 @@ def queue_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
         for index, queue in enumerate(pool["queues"]):
             if queue not in sent:
                 yield refusal("queue_unfilled", ("pools", name, "queues", index), queue=quoted(queue), way_out=way_out)
-            if values["broker"]["kind"] == "rabbitmq" and RESERVED.search(queue):
+            if broker_protocol(values) == "rabbitmq" and RESERVED.search(queue):
                 yield refusal("queue_reserved", ("pools", name, "queues", index), queue=quoted(queue))
     if not consumed:
         yield refusal("queues_none", ("pools",))

@@ -17,6 +17,10 @@ def scale_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
     scaled = {name: pool for name, pool in merged_pools(values).items() if pool["scale"].get("max") is not None}
     for name, pool in scaled.items():
         yield from pool_problems(name, pool["scale"], values["pools"][name])
+    keda = any(pool["scale"]["provider"] == "keda" for pool in scaled.values())
+    external_rabbitmq = values["broker"]["kind"] == "external" and values["broker"]["external"] == "rabbitmq"
+    if keda and external_rabbitmq and not values["broker"]["management_url"]:
+        yield refusal("scale_uncounted", ("broker", "management_url"))
     replicas = values["pool_defaults"]["kubernetes"]["replicas"]
     if scaled and len(scaled) == len(values["pools"]) and replicas != usual_replicas():
         yield refusal("replicas_scaled_everywhere", POOL_DEFAULTS, replicas=replicas)

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.stalk.celery.plugins.module_utils.host_address import host_address
+
 COMPONENTS = ("redis", "rabbitmq", "postgresql", "web", "worker", "beat", "flower")
 BROKERS = ("redis", "rabbitmq")
 
@@ -17,6 +19,7 @@ class Expected:
     host: str
     components: tuple[str, ...]
     pools: tuple[str, ...]
+    has_sentinel: bool = False
 
     def units(self, app: str) -> list[str]:
         units = {
@@ -26,12 +29,14 @@ class Expected:
             "beat": [f"{app}-beat.service"],
             "flower": [f"{app}-flower.service"],
         }
+        if self.has_sentinel:
+            units["redis"].append(f"{app}-sentinel.service")
         return [unit for component in self.components for unit in units.get(component, [])]
 
     @property
     def certificates(self) -> list[str]:
         """Names of the leaves that the components here use; those of components that left are of no interest."""
-        leaves = {broker: [broker, "status"] for broker in BROKERS}
+        leaves = {"redis": ["redis", "status"], "rabbitmq": ["rabbitmq", "status", "operator"]}
         return [leaf for component in self.components for leaf in leaves.get(component, [component])]
 
 
@@ -43,9 +48,10 @@ def expected_on(host: str, stack: Mapping[str, Any], groups: Mapping[str, Iterab
     switched_off = {name for name in ("web", "beat", "flower") if not stack[name]["enabled"]}
     if stack["database"]["kind"] != "embedded":
         switched_off.add("postgresql")
-    switched_off |= {broker for broker in BROKERS if broker != stack["broker"]["kind"]}
+    switched_off |= {broker for broker in BROKERS if broker != stack["broker"]["component"]}
     components = tuple(name for name in COMPONENTS if host in groups.get(name, ()) and name not in switched_off)
-    return Expected(host, components, pools_on(host, stack, groups) if "worker" in components else ())
+    pools = pools_on(host, stack, groups) if "worker" in components else ()
+    return Expected(host, components, pools, stack["broker"]["topology"] == "sentinel" and "redis" in components)
 
 
 def pools_on(host: str, stack: Mapping[str, Any], groups: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
@@ -67,22 +73,16 @@ def broker_question(stack: Mapping[str, Any], queues: list[str], nodes: Sequence
     """What the module component_status is to ask the broker of its host; lengths of these queues at least. `nodes` are
     the addresses of a cluster's, the one of this host first."""
     broker = stack["broker"]
-    port = broker["management_port" if broker["kind"] == "rabbitmq" else "port"]
-    return {"kind": broker["kind"], "port": port, "queues": queues, "nodes": list(nodes)}
-
-
-def address_of(host: str, variables: Mapping[str, Any]) -> str:
-    """Under which other hosts know it, as the role `pki` has it."""
-    own = variables["hostvars"][host]
-    return str(own.get("stack_address") or own.get("ansible_host") or host)
+    port = broker["management_port" if broker["component"] == "rabbitmq" else "port"]
+    return {"component": broker["component"], "port": port, "queues": queues, "nodes": list(nodes)}
 
 
 def nodes_seen_from(host: str, stack: Mapping[str, Any], variables: Mapping[str, Any]) -> list[str]:
-    """Addresses of a cluster's nodes, of which any tells of all, that of the host first; none of a single broker."""
+    """Addresses of a cluster's nodes, of which any tells of all, that of the host first; none of another topology."""
     if stack["broker"]["topology"] != "cluster":
         return []
-    hosts = variables["groups"].get(stack["broker"]["kind"], ())
-    return [address_of(each, variables) for each in sorted(hosts, key=lambda each: each != host)]
+    hosts = variables["groups"].get(stack["broker"]["component"], ())
+    return [host_address(variables["hostvars"][each]) for each in sorted(hosts, key=lambda each: each != host)]
 
 
 def questions(expected: Expected, stack: Mapping[str, Any], nodes: Sequence[str] = ()) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def questions(expected: Expected, stack: Mapping[str, Any], nodes: Sequence[str]
             "path": "/flower/healthcheck",
             "certificate": "flower",
         }
-    if stack["broker"]["kind"] in expected.components:
+    if stack["broker"]["component"] in expected.components:
         asked["broker"] = broker_question(stack, queues_of(stack), nodes)
     if "postgresql" in expected.components:
         asked["database"] = True

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ansible_collections.stalk.celery.plugins.module_utils.stranded import DEAD, DELAYED, PASSING
+from ansible_collections.stalk.celery.plugins.module_utils.stranded import RabbitMQ
 
 READ_AT_ONCE = 64 * 1024 * 1024
 
@@ -54,17 +54,15 @@ class Management:
 
 def told(node: Mapping[str, Any], listed: Sequence[Mapping[str, Any]], queues: Sequence[str]) -> dict[str, Any]:
     """What component_status tells of a broker. `queues` are there with a length, if only 0."""
-    # A queue that was just made has no figures yet.
-    ready = {each["name"]: int(each.get("messages_ready", 0)) for each in listed}
-    of_tasks = [name for name in ready if not PASSING.fullmatch(name) and not DELAYED.fullmatch(name)]
-    waiting = {name: ready[name] for name in of_tasks if not name.startswith(DEAD)}
+    broker = RabbitMQ(listed)
+    of_tasks = sorted(broker.of_tasks())
     return {
         # A node that does not run has no figures.
         "memory": int(node.get("mem_used", 0)),
         "limit": int(node.get("mem_limit", 0)),
-        "taken": sum(int(each.get("messages_unacknowledged", 0)) for each in listed if each["name"] in waiting),
-        "queues": {**dict.fromkeys(queues, 0), **waiting},
-        "delayed": sum(length for name, length in ready.items() if DELAYED.fullmatch(name)),
-        "dead": {name.removeprefix(DEAD): ready[name] for name in of_tasks if name.startswith(DEAD) and ready[name]},
+        "taken": sum(broker.taken[queue] for queue in of_tasks),
+        "queues": {**dict.fromkeys(queues, 0), **broker.waiting(of_tasks)},
+        "delayed": broker.delayed(),
+        "dead": broker.dead_letters(),
         "saved": not node.get("disk_free_alarm", False),
     }

@@ -12,6 +12,7 @@ from typing import Any
 from ansible_collections.stalk.celery.plugins.module_utils.certificates.duration import read_duration
 from ansible_collections.stalk.celery.plugins.module_utils.status.questions import Expected, worker_unit
 from ansible_collections.stalk.celery.plugins.module_utils.status.table import WIDTH, aligned, amount, span
+from ansible_collections.stalk.celery.plugins.module_utils.stranded import dead_letters
 
 Answer = Mapping[str, Any]
 
@@ -40,7 +41,7 @@ class Report:
     @property
     def broker(self) -> str:
         """The component that is the broker."""
-        return str(self.stack["broker"]["kind"])
+        return str(self.stack["broker"]["component"])
 
     def lines(self) -> list[str]:
         """The whole text; fills `problems` on the way."""
@@ -98,13 +99,20 @@ class Report:
             merged += [" " * start + rest for rest in wrapped[1:]]
         return merged
 
+    @property
+    def has_sentinel(self) -> bool:
+        return bool(self.stack["broker"]["topology"] == "sentinel")
+
+    @property
+    def is_cluster(self) -> bool:
+        return bool(self.stack["broker"]["topology"] == "cluster")
+
     def is_down(self, component: str) -> bool:
         hosts = [expected.host for expected in self.expected if component in expected.components]
+        if component == self.broker and self.has_sentinel:
+            return not any(self.answers.get(host, {}).get("broker", {}).get("role") == "primary" for host in hosts)
         lacking = [host not in self.answers or not self.serves(host, component) for host in hosts]
-        return any(lacking) and (all(lacking) or not self.is_cluster(component))
-
-    def is_cluster(self, component: str) -> bool:
-        return component == self.broker and self.stack["broker"].get("topology") == "cluster"
+        return all(lacking) if component == self.broker and self.is_cluster else any(lacking)
 
     def serves(self, host: str, component: str) -> bool:
         answer = self.answers[host]
@@ -267,10 +275,13 @@ class Report:
         is_first = host == next(name for name, answer in self.answers.items() if answer.get("broker"))
         for pool, count in (told.get("dead", {}) if is_first else {}).items():
             self.problem(
-                f"broker on {host}: {count} dead letter{'' if count == 1 else 's'} of pool {pool} in the queue "
+                f"broker on {host}: {dead_letters(count)} of pool {pool} in the queue "
                 f"@dead.{pool}, given out too often or refused by a worker; docs/operations.md says what to do"
             )
-        memory = f"memory {amount(told['memory'])} of {amount(told['limit'])} ({part:.0%})"
+        role = self.role(host, told) if self.has_sentinel else ""
+        memory = f"{role}memory {amount(told['memory'])} of {amount(told['limit'])} ({part:.0%})"
+        if told.get("role") == "replica":
+            return ["broker", host, *state], memory
         words = f"{memory}, {told['taken']} taken and unfinished"
         if nodes := told.get("nodes"):
             words = f"{sum(nodes.values())} of {len(nodes)} nodes, {words}"
@@ -280,6 +291,23 @@ class Report:
         if other:
             words += ", nobody consumes " + ", ".join(f"{name}: {length}" for name, length in other.items())
         return ["broker", host, *state], words
+
+    def role(self, host: str, told: Answer) -> str:
+        """What the node is among the others; a missing Sentinel and a replica that stays behind are problems."""
+        self.state(host, f"{self.app}-sentinel.service", "sentinel")
+        if told["role"] == "primary":
+            nodes = sum(self.broker in expected.components for expected in self.expected)
+            if told["replicas"] < nodes - 1:
+                self.problem(
+                    f"broker on {host}: {told['replicas']} of {nodes - 1} replicas follow; bring the others up, or put "
+                    "another host in the place of one that is gone for good"
+                )
+            return f"primary, {told['replicas']} replicas, "
+        if not told["follows"]:
+            self.problem(
+                f"broker on {host}: does not follow the primary; journalctl -u {self.app}-redis there says why"
+            )
+        return "replica, "
 
     def database_row(self, host: str) -> tuple[list[str], str]:
         answer = self.answers.get(host)
@@ -335,6 +363,7 @@ class Report:
         return {
             name: length
             for answer in self.answers.values()
+            if answer.get("broker", {}).get("role") != "replica"
             for name, length in answer.get("broker", {}).get("queues", {}).items()
         }
 

@@ -48,7 +48,11 @@ ROUTES_REMEDY = r'write an object .* such as \{"shop\.tasks\.\*": "high"\}$'
 
 BAD_SETTINGS: dict[str, tuple[dict[str, str], str]] = {
     "no broker": ({"CELERY_BROKER_URL": ""}, r"CELERY_BROKER_URL: neither .*; set it to rediss://"),
-    "another broker": ({"CELERY_BROKER_URL": "sqs://u:sesame@h/"}, r"CELERY_BROKER_URL: not a URL of the form redis"),
+    "another broker": ({"CELERY_BROKER_URL": "kafka://u:sesame@h/"}, r"CELERY_BROKER_URL: not a URL of the form redis"),
+    "Amazon SQS": (
+        {"CELERY_BROKER_URL": "sqs://u:sesame@"},
+        r"CELERY_BROKER_URL: Amazon SQS keeps no results and takes no commands; set it to rediss://",
+    ),
     "no host": ({"CELERY_BROKER_URL": "rediss:///0"}, r"CELERY_BROKER_URL: not a URL"),
     "raw password": ({"CELERY_BROKER_URL": "rediss://u:a[sesame@h:1/0"}, r"CELERY_BROKER_URL: not a URL.*percent"),
     "bad port": ({"CELERY_BROKER_URL": "rediss://u:sesame@h:port/0"}, r"CELERY_BROKER_URL: not a URL"),
@@ -80,9 +84,26 @@ BAD_SETTINGS: dict[str, tuple[dict[str, str], str]] = {
         {"CELERY_BROKER_URL": "amqps://u:sesame@one/shop;rediss://u:sesame@other/0"},
         r"CELERY_BROKER_URL: not a URL of the form amqps:",
     ),
+    "Sentinels without files": (
+        {
+            "CELERY_BROKER_URL": "sentinel://u:sesame@h/0",
+            "CELERY_TLS_CA": "",
+            "CELERY_TLS_CERT": "",
+            "CELERY_TLS_KEY": "",
+        },
+        r"CELERY_BROKER_URL: sentinel:// verifies nothing without a CA; set CELERY_TLS_CA",
+    ),
+    "Sentinels of no name": (
+        {"CELERY_BROKER_URL": "sentinel://u:sesame@h/0", "CELERY_SENTINEL_MASTER": ""},
+        r"CELERY_SENTINEL_MASTER: missing; set it to the name that the Sentinels monitor",
+    ),
+    "one Sentinel of another scheme": (
+        {"CELERY_BROKER_URL": "sentinel://u:sesame@h/0;redis://u:sesame@other/0"},
+        r"CELERY_BROKER_URL: not a URL of the form sentinel:",
+    ),
     "results in RabbitMQ": (
         {"CELERY_RESULT_BACKEND": "amqps://h/0"},
-        r"CELERY_RESULT_BACKEND: not a URL of the form redis.rediss:",
+        r"CELERY_RESULT_BACKEND: not a URL of the form redis.rediss.sentinel:",
     ),
     "plain results with TLS files": ({"CELERY_RESULT_BACKEND": "redis://h/0"}, r"CELERY_RESULT_BACKEND: redis:// is"),
     "other results": ({"CELERY_RESULT_BACKEND": "file:///tmp"}, r"CELERY_RESULT_BACKEND: not a URL"),
@@ -139,6 +160,21 @@ def test_settings_of_development_need_no_tls(services: Services, monkeypatch: py
 def give(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
+
+
+def test_results_of_another_server_have_a_ca_of_their_own(
+    services: Services, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    give(services.environment, monkeypatch)
+    (tmp_path / "results.crt").write_text("CA")
+    monkeypatch.setenv("CELERY_RESULT_TLS_CA", str(tmp_path / "results.crt"))
+    settings = run_path(str(APP_FOLDER / "celery_ops/settings.py"))
+    assert settings["CELERY_REDIS_BACKEND_USE_SSL"] == {
+        "ssl_cert_reqs": CERT_REQUIRED,
+        "ssl_check_hostname": True,
+        "ssl_ca_certs": str(tmp_path / "results.crt"),
+    }
+    assert settings["CELERY_BROKER_USE_SSL"]["ssl_ca_certs"] != str(tmp_path / "results.crt")
 
 
 def test_a_broker_may_ask_for_no_certificate(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:

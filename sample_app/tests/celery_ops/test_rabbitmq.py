@@ -14,6 +14,7 @@ from amqp.exceptions import NotFound, PreconditionFailed
 from django.utils import timezone
 from kombu.connection import Connection
 from kombu.exceptions import OperationalError
+from kombu.transport.native_delayed_delivery import CELERY_DELAYED_DELIVERY_EXCHANGE
 
 from celery_ops import rabbitmq_settings, rabbitmq_transport, sweep, tls
 from config.celery import app
@@ -162,6 +163,14 @@ def test_what_is_delayed_goes_to_its_queue_alone_without_a_worker_there(
         wait_at_gate.apply_async((str(gate.path),), queue=queue, countdown=1)
         until(partial(broker.messages_in, queue))
     assert [broker.messages_in(queue) for queue in queues] == [1, 1]
+
+
+def test_a_task_can_be_delayed_before_a_worker_has_ever_started(broker: RabbitMQ, gate: Gate) -> None:
+    with broker.client() as client:
+        client.default_channel.exchange_delete(CELERY_DELAYED_DELIVERY_EXCHANGE)
+    with app_on(broker.url):
+        wait_at_gate.apply_async((str(gate.path),), countdown=1)
+        until(broker.messages_in)
 
 
 # --- heartbeats -------------------------------------------------------------------------------------------------

@@ -137,7 +137,7 @@ def test_what_other_rules_take_away_stays_until_they_change_again(pod: Pod, foll
     (first,) = pod.imported()
     assert rights(first, "web")("a.b")
     assert {user["password_hash"] for user in first["users"]} >= {"digest/of+web="}
-    assert pod.kept("Policies") == {"default", "high"}
+    assert pod.kept("Policies") == {"@dead", "default", "high"}
 
     pod.describe({**AFTER, "flower": {"enabled": False}})
     kept, now = pod.imported()
@@ -147,28 +147,39 @@ def test_what_other_rules_take_away_stays_until_they_change_again(pod: Pod, foll
     assert may_watch("high")
     assert not rights(now, "queues")("high")
     assert [(each["name"], each["pattern"], each["priority"]) for each in now["policies"]] == [
-        ("default", "^(celery)$", 0)
+        ("default", "^(celery)$", 0),
+        ("@dead", "^@dead[.]", 0),
     ]
     assert [(each["name"], each["pattern"], each["priority"]) for each in kept["policies"]] == [
         ("before default", "^(celery|a[.]b)$", -1),
         ("before high", "^(high)$", -1),
+        ("before @dead", "^@dead[.]", -1),
     ]
     assert [each["definition"] for each in kept["policies"]] == [each["definition"] for each in first["policies"]]
     assert list(kept) == ["policies"]
-    assert pod.kept("Policies") == {"default", "before default", "before high"}
+    assert pod.kept("Policies") == {"@dead", "default", *(f"before {name}" for name in ("@dead", "default", "high"))}
     assert pod.kept("Users") == {"web", "beat", "worker", "flower", "queues"}
 
     # A renewed certificate is no other rule.
     pod.renew("second")
     assert pod.imported() == [kept, now]
-    assert pod.kept("Policies") == {"default", "before default", "before high"}
+    assert pod.kept("Policies") == {"@dead", "default", *(f"before {name}" for name in ("@dead", "default", "high"))}
 
     pod.describe({**AFTER, "flower": {"enabled": False}, "broker": {"kind": "rabbitmq", "delivery_limit": 7}})
     _, last = pod.imported()
     assert not any(map(rights(last, "web"), ("a.b", "high")))
     assert rights(last, "web")("celery")
-    assert pod.kept("Policies") == {"default", "before default"}
+    assert pod.kept("Policies") == {"@dead", "default", "before @dead", "before default"}
     assert pod.kept("Users") == {"web", "beat", "worker", "queues"}
+
+
+def test_who_has_no_password_stays(pod: Pod, follow: Callable[[], None]) -> None:
+    """Where certificates log in."""
+    pod.describe({"broker": {"kind": "rabbitmq", "login": "certificate"}})
+    follow()
+    (told,) = pod.imported()
+    assert {user["name"]: user["password_hash"] for user in told["users"]}["worker"] == ""
+    assert pod.kept("Users") == {"web", "worker", "beat", "flower", "queues"}
 
 
 def test_a_pod_that_starts_anew_takes_the_rest_away(pod: Pod, follow: Callable[[], None]) -> None:
@@ -176,4 +187,4 @@ def test_a_pod_that_starts_anew_takes_the_rest_away(pod: Pod, follow: Callable[[
     follow()
     (only,) = pod.imported()
     assert not rights(only, "web")("high")
-    assert pod.kept("Policies") == {"default"}
+    assert pod.kept("Policies") == {"@dead", "default"}

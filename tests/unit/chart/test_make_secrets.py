@@ -5,13 +5,17 @@ from __future__ import annotations
 import base64
 import copy
 import hashlib
+import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import broker_servers
 import make
 import pytest
 from cryptography import x509
-from kubernetes_secrets import Cluster, Refused
+from kubernetes_secrets import Cluster, MayPass, Refused
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 PLAN: dict[str, Any] = {
@@ -32,7 +36,7 @@ PLAN: dict[str, Any] = {
     "digests": {"shop-redis": {"kind": "redis", "passwords": {"worker": "REDIS_PASSWORD_worker"}}},
     "flower": {"kind": "basic", "secret": "flower-users"},
     "database": {},
-    "broker": {},
+    "external": {},
 }
 LEAF: dict[str, Any] = {
     "secret": "shop-redis-tls",
@@ -192,87 +196,110 @@ def test_a_provided_authority_signs() -> None:
 EXTERNAL: dict[str, Any] = {
     "names": {"CELERY_BROKER_URL": "mine"},
     "texts": {
-        "shop-worker": {
-            "CELERY_BROKER_URL": "{=CELERY_BROKER_URL}",
-            "CELERY_RESULT_BACKEND": "{=CELERY_RESULT_BACKEND}",
-        },
+        "shop-worker": {"CELERY_BROKER_URL": "{=CELERY_BROKER_URL}"},
         "shop-scaler": {
             "address": "{=BROKER_ADDRESS}",
             "username": "{=BROKER_USERNAME}",
             "password": "{=BROKER_PASSWORD}",
+            "vhostName": "{=BROKER_PLACE}",
         },
     },
     "digests": {},
     "flower": {},
-    "broker": {"secret": "mine", "scaled": True},
+    "tls": {},
+}
+BROKER: dict[str, Any] = {
+    "secret": "CELERY_BROKER_URL",
+    "protocol": "redis",
+    "app": "shop",
+    "queues": ["celery"],
+    "ca": "its-ca",
+    "certificate": "our-leaf",
+    "scaled": True,
+}
+RESULTS: dict[str, Any] = {
+    **BROKER,
+    "secret": "CELERY_RESULT_BACKEND",
+    "queues": [],
+    "certificate": "",
+    "scaled": False,
+}
+TRUST = {
+    "its-ca": {"ca.crt": broker_servers.AUTHORITY.pair.certificate},
+    "our-leaf": {"tls.crt": broker_servers.CLIENT.certificate, "tls.key": broker_servers.CLIENT.key},
 }
 
 
-@pytest.mark.parametrize(
-    ("url", "address", "username", "password"),
-    [
-        ("rediss://shop:a%2Fb@redis.example.org:6380/0", "redis.example.org:6380", "shop", "a/b"),
-        ("rediss://:sesame@redis.example.org", "redis.example.org:6379", "default", "sesame"),
-        ("rediss://[2001:db8::1]/", "[2001:db8::1]:6379", "", ""),
-    ],
-)
-def test_an_external_broker_is_told_to_the_app_and_to_keda(
-    url: str, address: str, username: str, password: str
-) -> None:
-    cluster = ClusterInMemory(mine={"CELERY_BROKER_URL": f"{url}\n"})
-    assert sorted(converge(cluster, **EXTERNAL, tls={})) == ["shop-scaler", "shop-worker"]
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with broker_servers.redis_server(tmp_path_factory.mktemp("redis"), {}, wants_certificates=False) as started:
+        yield started
+
+
+def test_an_external_broker_is_told_to_the_app_and_to_keda(port: int) -> None:
+    url = f"rediss://guest:a%2Fb%40c@localhost:{port}/0"
+    cluster = ClusterInMemory(mine={"CELERY_BROKER_URL": f"{url}\n"}, **TRUST)
+    assert sorted(converge(cluster, **EXTERNAL, external={"broker": BROKER})) == ["shop-scaler", "shop-worker"]
     assert cluster.text("shop-worker", "CELERY_BROKER_URL") == url
-    assert cluster.text("shop-worker", "CELERY_RESULT_BACKEND") == url
-    found = [cluster.text("shop-scaler", key) for key in ("address", "username", "password")]
-    assert found == [address, username, password]
+    found = [cluster.text("shop-scaler", key) for key in ("address", "username", "password", "vhostName")]
+    assert found == [f"localhost:{port}", "guest", "a/b@c", "0"]
 
 
-def test_results_may_be_elsewhere_than_the_external_broker() -> None:
-    results = "rediss://results.example.org:6379/3"
-    cluster = ClusterInMemory(
-        mine={"CELERY_BROKER_URL": "rediss://redis.example.org/0", "CELERY_RESULT_BACKEND": results}
-    )
-    converge(cluster, **EXTERNAL, tls={})
-    assert cluster.text("shop-worker", "CELERY_RESULT_BACKEND") == results
+def test_a_store_of_results_of_somebody_else_is_asked_too(port: int) -> None:
+    names = {"CELERY_RESULT_BACKEND": "mine"}
+    texts = {"shop-worker": {"CELERY_RESULT_BACKEND": "{=CELERY_RESULT_BACKEND}"}}
+    plan = {**EXTERNAL, "names": names, "texts": texts, "external": {"results": RESULTS}}
+    url = f"rediss://guest:a%2Fb%40c@localhost:{port}/0"
+    assert converge(ClusterInMemory(mine={"CELERY_RESULT_BACKEND": url}, **TRUST), **plan) == ["shop-worker"]
+    with pytest.raises(
+        Refused, match=r"^results\.kind: is external, and the user elsewhere of .* may not use the keys"
+    ):
+        converge(ClusterInMemory(mine={"CELERY_RESULT_BACKEND": url.replace("guest", "elsewhere")}, **TRUST), **plan)
+
+
+def test_an_external_broker_that_cannot_serve_changes_nothing(tmp_path: Path) -> None:
+    with broker_servers.redis_server(tmp_path, {"maxmemory-policy": "allkeys-lru"}) as port:
+        url = f"rediss://teller:a%2Fb%40c@localhost:{port}/0"
+        cluster = ClusterInMemory(mine={"CELERY_BROKER_URL": url}, **TRUST)
+        with pytest.raises(
+            Refused, match=r"^broker\.kind: is external, and localhost:\d+ has the maxmemory-policy allk"
+        ):
+            converge(cluster, **EXTERNAL, external={"broker": BROKER})
+    assert cluster.writes == []
+    with pytest.raises(MayPass, match=r"cannot be reached \(Connection refused\)"):
+        converge(cluster, **EXTERNAL, external={"broker": BROKER})
+
+
+def test_a_secret_that_lacks_the_ca_is_named() -> None:
+    given = {**TRUST, "its-ca": {"tls.crt": "x"}}
+    with pytest.raises(Refused, match=r"^broker\.kubernetes\.ca: the Secret its-ca has no ca\.crt; add it in PEM$"):
+        converge(
+            ClusterInMemory(mine={"CELERY_BROKER_URL": "rediss://h/0"}, **given),
+            **EXTERNAL,
+            external={"broker": BROKER},
+        )
 
 
 @pytest.mark.parametrize(
-    ("secrets", "line"),
+    ("url", "line"),
     [
         (
-            {"CELERY_BROKER_URL": "redis://u:sesame@h/0"},
-            "nothing keeps its connection from being in plain text; begin the secret CELERY_BROKER_URL with rediss://",
+            "redis://u:sesame@h/0",
+            "broker.kind: is external, and nothing keeps its connection from being in plain text; "
+            "begin the secret CELERY_BROKER_URL with rediss://",
         ),
         (
-            {"CELERY_BROKER_URL": "rediss://h/0", "CELERY_RESULT_BACKEND": "redis://h/1"},
-            "nothing keeps its connection from being in plain text; "
-            "begin the secret CELERY_RESULT_BACKEND with rediss://",
-        ),
-        (
-            {"CELERY_BROKER_URL": "amqps://u:sesame@h/0"},
-            "the secret CELERY_BROKER_URL is no address of a Redis; write it as rediss://USER:PASSWORD@HOST:6379/0",
-        ),
-        (
-            {"CELERY_BROKER_URL": "rediss://a:6379;rediss://b:6379"},
-            "the secret CELERY_BROKER_URL is no address of a Redis; write it as rediss://USER:PASSWORD@HOST:6379/0",
-        ),
-        (
-            {"CELERY_BROKER_URL": "rediss://u:sesame@h/0?ssl_cert_reqs=none"},
-            "options at the end of the secret CELERY_BROKER_URL could switch the check of its certificate off; "
-            "end it with the number of its database",
-        ),
-        (
-            {"CELERY_BROKER_URL": "rediss://u:sesame@h/2"},
-            "the secret CELERY_BROKER_URL names the database 2 where KEDA looks into 0; "
+            "rediss://u:sesame@h/2",
+            "broker.kind: is external, and the secret CELERY_BROKER_URL names the database 2 where KEDA looks into 0; "
             "end it with /0, or let hpa scale the pools",
         ),
     ],
-    ids=["plain text", "results in plain text", "another software", "two addresses", "options", "another database"],
+    ids=["plain text", "another database"],
 )
-def test_an_external_broker_that_cannot_serve_is_refused(secrets: dict[str, str], line: str) -> None:
+def test_an_address_that_cannot_serve_is_refused(url: str, line: str) -> None:
     with pytest.raises(Refused) as refused:
-        converge(ClusterInMemory(mine=secrets), **EXTERNAL, tls={})
-    assert str(refused.value) == f"broker.kind: is external, and {line}"
+        converge(ClusterInMemory(mine={"CELERY_BROKER_URL": url}), **EXTERNAL, external={"broker": BROKER})
+    assert str(refused.value) == line
 
 
 DATABASE: dict[str, Any] = {
@@ -383,6 +410,18 @@ def test_a_given_leaf_that_cannot_serve_is_refused(leaf: dict[str, str], line: s
     with pytest.raises(Refused) as refused:
         converge(ClusterInMemory(**{"shop-redis-tls": leaf}), tls={"given": [LEAF]})
     assert str(refused.value) == line
+
+
+def test_a_given_leaf_that_is_a_login_has_its_components_name() -> None:
+    leaf = {**LEAF, "logs_in": True}
+    cluster = ClusterInMemory(**{"shop-redis-tls": given_leaf()})
+    converge(cluster, tls={"given": [leaf]})
+    said = (
+        "Secret shop-redis-tls: the certificate has the common name redis, and RabbitMQ knows worker; "
+        "issue it again, or set broker.login to password"
+    )
+    with pytest.raises(Refused, match=re.escape(said)):
+        converge(cluster, tls={"given": [{**leaf, "name": "worker"}]})
 
 
 def test_a_given_leaf_that_has_ended_is_refused() -> None:

@@ -105,11 +105,17 @@ def upgrade(address: str, tmp_path: Path) -> Upgrade:
         abandoned: tuple[str, ...] = (),
         app: str = "shop",
         brokers: tuple[str | None, str] = ("external", "external"),
+        topologies: tuple[str, str] = ("single", "single"),
+        nodes: tuple[int, int] = (1, 1),
     ) -> tuple[int, str]:
         before, broker = brokers
         variables = {
             "PATH": os.environ["PATH"],
             "BROKER": broker,
+            "TOPOLOGY": topologies[1],
+            "DEPLOYED_TOPOLOGY": topologies[0],
+            "NODES": str(nodes[1]),
+            "DEPLOYED_NODES": str(nodes[0]),
             "CELERY_KEY_PREFIX": "shop:",
             "CREDENTIALS_DIRECTORY": str(tmp_path),
             "TLS_FILES": json.dumps({"redis": {}, "external": {}}),
@@ -250,6 +256,48 @@ def leaves(found: str, *queues: str) -> str:
         "its queues are empty, or leave what they hold with "
         f"helm upgrade --set 'kubernetes.abandon={{{','.join(queues)}}}'\n{UNCHANGED}"
     )
+
+
+def test_valkey_is_asked_where_redis_is_and_is_another_kind(upgrade: Upgrade, tmp_path: Path) -> None:
+    path = tmp_path / "CELERY_BROKER_URL"
+    path.write_text("redis://worker:secret@shop-redis:1/0")
+    for kind, other in (("valkey", "redis"), ("redis", "valkey")):
+        status, said = upgrade(("celery",), brokers=(kind, other))
+        assert status == 1
+        assert said.startswith(
+            f"broker.kind: {other} would begin empty, and leave what {kind} has to nobody (the broker "
+        )
+        assert "connecting to shop-redis:1" in said
+    path.write_text("redis://worker:secret@another:1/0")
+    assert "since an upgrade failed, CELERY_BROKER_URL names another" in upgrade(brokers=("valkey", "redis"))[1]
+
+
+def test_another_topology_is_refused_while_the_one_that_runs_holds_anything(
+    send: Send, upgrade: Upgrade, empty: Callable[[str], None]
+) -> None:
+    change: dict[str, Any] = {"described": ("celery", "reports"), "topologies": ("single", "sentinel")}
+    send("celery")
+    status, said = upgrade(**change)
+    assert status == 1
+    assert said.startswith(
+        "broker.topology: sentinel would begin empty, and leave what single has to nobody (queue celery: 1 message "
+        "waits); keep single until its queues are empty, or leave what they hold with "
+    )
+    empty("celery")
+    assert upgrade(**change) == (0, "")
+
+
+def test_a_cluster_of_rabbitmq_grows_and_does_not_shrink(upgrade: Upgrade) -> None:
+    def to(nodes: int) -> tuple[int, str]:
+        both = ("rabbitmq", "rabbitmq")
+        return upgrade(("celery",), brokers=both, topologies=("cluster", "cluster"), nodes=(5, nodes))
+
+    assert to(3) == (
+        1,
+        "broker.kubernetes.replicas: 3 would take nodes out of their queues, which 5 keep; "
+        f"set it to 5 or more\n{UNCHANGED}",
+    )
+    assert (to(5)[0], to(7)[0]) == (0, 0)
 
 
 def test_a_broker_of_another_kind_is_refused_while_the_one_that_runs_holds_anything(

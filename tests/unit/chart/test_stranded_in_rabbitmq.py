@@ -16,6 +16,7 @@ import pytest
 from ansible_collections.stalk.celery.plugins.module_utils import stranded
 from ansible_collections.stalk.celery.plugins.module_utils.stranded import (
     BrokerSilent,
+    ExternalRabbitMQ,
     RabbitMQ,
     rabbitmq,
     refusals,
@@ -81,8 +82,16 @@ def test_what_was_sent_just_before_is_counted(monkeypatch: pytest.MonkeyPatch) -
     assert waits == [stranded.SECONDS_UNTIL_COUNTED]
 
 
+def test_dead_letters_are_told_and_refuse_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert leaving({"@dead.default": 1, "@dead.reports": 2}, deployed=NOW) == []
+    assert capsys.readouterr().out == (
+        "1 dead letter of pool default in the queue @dead.default; docs/operations.md says what to do.\n"
+        "2 dead letters of pool reports in the queue @dead.reports; docs/operations.md says what to do.\n"
+    )
+
+
 def moving(abandoned: set[str] | None = None, **lengths: dict[str, int]) -> list[str]:
-    return refusals_to_move(broker(**lengths), "rabbitmq", "redis", BEFORE, abandoned or set())
+    return refusals_to_move(broker(**lengths), ("kind", "rabbitmq", "redis"), BEFORE, abandoned or set())
 
 
 def leaves(found: str, queues: str) -> str:
@@ -181,3 +190,14 @@ def test_the_broker_of_an_upgrade_that_failed_is_not_taken_for_the_one_that_runs
     for kind in ("redis", "external"):
         with pytest.raises(BrokerSilent, match=r"^since an upgrade failed, CELERY_BROKER_URL names another"):
             stranded.connect(kind)
+
+
+def test_an_external_one_tells_what_waits_and_no_more() -> None:
+    lengths = {"reports": 2, "celery_delayed_3": 1}
+    asked = ExternalRabbitMQ(lambda queue: lengths.get(queue, 0))
+    assert refusals(asked, BEFORE, NOW, set()) == [f"queue reports: 2 messages wait {REMEDY}"]
+    lengths["reports"] = 0
+    (line,) = refusals(asked, BEFORE, NOW, set())
+    assert line.startswith("queue reports: 1 message waits for later, of which some may be for it ")
+    lengths.clear()
+    assert refusals(asked, BEFORE, NOW, set()) == []

@@ -96,6 +96,19 @@ def test_data_has_one_host(tmp_path: Path, group: str, path: str) -> None:
     )
 
 
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_sentinel_wants_an_odd_number_of_hosts(tmp_path: Path, count: int) -> None:
+    hosts = [f"data{number}" for number in range(count)]
+    (line,) = refusals(tmp_path, {"broker": {"topology": "sentinel"}}, {**ONE_HOST, "redis": hosts})
+    assert line.startswith(f"broker.topology: is sentinel, and the group redis has {count} host")
+    assert line.endswith("; name an odd number of hosts in it, 3 or more")
+
+
+def test_sentinel_has_three_hosts(tmp_path: Path) -> None:
+    groups = {**ONE_HOST, "redis": ["one", "two", "three"]}
+    assert refusals(tmp_path, {"broker": {"topology": "sentinel"}}, groups) == []
+
+
 @pytest.mark.parametrize(("count", "is_fine"), [(1, False), (2, False), (3, True), (4, False), (5, True)])
 def test_a_cluster_has_an_odd_number_of_nodes(tmp_path: Path, count: int, is_fine: bool) -> None:
     hosts = [f"mq{number}" for number in range(count)]

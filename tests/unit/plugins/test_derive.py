@@ -133,6 +133,15 @@ def test_redis_keeps_results_and_its_own_port() -> None:
     assert stack(broker={"kind": "rabbitmq", "port": 7000})["broker"]["port"] == 7000
 
 
+def test_valkey_is_redis_by_another_name() -> None:
+    pools = {"default": {"queues": ["celery"]}}
+    redis, valkey = (stack(broker={"kind": kind}, pools=pools) for kind in ("redis", "valkey"))
+    assert valkey["broker"] == {**redis["broker"], "kind": "valkey"}
+    assert (valkey["broker"]["component"], valkey["broker"]["port"]) == ("redis", 6379)
+    assert valkey["results"]["kind"] == "redis"
+    assert valkey["pools"] == redis["pools"]
+
+
 def test_environment_is_text_alone() -> None:
     described = stack(
         app={

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +83,10 @@ def test_pools_are_forgotten_only_after_a_run_on_every_worker() -> None:
         "groups": {"redis": ["data1"], "worker": ["worker1", "worker2"]},
         "stack": {"pools": {"default": {"queues": ["celery"]}}},
     }
-    limited = after(memory, "worker", {**variables, "ansible_play_hosts": ["worker1"]})
+    limited = after(memory, "worker", "worker", {**variables, "ansible_play_hosts": ["worker1"]})
     assert set(limited.pools) == {"default", "reports"}
-    assert after(memory, "redis", {**variables, "ansible_play_hosts": ["data1"]}) == memory
-    everywhere = after(memory, "worker", {**variables, "ansible_play_hosts": ["worker1", "worker2"]})
+    assert after(memory, "redis", "redis", {**variables, "ansible_play_hosts": ["data1"]}) == memory
+    everywhere = after(memory, "worker", "worker", {**variables, "ansible_play_hosts": ["worker1", "worker2"]})
     assert everywhere.pools == {"default": ("celery",)}
     assert everywhere.hosts == HELD.hosts
 
@@ -134,10 +135,56 @@ def test_a_database_elsewhere_is_refused_only_while_it_is_embedded(tmp_path: Pat
     assert not any("its data" in line for line in refused(tmp_path, {"database": {"kind": "external"}}, postgresql=[]))
 
 
-def test_another_kind_of_broker_leaves_no_messages_behind(tmp_path: Path) -> None:
+SENTINEL = {"broker": {"topology": "sentinel"}}
+
+
+@pytest.mark.parametrize(
+    ("held", "named", "values", "is_fine"),
+    [
+        (["data1"], ["data2", "data1", "data3"], SENTINEL, True),
+        (["data1"], ["data2", "data3", "data4"], SENTINEL, False),
+        (["data1", "data2", "data3"], ["data1", "data2", "data4"], SENTINEL, True),
+        (["data1", "data2", "data3"], ["data1", "data4", "data5"], SENTINEL, False),
+        (["data1", "data2", "data3"], ["data1"], {}, False),
+    ],
+    ids=["one becomes three", "three others", "one is replaced", "two are replaced", "back to one"],
+)
+def test_nodes_come_and_go_while_most_of_those_with_the_data_stay(
+    tmp_path: Path, held: list[str], named: list[str], values: dict[str, Any], is_fine: bool
+) -> None:
+    keep(tmp_path, "shop", Memory(hosts={"redis": tuple(held)}))
+    refusals = [line for line in refused(tmp_path, values, redis=named) if "its data is on" in line]
+    assert bool(refusals) is not is_fine
+
+
+def test_a_broker_of_another_kind_stays_in_the_inventory_until_it_is_empty(tmp_path: Path) -> None:
     keep(tmp_path, "shop", HELD)
+    assert refused(tmp_path, {"broker": {"kind": "rabbitmq"}}, rabbitmq=["worker1"]) == []
+    keep(tmp_path, "shop", replace(HELD, hosts={"redis": ("gone1",)}))
     (line,) = refused(tmp_path, {"broker": {"kind": "rabbitmq"}}, rabbitmq=["worker1"])
-    assert line.startswith(
-        "broker.kind: is rabbitmq, and the redis on data1 has this stack's messages; stop what sends, "
+    assert line.partition(" [")[0] == (
+        "broker.kind: is rabbitmq, and the inventory lacks gone1, whose redis may have this stack's messages; "
+        "put it back until they are moved"
     )
-    assert line.partition(" [")[0].endswith(f"then remove the line `redis` from {tmp_path}/deployed-shop.yml")
+
+
+def test_valkey_begins_empty_where_redis_was_and_is_remembered_by_its_kind(tmp_path: Path) -> None:
+    keep(tmp_path, "shop", HELD)
+    (line,) = refused(tmp_path, {"broker": {"kind": "valkey"}})
+    assert line.startswith(
+        "broker.kind: is valkey, and the redis on data1 has this stack's messages; stop what sends, "
+    )
+    variables = {"groups": {"redis": ["data1"]}, "ansible_play_hosts": ["data1"]}
+    keep(tmp_path, "shop", after(Memory(), "redis", "valkey", variables))
+    assert refused(tmp_path, {"broker": {"kind": "valkey"}}) == []
+    (line,) = refused(tmp_path, {})
+    assert line.startswith(
+        "broker.kind: is redis, and the valkey on data1 has this stack's messages; stop what sends, "
+    )
+    (line,) = refused(tmp_path, {"broker": {"kind": "valkey"}}, redis=["worker1"])
+    assert line.startswith("broker: its data is on data1 and the group redis names worker1; move the data, ")
+    assert f"remove the line `valkey` from {tmp_path}/deployed-shop.yml" in line
+
+
+def test_a_component_that_ended_everywhere_is_forgotten(tmp_path: Path) -> None:
+    assert dict(HELD.without("redis").hosts) == {name: at for name, at in HELD.hosts.items() if name != "redis"}

@@ -47,3 +47,19 @@ def test_a_run_without_the_broker_takes_no_queue_away(tmp_path: Path) -> None:
     run = play(tmp_path, "  default: [celery]\n  old: [old]\n", "--limit", "worker1")
     assert run.returncode != 0
     assert "queue old: the broker does not tell how many messages wait (--limit leaves its host out)" in run.stdout
+
+
+def test_a_broker_of_another_kind_is_left_only_when_it_tells_or_all_is_abandoned(tmp_path: Path) -> None:
+    remembered = "  default: [celery]\n  reports: [reports]\n"
+    another = f"{remembered}hosts:\n  rabbitmq: [data1]\n  redis: [data1]\n  web: [worker1]\n"
+    run = play(tmp_path, another, "--limit", "worker1")
+    assert run.returncode != 0
+    assert (
+        "broker.kind: is redis, and the rabbitmq on data1 has this stack's messages (the broker does not tell how many "
+        "messages wait (this run leaves its host out, by --limit or as it is in no group)); bring it back and run "
+        "again, or leave them there with -e stalk_abandon=celery,reports"
+    ) in " ".join(run.stdout.split())
+    moving = play(tmp_path, another, "--limit", "worker1", "-e", "stalk_move_messages=true")
+    assert moving.returncode != 0
+    abandoned = play(tmp_path, another, "--limit", "worker1", "-e", "stalk_abandon=celery,reports")
+    assert "broker.kind" not in abandoned.stdout

@@ -145,9 +145,16 @@ def test_the_definitions_of_rabbitmq(templated: Templated) -> None:
     status = next(user for user in definitions["users"] if user["name"] == "status")
     salted = b64decode(status["password_hash"])
     assert salted[4:] == hashlib.sha256(salted[:4] + PASSWORD.encode()).digest()
-    assert len({user["password_hash"] for user in definitions["users"]}) == len(definitions["users"]) == 5
+    assert len({user["password_hash"] for user in definitions["users"]}) == len(definitions["users"]) == 6
     rights = {each["user"]: each for each in definitions["permissions"]}
     assert rights["status"]["read"] == "^$"
+    policies = {each["name"]: each for each in definitions["policies"]}
+    assert re.match(policies["@dead"]["pattern"], "@dead.io")
+    assert policies["@dead"]["definition"] == {"delivery-limit": 10**9}
+    assert rights["operator"]["configure"] == "^$"
+    for name, allowed in (("@dead.io", True), ("io", False), ("@dead", False)):
+        assert bool(re.fullmatch(rights["operator"]["read"], name)) is allowed, name
+        assert bool(re.fullmatch(rights["operator"]["write"], name)) is (name == "io"), name
     for name, allowed in (("io", True), ("celery", True), ("iox", False), ("a.io", False), ("@dead.io", False)):
         assert bool(re.fullmatch(rights["worker"]["configure"], name)) is allowed, name
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ SECRETS = {name: ["DATABASE_URL"] for name in ("web", "worker", "beat", "flower"
 SYSTEM = "etc/systemd/system"
 FILES = {
     f"{SYSTEM}/shop.target": "Description=shop: every process of the stack on this host",
-    f"{SYSTEM}/shop-redis.service": "",
+    f"{SYSTEM}/shop-redis.service": "ExecStartPre=+/usr/local/lib/shop/hand-over-redis shop",
     f"{SYSTEM}/shop-web.service": "ExecStart=/usr/local/lib/shop/in-release gunicorn",
     f"{SYSTEM}/shop-web.socket": "ListenStream=/run/shop-web/gunicorn.sock",
     f"{SYSTEM}/shop-worker@.service": "ExecStart=/usr/local/lib/shop/in-release celery",
@@ -37,6 +38,7 @@ FILES = {
     "etc/shop/pki/worker.key": "",
     "etc/shop/pki/postgresql.key": "",
     "etc/shop/postgresql/pg_hba.conf": "",
+    "usr/local/lib/shop/hand-over-redis": "",
     "usr/local/lib/shop/in-release": "",
     "usr/local/lib/shop/check-nginx": "",
     "usr/local/share/ca-certificates/shop.crt": "",
@@ -67,13 +69,20 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def end(root: Path, *components: str, data: bool = False, extra_ca: bool = True) -> tuple[Leftovers, list[str]]:
+NOW = datetime(2026, 11, 29, 8, tzinfo=UTC)
+
+
+def end(
+    root: Path, *components: str, data: bool = False, extra_ca: bool = True, emptied: Mapping[str, str] | None = None
+) -> tuple[Leftovers, list[str]]:
     """Ends everything but these components; what is gone, and the host."""
-    host = Host("shop-web.service", "shop-web.socket", "shop-worker@high.service", "shop-worker@.service")
-    leftovers = Leftovers(Kept("shop", components, SECRETS, extra_ca, data), host, root)
+    host = Host(
+        "shop-redis.service", "shop-web.service", "shop-web.socket", "shop-worker@high.service", "shop-worker@.service"
+    )
+    leftovers = Leftovers(Kept("shop", components, SECRETS, extra_ca, data, emptied or {}), host, root)
     departed = leftovers.departed()
     files = [*leftovers.files(departed), *leftovers.surplus()]
-    leftovers.end(departed, leftovers.units(departed), files)
+    leftovers.end(departed, leftovers.units(departed), files, NOW)
     return leftovers, sorted(name for name in FILES if not (root / name).exists())
 
 
@@ -125,10 +134,26 @@ def test_the_cluster_of_another_app_is_left_alone(root: Path) -> None:
     assert "postgresql@15-main" not in called(leftovers)[0]
 
 
-def test_redis_never_ends_and_keeps_what_it_needs(root: Path) -> None:
+def test_redis_does_not_end_until_it_was_seen_empty_and_keeps_what_it_needs(root: Path) -> None:
     _, gone = end(root, data=True)
     assert not [name for name in gone if "redis" in name]
     assert "etc/shop/pki/ca.crt" not in gone
+
+
+def test_redis_that_is_empty_leaves_and_its_data_are_set_aside(root: Path) -> None:
+    (root / "var/lib/shop-redis").mkdir(parents=True)
+    (root / "etc/shop/pki/status.key").write_text("")
+    _, gone = end(root, *(set(ALL) - {"redis"}), emptied={"redis": "redis"})
+    assert gone == sorted(name for name in FILES if "redis" in name)
+    assert [folder.name for folder in (root / "var/lib").iterdir()] == ["shop-redis.left-20261129T080000Z"]
+    assert not (root / "etc/shop/pki/status.key").exists()
+    assert (root / "etc/shop/worker.env").exists()
+
+
+def test_what_both_brokers_need_stays_with_the_other(root: Path) -> None:
+    (root / "etc/shop/pki/status.key").write_text("")
+    end(root, *(set(ALL) - {"redis"}), "rabbitmq", emptied={"redis": "redis"})
+    assert (root / "etc/shop/pki/status.key").exists()
 
 
 def test_a_host_of_no_group_keeps_nothing(root: Path) -> None:

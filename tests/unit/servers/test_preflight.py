@@ -13,6 +13,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.preflight import (
     foreign_problems,
     held_problems,
     names,
+    package_problems,
     queue_problems,
 )
 from ansible_collections.stalk.celery.plugins.modules.preflight import apps_of, own_sites, use_of_redis
@@ -68,6 +69,18 @@ def test_what_a_worker_took_ahead_of_its_time_counts() -> None:
     assert line.startswith("queue reports: pool reports on worker1 holds 3 messages for later and no pool ")
     assert list(held_problems("worker1", {"reports": 0}, departing, ())) == []
     assert list(held_problems("worker1", {"reports": 3}, departing, ("reports",))) == []
+
+
+def test_a_debian_without_valkey_is_refused_by_its_version() -> None:
+    def found(kind: str, debian: str, components: tuple[str, ...] = ("redis", "worker")) -> list[str]:
+        stack = {"broker": {"kind": kind, "component": "redis"}}
+        return list(package_problems("data1", stack, components, {"distribution_major_version": debian}))
+
+    assert found("valkey", "12") == [
+        "broker.kind: is valkey, and data1 has Debian 12, which has none; name a host with Debian 13 or newer in the "
+        "group redis, or set it to redis"
+    ]
+    assert found("valkey", "13") == found("redis", "12") == found("valkey", "12", ("worker",)) == []
 
 
 def test_a_service_of_others_is_refused_unless_its_host_is_named() -> None:

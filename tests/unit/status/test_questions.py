@@ -19,7 +19,7 @@ def stack(**changes: Any) -> dict[str, Any]:
     return {
         "app": {"name": "shop", "default_queue": "celery", "routes": {"a.b": "high"}, "queues": ["extra"]},
         "database": {"kind": "embedded"},
-        "broker": {"kind": "redis", "port": 6379},
+        "broker": {"component": "redis", "topology": "single", "port": 6379},
         "pools": {
             "default": {"queues": ["celery", "extra"], "servers": {"hosts": ""}},
             "high": {"queues": ["high"], "servers": {"hosts": "worker2"}},
@@ -84,9 +84,12 @@ def test_a_queue_is_counted_once() -> None:
 
 def test_the_broker_is_the_one_of_the_description() -> None:
     groups = {**GROUPS, "rabbitmq": ["data1"]}
-    described = {**stack(), "broker": {"kind": "rabbitmq", "port": 5671, "management_port": 15671}}
+    described = {
+        **stack(),
+        "broker": {"component": "rabbitmq", "topology": "single", "port": 5671, "management_port": 15671},
+    }
     asked = questions(expected_on("data1", described, groups), described)
-    assert (asked["broker"]["kind"], asked["broker"]["port"]) == ("rabbitmq", 15671)
+    assert (asked["broker"]["component"], asked["broker"]["port"]) == ("rabbitmq", 15671)
     assert "shop-rabbitmq.service" in asked["units"]
     assert "shop-redis.service" not in asked["units"]
     assert {"rabbitmq.crt", "status.crt"} <= set(asked["certificates"])

@@ -16,7 +16,7 @@ GROUPS = {name: ["app1"] for name in ("web", "beat", "flower", "redis", "postgre
 STACK: dict[str, Any] = {
     "app": {"name": "shop", "default_queue": "celery", "routes": {}, "queues": []},
     "database": {"kind": "embedded"},
-    "broker": {"kind": "redis", "port": 6379},
+    "broker": {"component": "redis", "topology": "single", "port": 6379},
     "tls": {"rotate_before": "30d"},
     "pools": {
         "default": {"queues": ["celery"], "heartbeat_max_age": 120, "servers": {"hosts": ""}},
@@ -343,7 +343,16 @@ def test_no_line_is_wider_than_the_terminal(answers: Answers) -> None:
 
 
 def rabbitmq(answers: Answers, **changes: Any) -> Report:
-    stack = {**STACK, "broker": {"kind": "rabbitmq", "port": 5671, "management_port": 15671, "delivery_limit": 9}}
+    stack = {
+        **STACK,
+        "broker": {
+            "component": "rabbitmq",
+            "topology": "single",
+            "port": 5671,
+            "management_port": 15671,
+            "delivery_limit": 9,
+        },
+    }
     groups = {**GROUPS, "rabbitmq": ["app1"]}
     units = answers["app1"]["units"]
     units["shop-rabbitmq.service"] = units.pop("shop-redis.service")
@@ -381,3 +390,55 @@ def test_rabbitmq_that_does_not_answer_is_the_only_problem(answers: Answers) -> 
     report.lines()
     (problem,) = report.problems
     assert problem == "broker on app1: does not answer (refused); journalctl -u shop-rabbitmq says why"
+
+
+# --- behind Sentinel ----------------------------------------------------------------------------------------
+
+NODES = ("data1", "data2", "data3")
+
+
+def node(role: str, **more: Any) -> dict[str, Any]:
+    told = {"memory": 1024**2, "limit": 512 * 1024**2, "taken": 0, "queues": {"celery": 7}, "saved": True, "role": role}
+    told |= {"follows": True, "replicas": 2 if role == "primary" else 0, **more}
+    return answer("shop-redis.service", "shop-sentinel.service", broker=told)
+
+
+def report_of_nodes(answers: Answers, **nodes: dict[str, Any]) -> Report:
+    stack = {**STACK, "broker": {**STACK["broker"], "topology": "sentinel"}}
+    groups = {**GROUPS, "redis": NODES}
+    apps = copy.deepcopy(answers)
+    apps["app1"].pop("broker")
+    shown = {"data1": node("replica"), "data2": node("primary"), "data3": node("replica"), **nodes}
+    expected = [expected_on(host, stack, groups) for host in ("app1", "work1", *NODES)]
+    return Report("shop", stack, expected, {**apps, **shown}, {})
+
+
+def test_nodes_are_shown_with_their_roles(answers: Answers) -> None:
+    report = report_of_nodes(answers)
+    text = "\n".join(report.lines())
+    assert "primary, 2 replicas, memory 1.0M of 512M" in text
+    assert text.count("replica, memory") == 2
+    assert report.problems == []
+
+
+def test_a_replica_that_does_not_follow_and_a_missing_sentinel_are_problems(answers: Answers) -> None:
+    stopped = node("replica")
+    stopped["units"]["shop-sentinel.service"]["active"] = "inactive"
+    report = report_of_nodes(
+        answers, data1=stopped, data2=node("primary", replicas=1), data3=node("replica", follows=False)
+    )
+    report.lines()
+    assert [problem.partition(";")[0] for problem in report.problems] == [
+        "sentinel on data1: is stopped",
+        "broker on data2: 1 of 2 replicas follow",
+        "broker on data3: does not follow the primary",
+    ]
+
+
+def test_the_broker_is_down_when_no_node_is_the_primary(answers: Answers) -> None:
+    lost = report_of_nodes(answers, data3=answer(broker={"error": "refused"}))
+    lost.lines()
+    assert lost.down == set()
+    gone = report_of_nodes(answers, data2=node("replica", follows=False))
+    gone.lines()
+    assert gone.down == {"redis"}

@@ -1,4 +1,4 @@
-"""Waits until RabbitMQ has the queues of this release, the password of this process and its rights to them: it takes
+"""Waits until RabbitMQ has the queues of this release, the login of this process and its rights to them: it takes
 all within two minutes of an upgrade, and refuses before that whoever sends to a new queue.
 
 One that does not answer is not waited for: processes start without their broker, and it has its queues when it starts.
@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import amqp
 from amqp.exceptions import AccessRefused, AMQPError, NotFound
@@ -29,6 +29,7 @@ def connection() -> amqp.Connection:
         f"{url.hostname}:{url.port}",
         unquote(url.username or ""),
         unquote(url.password or ""),
+        login_method=dict(parse_qsl(url.query)).get("login_method"),
         virtual_host=url.path.removeprefix("/"),
         ssl={
             "ca_certs": os.environ["CELERY_TLS_CA"],
@@ -44,7 +45,7 @@ def connection() -> amqp.Connection:
 
 def lack(queues: Iterable[str]) -> str:
     """What RabbitMQ lacks; empty when nothing."""
-    asked = "the password of this process"
+    asked = "the login of this process"
     try:
         with connection() as broker:
             for queue in queues:

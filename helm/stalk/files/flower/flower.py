@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import quote
 
 from flower import events
 from flower.urls import settings
@@ -107,29 +108,34 @@ def follow_certificates():
 
 threading.Thread(target=follow_certificates, daemon=True).start()
 
-# RabbitMQ counts the queues by its management API, which asks for a certificate; Flower's own options name a CA alone
-# (flower 2.2, utils/broker.py, RabbitMQ._tls_kwargs).
-# Of a cluster, the addresses of all nodes with spaces between.
+# RabbitMQ counts the queues by its management API, which asks for a password, perhaps for a certificate; Flower's own
+# options name a CA alone (flower 2.2, utils/broker.py, RabbitMQ._tls_kwargs). Of a cluster's nodes each tells of all, by
+# an address of its own, with spaces between.
 broker_apis = given["broker_api"].split()
+# Of Stalk's own RabbitMQ; with another's the user and the password are those of the broker's address.
+if (credentials / "RABBITMQ_PASSWORD_flower").exists():
+    password = quote(secret("RABBITMQ_PASSWORD_flower"), safe="")
+    broker_apis = [api.replace("://", f"://flower:{password}@", 1) for api in broker_apis]
 broker_api = broker_apis[0] if broker_apis else ""
-if broker_api:
-    shown = {
-        "validate_cert": True,
-        "ca_certs": tls["ca"],
-        "client_cert": tls["certificate"],
-        "client_key": str(certificates[1]),
-    }
-    broker.RabbitMQ._tls_kwargs = lambda _: shown
-    queues_of_one = broker.RabbitMQ.queues
+broker_tls = {name: credentials / path for name, path in given["broker_tls"].items() if path}
+shown = {"validate_cert": True, "ca_certs": str(broker_tls["ca"])}
+if "certificate" in broker_tls:
+    shown |= {"client_cert": str(broker_tls["certificate"]), "client_key": str(broker_tls["key"])}
+broker.RabbitMQ._tls_kwargs = lambda _: shown
+queues_of_one = broker.RabbitMQ.queues
 
-    async def queues_of_any(self, names):
-        for self.http_api in broker_apis:
-            # None where it does not answer.
-            if found := await queues_of_one(self, names):
-                return found
-        return []
 
-    broker.RabbitMQ.queues = queues_of_any
+async def queues_of_any(self, names):
+    # Without an address Flower would show the broker's password to port 15672 of its host, in plain text
+    # (flower 2.2, utils/broker.py, RabbitMQ.__init__).
+    for self.http_api in broker_apis:
+        # None where it does not answer.
+        if found := await queues_of_one(self, names):
+            return found
+    return []
+
+
+broker.RabbitMQ.queues = queues_of_any
 
 # Flower doubles its pause after every failed try without an end (flower 2.2, events.py): after an outage of the
 # broker of an hour it would see no event for another hour.

@@ -1,12 +1,12 @@
 """stranded.py DESCRIBED ABANDONED: refuses a description in which no pool consumes a queue that has messages any more,
-or whose broker is of another kind, which would begin empty, or whose app has another name, which would take the broker
-and all pools away.
+or whose broker is of another kind or topology, which would begin empty, or whose app has another name, which would take
+the broker and all pools away.
 
 The chart runs it before an upgrade and a rollback, with lists of queues in JSON; the playbooks take its words. The name
-and the queues of the app that runs, and the kind of its broker, are in a ConfigMap, hence in DEPLOYED_APP,
-DEPLOYED_QUEUES and DEPLOYED_BROKER: messages in a queue that no pool ever took, for its name was misspelt say, are no
-reason. Redis keeps what no pool takes any more in a set until it is seen empty, so that the next run names what came
-while the pool left; in RabbitMQ the queue itself stays.
+and the queues of the app that runs, and the kind, topology and nodes of its broker, are in a ConfigMap, hence in
+DEPLOYED_APP, DEPLOYED_QUEUES, DEPLOYED_BROKER, DEPLOYED_TOPOLOGY and DEPLOYED_NODES: messages in a queue that no pool
+ever took, for its name was misspelt say, are no reason. Redis keeps what no pool takes any more in a set until it is
+seen empty, so that the next run names what came while the pool left; in RabbitMQ the queue itself stays.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from urllib.parse import quote, unquote, urlsplit
 SEPARATOR = "\x06\x16"
 PRIORITIES = range(1, 10)
 LEFT = "_stalk.left_queues"
+# Where a kind of broker is not called like its component (files/description/rules.yaml).
+COMPONENTS = {"valkey": "redis"}
 MESSAGES_AT_ONCE = 1000
 SECONDS_TO_ANSWER = 10
 
@@ -36,6 +38,8 @@ SECONDS_TO_ANSWER = 10
 # their answers and events, which are nobody's work.
 DEAD = "@dead."
 DELAYED = re.compile(r"celery_delayed_\d+")
+# kombu 5.7, transport/native_delayed_delivery.py: MAX_NUMBER_OF_BITS_TO_USE.
+DELAYED_LEVELS = range(28)
 PASSING = re.compile(r"(.*[.])?celery[.]pidbox|celeryev([.].*)?")
 # A quorum queue counts every 5 s, and the management API looks at that every 5 s (quorum_tick_interval,
 # collect_statistics_interval).
@@ -78,6 +82,10 @@ def messages(count: int) -> str:
     return f"{count} message{'' if count == 1 else 's'}"
 
 
+def dead_letters(count: int) -> str:
+    return f"{count} dead letter{'' if count == 1 else 's'}"
+
+
 def queue_of(name: str) -> str:
     """The queue that one of its lists, of one priority, belongs to."""
     return name.partition(SEPARATOR)[0]
@@ -94,11 +102,19 @@ def renaming(deployed: str, described: str) -> str:
     )
 
 
-def moving(deployed: str, described: str, found: Iterable[str], queues: Iterable[str]) -> str:
+def moving(key: str, deployed: str, described: str, found: Iterable[str], queues: Iterable[str]) -> str:
     return (
-        f"broker.kind: {described} would begin empty, and leave what {deployed} has to nobody ({', '.join(found)}); "
+        f"broker.{key}: {described} would begin empty, and leave what {deployed} has to nobody ({', '.join(found)}); "
         f"keep {deployed} until its queues are empty, or leave what they hold with "
         f"helm upgrade --set 'kubernetes.abandon={{{','.join(sorted(set(queues)))}}}'"
+    )
+
+
+def shrinking(deployed: int, described: int) -> str:
+    """A node that is away for good stays in each queue, and counts for its majority."""
+    return (
+        f"broker.kubernetes.replicas: {described} would take nodes out of their queues, which {deployed} keep; "
+        f"set it to {deployed} or more"
     )
 
 
@@ -132,8 +148,8 @@ class Broker(Protocol):
     def delayed(self) -> int:
         """Messages that the broker itself keeps for later, whatever queue they are for."""
 
-    def dead(self) -> int:
-        """Messages that were given out too often."""
+    def dead_letters(self) -> Mapping[str, int]:
+        """Messages that were given out too often or refused, by pool; of those that have any."""
 
     def left(self) -> set[str]:
         """Queues that no pool of an earlier release took any more."""
@@ -159,12 +175,43 @@ class RabbitMQ:
     def delayed(self) -> int:
         return sum(count for queue, count in self.ready.items() if DELAYED.fullmatch(queue))
 
-    def dead(self) -> int:
-        return sum(count for queue, count in self.ready.items() if queue.startswith(DEAD))
+    def dead_letters(self) -> Mapping[str, int]:
+        return {
+            queue.removeprefix(DEAD): count for queue, count in self.ready.items() if queue.startswith(DEAD) and count
+        }
 
-    def left(self) -> set[str]:
+    def of_tasks(self) -> set[str]:
         others = re.compile(f"{re.escape(DEAD)}.*|{DELAYED.pattern}|{PASSING.pattern}")
         return {queue for queue in self.ready if not others.fullmatch(queue)}
+
+    def left(self) -> set[str]:
+        return self.of_tasks()
+
+    def keep_left(self, queues: set[str], before: set[str]) -> None:
+        pass
+
+
+class ExternalRabbitMQ:
+    """What one of the user's own tells a client, which knows queues by name alone: neither what workers took, nor the
+    queues that no pool takes any more."""
+
+    def __init__(self, length: Callable[[str], int]) -> None:
+        self.length = length
+
+    def waiting(self, queues: Iterable[str]) -> Counter[str]:
+        return Counter({queue: self.length(queue) for queue in queues})
+
+    def held(self) -> tuple[Counter[str], Counter[str]]:
+        return Counter(), Counter()
+
+    def delayed(self) -> int:
+        return sum(self.length(f"celery_delayed_{level}") for level in DELAYED_LEVELS)
+
+    def dead_letters(self) -> Mapping[str, int]:
+        return {}
+
+    def left(self) -> set[str]:
+        return set()
 
     def keep_left(self, queues: set[str], before: set[str]) -> None:
         pass
@@ -215,8 +262,8 @@ class Redis:
     def delayed(self) -> int:
         return 0
 
-    def dead(self) -> int:
-        return 0
+    def dead_letters(self) -> Mapping[str, int]:
+        return {}
 
     def left(self) -> set[str]:
         return set(self.client.smembers(self.prefix + LEFT))
@@ -236,6 +283,8 @@ class Redis:
 
 def refusals(broker: Broker, deployed: set[str], described: set[str], abandoned: set[str]) -> list[str]:
     """None: the broker then remembers what no pool takes any more."""
+    for pool, count in sorted(broker.dead_letters().items()):
+        print(f"{dead_letters(count)} of pool {pool} in the queue {DEAD}{pool}; docs/operations.md says what to do.")
     before = broker.left()
     suspects = (deployed | before) - described
     if not suspects:
@@ -251,23 +300,28 @@ def refusals(broker: Broker, deployed: set[str], described: set[str], abandoned:
     return []
 
 
-def refusals_to_move(broker: Broker, kind: str, other: str, deployed: set[str], abandoned: set[str]) -> list[str]:
+def refusals_to_move(
+    broker: Broker, change: tuple[str, str, str], deployed: set[str], abandoned: set[str]
+) -> list[str]:
     """A worker that stops gives back what it did not begin, so what one has in hand counts too."""
     queues = (deployed | broker.left()) - abandoned
     waiting, (taken, _) = broker.waiting(queues), broker.held()
     found = [f"queue {queue}: {waits(waiting[queue])}" for queue in sorted(queues) if waiting[queue]]
     found += [f"queue {queue}: {takes('a worker', taken[queue])}" for queue in sorted(queues) if taken[queue]]
     named = {queue for queue in queues if waiting[queue] or taken[queue]}
-    if queues and (broker.delayed() or broker.dead()):
+    dead = sum(broker.dead_letters().values())
+    if queues and (broker.delayed() or dead):
         named = queues
         found += [f"{waits(count)} for later" for count in [broker.delayed()] if count]
-        found += [f"{count} dead letter{'' if count == 1 else 's'}" for count in [broker.dead()] if count]
-    return [moving(kind, other, found, named)] if found else []
+        found += [dead_letters(count) for count in [dead] if count]
+    return [moving(*change, found, named)] if found else []
 
 
 def connect(kind: str) -> Broker:
-    """To the broker that runs, which is of this kind; TLS_FILES has for each the variables of docs/contract.md."""
-    name = "BROKER_API" if kind == "rabbitmq" else "CELERY_BROKER_URL"
+    """To the broker that runs, which is of this kind; TLS_FILES has for each component the variables of
+    docs/contract.md."""
+    component = COMPONENTS.get(kind, kind)
+    name = "BROKER_API" if component == "rabbitmq" else "CELERY_BROKER_URL"
     try:
         url = (Path(os.environ["CREDENTIALS_DIRECTORY"]) / name).read_text(encoding="utf-8").strip()
         host = urlsplit(url).hostname or ""
@@ -275,11 +329,19 @@ def connect(kind: str) -> Broker:
         raise BrokerSilent(f"the secret {name}: {error.strerror}") from None
     except ValueError:
         raise BrokerSilent(f"the secret {name} is no address of a {kind}") from None
-    own = {f"{app_name()}-{one}": one for one in ("redis", "rabbitmq")}
-    if own.get(host, "external") != kind:
+    if component_at(host) != component:
         raise BrokerSilent(f"since an upgrade failed, {name} names another; helm rollback mends it")
-    files = json.loads(os.environ["TLS_FILES"])[kind]
-    return rabbitmq(url, files) if kind == "rabbitmq" else redis_at(url, files)
+    files = json.loads(os.environ["TLS_FILES"])[component]
+    if component == "rabbitmq":
+        return rabbitmq(url, files)
+    return external_rabbitmq(url, files) if url.startswith("amqps:") else redis_at(url, files)
+
+
+def component_at(host: str) -> str:
+    """What the chart calls the Service of this name, or of a node's."""
+    name = host.partition(".")[0]
+    node = re.fullmatch(rf"{re.escape(app_name())}-(redis|rabbitmq)(-node-\d+)?", name)
+    return node[1] if node else "external"
 
 
 def redis_at(url: str, files: Mapping[str, str]) -> Redis:
@@ -288,11 +350,25 @@ def redis_at(url: str, files: Mapping[str, str]) -> Redis:
     variables = {"ssl_ca_certs": "CELERY_TLS_CA", "ssl_certfile": "CELERY_TLS_CERT", "ssl_keyfile": "CELERY_TLS_KEY"}
     tls = {option: files[variable] for option, variable in variables.items() if variable in files}
     try:
+        if url.startswith("sentinel://"):
+            return Redis(primary(url, tls), os.environ["CELERY_KEY_PREFIX"])
         # redis-py checks a certificate and its host name unless told otherwise (6.0 and newer).
         client = redis.Redis.from_url(url, socket_timeout=SECONDS_TO_ANSWER, decode_responses=True, **tls)
     except ValueError:
         raise BrokerSilent("the secret CELERY_BROKER_URL is no address of a Redis") from None
     return Redis(client, os.environ["CELERY_KEY_PREFIX"])
+
+
+def primary(urls: str, tls: Mapping[str, str]) -> Any:
+    """A client of the node that the Sentinels name, which are at these URLs (docs/contract.md)."""
+    from redis.sentinel import Sentinel
+
+    sentinels = [urlsplit(url) for url in urls.split(";")]
+    login = {name: unquote(getattr(sentinels[0], name) or "") for name in ("username", "password")}
+    options: dict[str, Any] = {"ssl": True, "socket_timeout": SECONDS_TO_ANSWER, **login, **tls}
+    addresses = [(each.hostname, each.port) for each in sentinels]
+    asked = Sentinel(addresses, sentinel_kwargs=options, decode_responses=True, **options)
+    return asked.master_for(app_name())
 
 
 def rabbitmq(url: str, files: Mapping[str, str]) -> RabbitMQ:
@@ -314,6 +390,40 @@ def rabbitmq(url: str, files: Mapping[str, str]) -> RabbitMQ:
         raise BrokerSilent(str(error) or type(error).__name__) from None
 
 
+def external_rabbitmq(url: str, files: Mapping[str, str]) -> ExternalRabbitMQ:
+    import amqp
+
+    parts = urlsplit(url)
+    names = {"ca_certs": "CELERY_TLS_CA", "certfile": "CELERY_TLS_CERT", "keyfile": "CELERY_TLS_KEY"}
+    tls = {option: files[variable] for option, variable in names.items() if variable in files}
+    connection = amqp.Connection(
+        f"{parts.hostname}:{parts.port or 5671}",
+        unquote(parts.username or ""),
+        unquote(parts.password or ""),
+        virtual_host=unquote(parts.path.removeprefix("/")) or "/",
+        ssl={**tls, "cert_reqs": ssl.CERT_REQUIRED, "server_hostname": parts.hostname},
+        connect_timeout=SECONDS_TO_ANSWER,
+        read_timeout=SECONDS_TO_ANSWER,
+    )
+
+    def length(queue: str) -> int:
+        channel = connection.channel()
+        try:
+            count: int = channel.queue_declare(queue, passive=True).message_count
+            channel.close()
+        except amqp.NotFound:
+            return 0
+        except (OSError, amqp.exceptions.AMQPError) as error:
+            raise BrokerSilent(str(error) or type(error).__name__) from None
+        return count
+
+    try:
+        connection.connect()
+    except (OSError, amqp.exceptions.AMQPError) as error:
+        raise BrokerSilent(str(error) or type(error).__name__) from None
+    return ExternalRabbitMQ(length)
+
+
 def asked(kind: str, question: Callable[[Broker], list[str]], a_queue_departs: bool) -> list[str]:
     if kind == "rabbitmq":
         if a_queue_departs:
@@ -321,6 +431,8 @@ def asked(kind: str, question: Callable[[Broker], list[str]], a_queue_departs: b
             time.sleep(SECONDS_UNTIL_COUNTED)
         return question(connect(kind))
     broker = connect(kind)
+    if isinstance(broker, ExternalRabbitMQ):
+        return question(broker)
     import redis
 
     try:
@@ -341,14 +453,15 @@ def stranded(kind: str, deployed: set[str], described: set[str], abandoned: set[
         return []
 
 
-def moved(kind: str, other: str, deployed: set[str], abandoned: set[str]) -> list[str]:
-    """To a broker of the other kind, which takes every queue away from its messages."""
+def moved(kind: str, change: tuple[str, str, str], deployed: set[str], abandoned: set[str]) -> list[str]:
+    """To another broker, which takes every queue away from its messages; `change` is the key below `broker`, and its
+    value before and after."""
     departing = deployed - abandoned
     try:
-        return asked(kind, lambda broker: refusals_to_move(broker, kind, other, deployed, abandoned), bool(departing))
+        return asked(kind, lambda broker: refusals_to_move(broker, change, deployed, abandoned), bool(departing))
     except BrokerSilent as silent:
         if departing:
-            return [moving(kind, other, [untold(silent)], departing)]
+            return [moving(*change, [untold(silent)], departing)]
         print(f"Every queue is abandoned, and {untold(silent)}, so the release goes on.")
         return []
 
@@ -365,7 +478,13 @@ def found_in(deployed: set[str], described: set[str], abandoned: set[str]) -> li
     # An earlier chart did not note it.
     before = os.environ.get("DEPLOYED_BROKER", kind)
     if before != kind:
-        return moved(before, kind, deployed, abandoned)
+        return moved(before, ("kind", before, kind), deployed, abandoned)
+    topology, topology_before = (os.environ.get(name, "single") for name in ("TOPOLOGY", "DEPLOYED_TOPOLOGY"))
+    if topology_before != topology:
+        return moved(kind, ("topology", topology_before, topology), deployed, abandoned)
+    nodes, nodes_before = (int(os.environ.get(name, "1")) for name in ("NODES", "DEPLOYED_NODES"))
+    if kind == "rabbitmq" and nodes < nodes_before:
+        return [shrinking(nodes_before, nodes)]
     return stranded(kind, deployed, described, abandoned)
 
 

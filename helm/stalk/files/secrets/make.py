@@ -18,7 +18,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ansible_collections.stalk.celery.plugins.module_utils.broker_url import BrokerRefused, read_broker_url
+from ansible_collections.stalk.celery.plugins.module_utils.broker.endpoint import Endpoint, Unreachable
+from ansible_collections.stalk.celery.plugins.module_utils.broker.fitness import Asked, fitness
+from ansible_collections.stalk.celery.plugins.module_utils.broker_url import (
+    REDIS,
+    BrokerRefused,
+    BrokerUrl,
+    read_broker_url,
+)
 from ansible_collections.stalk.celery.plugins.module_utils.certificates.authority import (
     Authority,
     load_authority,
@@ -57,7 +64,7 @@ class Stack:
         made = self.make_passwords()
         self.read_flower()
         self.read_database()
-        self.read_broker()
+        self.read_external()
         if made:
             self.add(self.plan["store"], made)
         for name, templates in self.plan["texts"].items():
@@ -109,29 +116,55 @@ class Stack:
         if plan and (refused := why_refused(self.values["DATABASE_URL"], plan["encrypted"], plan["mode_is_stated"])):
             raise Refused(f"database.kind: {'; '.join(refused)}")
 
-    def read_broker(self) -> None:
-        """What follows from the address of an external broker."""
-        plan = self.plan["broker"]
-        if not plan:
-            return
-        url = self.values["CELERY_BROKER_URL"]
-        results = self.store.data(plan["secret"]).get("CELERY_RESULT_BACKEND", "").rstrip("\r\n") or url
+    def read_external(self) -> None:
+        """The broker and the store of results that somebody else provides: what follows from the addresses, and whether
+        they can serve."""
+        urls = {part: self.read_address(part, plan) for part, plan in self.plan["external"].items()}
+        if broker := urls.get("broker"):
+            self.values |= {
+                "BROKER_ADDRESS": broker.address,
+                "BROKER_USERNAME": broker.username,
+                "BROKER_PASSWORD": broker.password,
+                "BROKER_PLACE": broker.place,
+            }
+        for part, url in urls.items():
+            self.ask_external(f"{part}.kind", url, self.plan["external"][part])
+
+    def read_address(self, part: str, plan: Mapping[str, Any]) -> BrokerUrl:
+        name = plan["secret"]
         try:
-            broker = read_broker_url("CELERY_BROKER_URL", url)
-            read_broker_url("CELERY_RESULT_BACKEND", results)
+            url = read_broker_url(name, self.values[name], plan["protocol"], f"{part}.kind")
         except BrokerRefused as refusal:
             raise Refused(str(refusal)) from None
-        if plan["scaled"] and broker.database:
+        if plan["scaled"] and url.protocol == REDIS and url.place != "0":
             raise Refused(
-                f"broker.kind: is external, and the secret CELERY_BROKER_URL names the database {broker.database} "
+                f"broker.kind: is external, and the secret {name} names the database {url.place} "
                 "where KEDA looks into 0; end it with /0, or let hpa scale the pools"
             )
-        self.values |= {
-            "CELERY_RESULT_BACKEND": results,
-            "BROKER_ADDRESS": broker.address,
-            "BROKER_USERNAME": broker.username,
-            "BROKER_PASSWORD": broker.password,
+        return url
+
+    def ask_external(self, path: str, url: BrokerUrl, plan: Mapping[str, Any]) -> None:
+        keys = {key: f"{path.removesuffix('kind')}kubernetes.{key}" for key in ("ca", "certificate")}
+        pems = {
+            "ca": self.given(keys["ca"], plan["ca"], "ca.crt"),
+            "certificate": self.given(keys["certificate"], plan["certificate"], "tls.crt"),
+            "key": self.given(keys["certificate"], plan["certificate"], "tls.key"),
         }
+        found = fitness(Endpoint(url, **pems, keys=keys), Asked(plan["app"], plan["queues"]))
+        for untold in found.untold:
+            print(f"{path}: {untold}", flush=True)
+        if found.problems:
+            kind = MayPass if isinstance(found.problems[0], Unreachable) else Refused
+            raise kind("\n".join(f"{path}: is external, and {problem}" for problem in found.problems))
+
+    def given(self, path: str, name: str, key: str) -> str:
+        """The key of a Secret of the user's own; empty where none is named."""
+        if not name:
+            return ""
+        text = self.store.data(name).get(key, "")
+        if not text:
+            raise Refused(f"{path}: the Secret {name} has no {key}; add it in PEM")
+        return text
 
     def filled(self, template: str) -> str:
         """The text with its secrets: `{NAME}` as a part of a URL, `{=NAME}` as it is."""
@@ -164,6 +197,11 @@ class Stack:
                 )
         if reason := why_unfit(leaf, held["tls.crt"], public_key_of(held["tls.key"]), self.now):
             raise Refused(f"Secret {name}: the certificate {reason}; issue it again")
+        if asked.get("logs_in") and (other := common_name_of(held["tls.crt"])) != leaf.name:
+            raise Refused(
+                f"Secret {name}: the certificate has the common name {other or '(none)'}, and RabbitMQ knows "
+                f"{leaf.name}; issue it again, or set broker.login to password"
+            )
 
     def sign_leaves(self, plan: Mapping[str, Any]) -> None:
         validity = Validity(read_duration(plan["lifetime"]), read_duration(plan["rotate_before"]))
@@ -238,6 +276,11 @@ def public_key_of(pem: str) -> PublicKeyTypes | None:
         return serialization.load_pem_private_key(pem.encode(), None).public_key()
     except (ValueError, TypeError):
         return None
+
+
+def common_name_of(pem: str) -> str:
+    names = x509.load_pem_x509_certificate(pem.encode()).subject.get_attributes_for_oid(x509.oid.NameOID.COMMON_NAME)
+    return str(names[0].value) if names else ""
 
 
 def request_of(key: ec.EllipticCurvePrivateKey, name: str) -> x509.CertificateSigningRequest:

@@ -3,12 +3,12 @@
 {{- define "stalk.choices" -}}
 {{- range $rule := .rules.choices }}
 {{- $choice := include "stalk.choices.value" (list $.values $rule.of) }}
-{{- if and (ne $choice $rule.choice) (include "stalk.choices.value" (list $.values $rule.named)) }}
+{{- if and (ne $choice $rule.choice) (ne (include "stalk.choices.value" (list $.values $rule.named)) (hasKey $rule "usual" | ternary (toString $rule.usual) "")) }}
 {{- $facts := dict "choice" $choice "named" $rule.named "what" $rule.what "other" $rule.choice }}
 {{- template "stalk.refuse" (dict "run" $ "path" (splitList "." $rule.of) "saying" "named_in_vain" "facts" $facts) }}
 {{- end }}
 {{- end }}
-{{- if and (eq .values.broker.kind "rabbitmq") (eq .values.results.kind "redis") }}
+{{- if and (eq (include "stalk.broker.protocol" .values.broker) "rabbitmq") (eq .values.results.kind "redis") }}
 {{- template "stalk.refuse" (dict "run" . "path" (list "results" "kind") "saying" "results_without_redis") }}
 {{- end }}
 {{- $broker := .values.broker }}
@@ -16,6 +16,11 @@
 {{- if not (has $broker.topology $offered) }}
 {{- $facts := dict "topology" $broker.topology "kind" $broker.kind "offered" (join ", " $offered) }}
 {{- template "stalk.refuse" (dict "run" . "path" (list "broker" "topology") "saying" "topology_of_another_kind" "facts" $facts) }}
+{{- end }}
+{{- $nodes := int64 $broker.kubernetes.replicas }}
+{{- if and (ne $broker.topology "single") (not (mod $nodes 2)) }}
+{{- $facts := dict "nodes" $nodes "less" (sub $nodes 1) "more" (add $nodes 1) }}
+{{- template "stalk.refuse" (dict "run" . "path" (list "broker" "kubernetes" "replicas") "saying" "nodes_even" "facts" $facts) }}
 {{- end }}
 {{- end }}
 

@@ -68,11 +68,12 @@
 {{- define "stalk.limits.memory" -}}
 {{- $written := include "stalk.plain" .values.broker.maxmemory }}
 {{- $size := include "stalk.bytes" (list $written .rules.limits.size_units) | float64 }}
-{{- $least := get .rules.limits.least_memory (toString .values.broker.kind) | default 0 | float64 }}
+{{- $kind := .values.broker.kind }}
+{{- $least := get .rules.limits.least_memory (get .rules.broker.components $kind | default $kind) | default 0 | float64 }}
 {{- if and $size (lt $size $least) }}
 {{- $facts := dict
   "written" (include "stalk.quoted" $written)
-  "broker" (eq .values.broker.kind "rabbitmq" | ternary "RabbitMQ" "Redis")
+  "broker" (get .rules.broker.names $kind)
   "least" (printf "%dmb" (divf $least .rules.limits.size_units.mb | int64)) }}
 {{- template "stalk.refuse" (dict "run" . "path" (list "broker" "maxmemory") "saying" "memory_small" "facts" $facts) }}
 {{- end }}

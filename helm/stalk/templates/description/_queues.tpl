@@ -16,7 +16,7 @@
 {{- if not (hasKey $sent $queue) }}
 {{- template "stalk.queues.unfilled" (dict "run" $ "pool" $name "queues" $pool.queues "index" $index "sent" $sent) }}
 {{- end }}
-{{- if and (eq $.values.broker.kind "rabbitmq") (regexMatch $.rules.queues.reserved $queue) }}
+{{- if and (eq (include "stalk.broker.protocol" $.values.broker) "rabbitmq") (regexMatch $.rules.queues.reserved $queue) }}
 {{- template "stalk.refuse" (dict "run" $ "path" (list "pools" $name "queues" $index) "saying" "queue_reserved" "facts" (dict "queue" (include "stalk.quoted" $queue))) }}
 {{- end }}
 {{- end }}

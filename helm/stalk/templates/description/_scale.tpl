@@ -2,10 +2,17 @@
      refuses them. */}}
 {{- define "stalk.scale" -}}
 {{- $scaled := 0 }}
+{{- $uncounted := "" }}
 {{- range $name, $pool := .pools }}
 {{- if not (kindIs "invalid" $pool.scale.max) }}
 {{- $scaled = add1 $scaled }}
+{{- if eq $pool.scale.provider "keda" }}{{ $uncounted = $.values.broker.management_url | empty | ternary "yes" "" }}{{ end }}
 {{- template "stalk.scale.pool" (dict "run" $ "name" $name "scale" $pool.scale "own" $pool.own) }}
+{{- end }}
+{{- end }}
+{{- with .values.broker }}
+{{- if and $uncounted (eq .kind "external") (eq .external "rabbitmq") }}
+{{- template "stalk.refuse" (dict "run" $ "path" (list "broker" "management_url") "saying" "scale_uncounted") }}
 {{- end }}
 {{- end }}
 {{- $replicas := .values.pool_defaults.kubernetes.replicas }}

@@ -5,7 +5,7 @@ options.json: |
     "read_only" .Values.flower.read_only "max_tasks" (int64 .Values.flower.max_tasks)
     "purge_offline_workers" (int64 .Values.flower.purge_offline_workers)
     "state_save_interval" (int64 .Values.flower.state_save_interval) "db" "/data/state"
-    "broker_api" (eq .Values.broker.kind "rabbitmq" | ternary (printf "https://%s/api/" (include "stalk.broker.management" .)) "")
+    "broker_api" (include "stalk.broker.api" .) "broker_tls" (include "stalk.broker.api.files" . | fromJson)
     "tls" (dict "ca" "/etc/stalk/tls/ca.crt" "certificate" "/etc/stalk/tls/tls.crt" "key" "/etc/stalk/tls/tls.key")
     | toPrettyJson | nindent 2 }}
 {{- range $name := list "flower.py" "is-ready.py" }}

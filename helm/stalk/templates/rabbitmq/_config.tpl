@@ -4,16 +4,27 @@ rabbitmq.conf: |
   # A change restarts RabbitMQ. What it takes while it runs is in the folder rabbitmq-live.
   listeners.tcp = none
   listeners.ssl.default = {{ include "stalk.broker.port" . }}
-  management.ssl.port = {{ int64 .Values.broker.management_port }}
-  management.ssl.cacertfile = /etc/stalk/tls/ca.crt
-  management.ssl.certfile = /etc/stalk/tls/tls.crt
-  management.ssl.keyfile = /etc/stalk/tls/tls.key
-  management.ssl.verify = verify_peer
-  management.ssl.fail_if_no_peer_cert = true
-  management.ssl.depth = 5
-  management.ssl.versions.1 = tlsv1.3
+  {{- range $listener, $port := include "stalk.rabbitmq.https_ports" . | fromJson }}
+  {{ $listener }}.ssl.port = {{ int64 $port }}
+  {{ $listener }}.ssl.cacertfile = /etc/stalk/tls/ca.crt
+  {{ $listener }}.ssl.certfile = /etc/stalk/tls/tls.crt
+  {{ $listener }}.ssl.keyfile = /etc/stalk/tls/tls.key
+  {{ $listener }}.ssl.verify = verify_peer
+  {{ $listener }}.ssl.fail_if_no_peer_cert = true
+  {{ $listener }}.ssl.depth = 5
+  {{ $listener }}.ssl.versions.1 = tlsv1.3
+  {{- end }}
+  {{- if .Values.broker.metrics.enabled }}
+  # RabbitMQ 4 tells them in plain text too unless it is told not to.
+  prometheus.tcp.listener = none
+  {{- end }}
   # TLS for messages is in advanced.config.
+  {{- if eq .Values.broker.login "certificate" }}
+  auth_mechanisms.1 = EXTERNAL
+  ssl_cert_login_from = common_name
+  {{- else }}
   auth_mechanisms.1 = PLAIN
+  {{- end }}
   tcp_listen_options.keepalive = true
 
   # Users, rights, queues and policies. With it RabbitMQ makes no user guest.
@@ -21,19 +32,37 @@ rabbitmq.conf: |
 
   # What is written before it is sorted into queues is in memory too.
   raft.wal_max_size_bytes = 67108864
+  {{- if include "stalk.rabbitmq.clustered" . }}
+
+  {{ include "stalk.rabbitmq.formation" . | nindent 2 | trim }}
+  {{- end }}
 
   log.console = true
   log.console.level = warning
   log.console.use_colors = off
   log.file = false
-advanced.config: |
-  {{- $.Files.Get "files/rabbitmq/advanced.config" | replace "{ca}" "/etc/stalk/tls/ca.crt" | replace "{certificate}" "/etc/stalk/tls/tls.crt" | replace "{key}" "/etc/stalk/tls/tls.key" | nindent 2 }}
+{{- $clustered := include "stalk.rabbitmq.clustered" . | empty | not }}
+{{- range $name := $clustered | ternary (list "advanced.config" "distribution.config") (list "advanced.config") }}
+{{ $name }}: |
+  {{- $.Files.Get (printf "files/rabbitmq/%s" $name) | replace "{ca}" "/etc/stalk/tls/ca.crt" | replace "{certificate}" "/etc/stalk/tls/tls.crt" | replace "{key}" "/etc/stalk/tls/tls.key" | nindent 2 }}
+{{- end }}
 enabled_plugins: |
-  [rabbitmq_management].
-{{- range $name := list "start" "definitions" "follow" }}
+  {{- $plugins := list "rabbitmq_management" }}
+  {{- if eq .Values.broker.login "certificate" }}{{- $plugins = append $plugins "rabbitmq_auth_mechanism_ssl" }}{{- end }}
+  {{- if .Values.broker.metrics.enabled }}{{- $plugins = append $plugins "rabbitmq_prometheus" }}{{- end }}
+  [{{ join ", " $plugins }}].
+{{- $scripts := list "start" "definitions" "follow" }}
+{{- range $name := $clustered | ternary (concat $scripts (list "join" "leave")) $scripts }}
 {{ $name }}: |
   {{- $.Files.Get (printf "files/rabbitmq/%s" $name) | nindent 2 }}
 {{- end }}
+{{- end }}
+
+{{/* Its listeners with HTTPS, as JSON. */}}
+{{- define "stalk.rabbitmq.https_ports" -}}
+{{- $ports := dict "management" .Values.broker.management_port }}
+{{- with .Values.broker.metrics }}{{ if .enabled }}{{ $_ := set $ports "prometheus" .port }}{{ end }}{{ end }}
+{{- toJson $ports }}
 {{- end }}
 
 {{/* What a running RabbitMQ takes too. */}}

@@ -31,7 +31,7 @@
 {{- range include "stalk.broker.users" . | fromJsonArray }}
 {{- $own := get $rights . }}
 {{- $names := $own.names | default "^$" | replace "{queues}" (include "stalk.rabbitmq.pattern" $every) }}
-{{- $users = append $users (dict "name" . "tags" ($own.tags | default "") "hashing_algorithm" "rabbit_password_hashing_sha256" "password_hash" (printf "@%s@" .)) }}
+{{- $users = append $users (dict "name" . "tags" ($own.tags | default "") "hashing_algorithm" "rabbit_password_hashing_sha256" "password_hash" (include "stalk.broker.has_password" (list $ .) | empty | ternary "" (printf "@%s@" .))) }}
 {{- $permissions = append $permissions (dict "vhost" $vhost "user" . "configure" $names "write" $names "read" $names) }}
 {{- end }}
 {{- $lasting := dict "vhost" $vhost "durable" true "auto_delete" false }}
@@ -53,6 +53,8 @@
 {{- end }}
 {{- $bindings = append $bindings (dict "vhost" $vhost "source" "@dead" "destination" $dead "destination_type" "queue" "routing_key" $pool "arguments" dict) }}
 {{- end }}
+{{- /* From 4.0 on a queue drops what was given out 20 times, and there is no further place for these. */}}
+{{- $policies = append $policies (dict "vhost" $vhost "name" "@dead" "apply-to" "queues" "priority" 0 "pattern" "^@dead[.]" "definition" (dict "delivery-limit" 1000000000)) }}
 {{- range $every }}
 {{- $exchanges = append $exchanges (merge (dict "name" . "type" "topic") $plain) }}
 {{- $bindings = append $bindings (dict "vhost" $vhost "source" . "destination" . "destination_type" "queue" "routing_key" . "arguments" dict) }}

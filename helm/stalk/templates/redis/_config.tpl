@@ -1,3 +1,4 @@
+{{/* A kind that comes in another's place finds its volume, and reads nothing of the other's. */}}
 {{- define "stalk.redis.config" -}}
 redis.conf: |
   # A change restarts Redis. What it takes while it runs is in the included file.
@@ -20,7 +21,7 @@ redis.conf: |
   databases 2
   maxmemory-policy noeviction
 
-  dir /data
+  dir {{ eq .Values.broker.kind "redis" | ternary "/data" (printf "/data/%s" .Values.broker.kind) }}
   appendonly yes
   save ""
 
@@ -28,7 +29,18 @@ redis.conf: |
   logfile ""
   always-show-logo no
   set-proc-title no
-{{- range $name := list "openssl.cnf" "start" "users" "follow" "ask" "is-ready" }}
+{{- $files := list "openssl.cnf" "start" "users" "follow" "ask" "is-ready" }}
+{{- if include "stalk.redis.sentinel" . }}
+{{- $files = concat $files (list "node" "primary" "views" "ask-sentinel" "leave" "sentinel") }}
+
+  tls-replication yes
+  masteruser sentinel
+  replica-announce-port {{ include "stalk.broker.port" . }}
+  # A primary that the others left takes nothing that they would not have.
+  min-replicas-to-write 1
+  min-replicas-max-lag 10
+{{- end }}
+{{- range $name := $files }}
 {{ $name }}: |
   {{- $.Files.Get (printf "files/redis/%s" $name) | nindent 2 }}
 {{- end }}

@@ -5,5 +5,8 @@ user default {{ $rights.default }}
 {{- range include "stalk.components" . | fromJsonArray }}
 user {{ . }} on #@{{ . }}@ resetkeys resetchannels -@all {{ get $rights.components . | join " " }}
 {{- end }}
-user operator on #@operator@ resetkeys resetchannels -@all {{ $rights.operator }}
+{{- if include "stalk.redis.sentinel" . }}
+user sentinel on #@sentinel@ resetkeys resetchannels -@all {{ $rights.node.sentinel }}
+{{- end }}
+user operator on #@operator@ resetkeys resetchannels -@all {{ $rights.operator }}{{ if include "stalk.redis.sentinel" . }} {{ $rights.node.operator }}{{ end }}
 {{- end }}

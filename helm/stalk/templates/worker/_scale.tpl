@@ -2,6 +2,8 @@
      list ROOT QUEUE */}}
 {{- define "stalk.scale.rabbitmq" -}}
 {{- with first . -}}
-{{ dict "protocol" "http" "host" (printf "https://%s-rabbitmq.%s.svc:%d" .Values.app.name .Release.Namespace (int64 .Values.broker.management_port)) "vhostName" .Values.app.name "queueName" (last $) "mode" "QueueLength" "value" "1" | toJson }}
+{{- $where := dict "host" (printf "https://%s-rabbitmq.%s.svc:%d" .Values.app.name .Release.Namespace (int64 .Values.broker.management_port)) "vhostName" .Values.app.name }}
+{{- if eq .Values.broker.kind "external" }}{{ $where = dict "host" .Values.broker.management_url }}{{ end }}
+{{- merge (dict "protocol" "http" "queueName" (last $) "mode" "QueueLength" "value" "1") $where | toJson }}
 {{- end }}
 {{- end }}

@@ -3,63 +3,38 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from resources.deployment import Deployment, Server
+from resources.rabbitmq import answer_to, control, length, listed, replies
 from resources.waiting import wait_for
 
-CLIENT = Path(__file__).parents[2] / "amqp_client.py"
+DEAD_LETTERS = Path(__file__).parents[4] / "helm/stalk/files/rabbitmq/dead_letters.py"
 DELIVERY_LIMIT = 5
-
-
-def answer_to(deployment: Deployment, user: str, *methods: list[str], password: str = "") -> dict[str, Any]:
-    """What a user hears who shows the certificate of `status`, which may do nothing by itself."""
-    pki = f"/etc/{deployment.app}/pki"
-    question = {
-        "user": user,
-        "password": password or deployment.secret(f"RABBITMQ_PASSWORD_{user}"),
-        "vhost": deployment.app,
-        "port": 5671,
-        "tls": {"ca": f"{pki}/ca.crt", "certificate": f"{pki}/status.crt", "key": f"{pki}/status.key"},
-        "methods": list(methods),
-    }
-    answer: dict[str, Any] = deployment.first("rabbitmq").release_python(deployment.app, CLIENT, question)
-    return answer
-
-
-def replies(deployment: Deployment, user: str, *methods: list[str]) -> list[str]:
-    answer = answer_to(deployment, user, *methods)
-    assert answer["refused"] is None, answer
-    found: list[str] = answer["replies"]
-    return found
-
-
-def control(deployment: Deployment, *arguments: str) -> str:
-    return deployment.first("rabbitmq").run(f"/usr/local/lib/{deployment.app}/rabbitmqctl", "--quiet", *arguments)
-
-
-def listed(deployment: Deployment, what: str, *columns: str) -> list[dict[str, Any]]:
-    table = control(deployment, what, "--vhost", deployment.app, "--formatter=json", *columns)
-    rows: list[dict[str, Any]] = json.loads(table)
-    return rows
-
-
-def length(deployment: Deployment, queue: str) -> int:
-    return next(
-        int(row["messages"]) for row in listed(deployment, "list_queues", "name", "messages") if row["name"] == queue
-    )
+# Runs the script that is its first argument, until that has put three messages back and says so of two.
+KILLED_AT_ITS_THIRD_ACKNOWLEDGEMENT = """
+import os, signal, sys
+import amqp
+acknowledge, said = amqp.Channel.basic_ack, []
+def basic_ack(channel, *arguments):
+    if len(said) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    said.append(arguments)
+    acknowledge(channel, *arguments)
+amqp.Channel.basic_ack = basic_ack
+exec(compile(sys.argv.pop(1), "dead_letters.py", "exec"))
+"""
 
 
 def test_nobody_but_the_components_has_a_user(deployment: Deployment) -> None:
     users = {row["user"] for row in json.loads(control(deployment, "list_users", "--formatter=json"))}
-    assert users == {"web", "worker", "beat", "flower", "status"}
+    assert users == {"web", "worker", "beat", "flower", "status", "operator"}
     assert answer_to(deployment, "guest", password="guest")["refused"] == "AccessRefused"
 
 
-@pytest.mark.parametrize("user", ["web", "worker", "beat", "flower", "status"])
+@pytest.mark.parametrize("user", ["web", "worker", "beat", "flower", "status", "operator"])
 def test_a_user_wants_its_password(deployment: Deployment, user: str) -> None:
     assert answer_to(deployment, user, password="wrong")["refused"] == "AccessRefused"
 
@@ -75,37 +50,26 @@ def test_who_only_looks_neither_sends_nor_takes_a_task(deployment: Deployment, u
     assert replies(deployment, user, ["publish", "reports", "reports"], ["get", "reports"]) == ["AccessRefused"] * 2
 
 
+def test_the_operator_takes_dead_letters_and_nothing_else(deployment: Deployment) -> None:
+    refused = ["declare", "spare"], ["get", "reports"], ["publish", "@dead", "default"]
+    assert replies(deployment, "operator", ["get", "@dead.default"], *refused) == ["empty", *["AccessRefused"] * 3]
+
+
 def test_every_queue_of_a_pool_is_replicable_and_has_a_place_for_dead_letters(deployment: Deployment) -> None:
     queues = {row["name"]: row for row in listed(deployment, "list_queues", "name", "type", "durable", "policy")}
     for pool, described in deployment.pools().items():
-        for queue in described["queues"]:
-            found = queues[queue]
-            assert (found["type"], found["durable"], found["policy"]) == ("rabbit_quorum_queue", True, pool) or (
-                found["type"],
-                found["policy"],
-            ) == ("quorum", pool), found
-        assert queues[f"@dead.{pool}"]["policy"] == ""
-
-
-@pytest.fixture
-def idle(deployment: Deployment) -> Iterator[Server]:
-    """The pool `reports` takes nothing."""
-    server, unit = deployment.first("worker"), f"{deployment.app}-worker@reports.service"
-    server.run("systemctl", "stop", unit)
-    yield server
-    server.run("systemctl", "start", unit)
+        dead = queues[f"@dead.{pool}"]
+        for found in (*(queues[queue] for queue in described["queues"]), dead):
+            # RabbitMQ 3.10 says the name of its module.
+            assert found["type"] in ("rabbit_quorum_queue", "quorum"), found
+            assert found["durable"] is True, found
+            assert found["policy"] == ("@dead" if found is dead else pool), found
 
 
 def test_what_rabbitmq_was_given_outlives_its_kill(deployment: Deployment, idle: Server) -> None:
     keys = deployment.send_effects("through-a-kill", 5, 0, "reports")
     wait_for("they wait", lambda: length(deployment, "reports") == len(keys))
-    server, unit = deployment.first("rabbitmq"), f"{deployment.app}-rabbitmq.service"
-    before = server.property(unit, "MainPID")
-    server.run("systemctl", "kill", "--signal=SIGKILL", unit)
-    wait_for(
-        "systemd starts RabbitMQ again",
-        lambda: server.property(unit, "MainPID") not in (before, "0") and server.is_active(unit),
-    )
+    deployment.first("rabbitmq").kill(f"{deployment.app}-rabbitmq.service")
     wait_for("they still wait", lambda: length(deployment, "reports") == len(keys))
     idle.run("systemctl", "start", f"{deployment.app}-worker@reports.service")
     ledger = deployment.all_effects(keys)
@@ -129,6 +93,82 @@ def test_a_message_that_comes_back_too_often_is_a_dead_letter_that_status_names(
     control(deployment, "purge_queue", "--vhost", deployment.app, "@dead.reports")
 
 
+def letters_of(deployment: Deployment, name: str, count: int) -> list[str]:
+    """Keys of tasks that came back to the queue `reports` too often."""
+    keys = deployment.send_effects(name, count, 0, "reports")
+    wait_for("they wait", lambda: length(deployment, "reports") >= count)
+    rounds = [["get", "reports"]] * (DELIVERY_LIMIT + 1) * count
+    assert set(replies(deployment, "worker", *rounds)) <= {"message", "empty"}
+    wait_for("they are with the dead letters", lambda: length(deployment, "@dead.reports") >= count)
+    return keys
+
+
+def until_none_is_dead(deployment: Deployment) -> None:
+    """A quorum queue counts every 5 s."""
+    wait_for("no dead letter is left", lambda: length(deployment, "@dead.reports") == 0)
+
+
+def test_dead_letters_are_told_and_put_back(deployment: Deployment, idle: Server) -> None:
+    keys = letters_of(deployment, "put-back", 3)
+    waiting = length(deployment, "@dead.reports")
+    told = deployment.play("dead_letters.yml")
+    assert (told.rc, told.changed) == (0, 0), told.output
+    said = " ".join(told.output.split())
+    assert f"pool reports: {waiting} dead letters" in said
+    assert "shop.tasks.record_effect" in said
+    assert "of queue reports (delivery_limit)" in said
+    assert length(deployment, "@dead.reports") == waiting
+
+    done = deployment.play("dead_letters.yml", stalk_put_back=["reports"])
+    assert (done.rc, done.changed) == (0, 1), done.output
+    assert f"pool reports: {waiting} dead letters put back into queue reports" in " ".join(done.output.split())
+    until_none_is_dead(deployment)
+    # A new life: it is given out as often as any other.
+    assert replies(deployment, "worker", *[["get", "reports"]] * DELIVERY_LIMIT) == ["message"] * DELIVERY_LIMIT
+    idle.run("systemctl", "start", f"{deployment.app}-worker@reports.service")
+    assert {key: line.effects for key, line in deployment.all_effects(keys).items()} == dict.fromkeys(keys, 1)
+    until_none_is_dead(deployment)
+
+
+def test_a_kill_while_dead_letters_are_put_back_loses_none(deployment: Deployment, idle: Server) -> None:
+    keys = letters_of(deployment, "killed", 5)
+    waiting, before = length(deployment, "@dead.reports"), length(deployment, "reports")
+    server, pki = deployment.first("rabbitmq"), f"/etc/{deployment.app}/pki"
+    command = ["python3", "-c", KILLED_AT_ITS_THIRD_ACKNOWLEDGEMENT, DEAD_LETTERS.read_text()]
+    killed = server.attempt(
+        "env",
+        f"CELERY_TLS_CA={pki}/ca.crt",
+        f"CELERY_TLS_CERT={pki}/operator.crt",
+        f"CELERY_TLS_KEY={pki}/operator.key",
+        *command,
+        *("localhost:5671", deployment.app, "reports"),
+        stdin=f"operator:{deployment.secret('RABBITMQ_PASSWORD_operator')}\n",
+    )
+    assert killed.returncode == 128 + 9, killed.stdout + killed.stderr
+    wait_for("what it held is back", lambda: length(deployment, "@dead.reports") == waiting - 2)
+    wait_for("what it put back waits", lambda: length(deployment, "reports") >= before + 3)
+
+    done = deployment.play("dead_letters.yml", stalk_put_back=["reports"])
+    assert done.rc == 0, done.output
+    until_none_is_dead(deployment)
+    idle.run("systemctl", "start", f"{deployment.app}-worker@reports.service")
+    assert {key: line.effects for key, line in deployment.all_effects(keys).items()} == dict.fromkeys(keys, 1)
+
+
+def test_a_dead_letter_that_nobody_takes_stays(deployment: Deployment) -> None:
+    said = deployment.play("dead_letters.yml", stalk_put_back=["repots"])
+    assert said.message.startswith("stalk_put_back: pool repots has no queue of dead letters; write some of default")
+    rights = ("set_permissions", "--vhost", deployment.app, "status", "^$")
+    control(deployment, *rights, "^@dead$", "^$")
+    assert replies(deployment, "status", ["publish", "@dead", "default"]) == ["ok"]
+    control(deployment, *rights, "^$", "^$")
+    wait_for("it is with the dead letters", lambda: length(deployment, "@dead.default") == 1)
+    said = deployment.play("dead_letters.yml", stalk_put_back=["default"])
+    assert said.message.startswith("pool default: 1 dead letter stays: does not say which queue it came from")
+    wait_for("it is still there", lambda: length(deployment, "@dead.default") == 1)
+    control(deployment, "purge_queue", "--vhost", deployment.app, "@dead.default")
+
+
 def test_a_task_for_later_waits_in_the_broker(deployment: Deployment) -> None:
     (later,) = deployment.send_effects("later", 1, 0, countdown=8)
     delayed = wait_for(
@@ -145,6 +185,22 @@ def test_a_task_for_later_waits_in_the_broker(deployment: Deployment) -> None:
     assert deployment.all_effects([later])[later].effects == 1
 
 
+def test_rabbitmq_4_says_why_it_does_not_start_on_the_data_of_3_10(deployment: Deployment) -> None:
+    server, unit = deployment.first("rabbitmq"), f"{deployment.app}-rabbitmq.service"
+    if not server.run("dpkg-query", "--show", "--showformat=${Version}", "rabbitmq-server").startswith("4."):
+        pytest.skip("this Debian has RabbitMQ 3.10")
+    flags = server.run("sh", "-c", f"ls /var/lib/{deployment.app}-rabbitmq/data/*-feature_flags").strip()
+    server.run("systemctl", "stop", unit)
+    server.run("sed", "-i.kept", "s/message_containers/quorum_queue/", flags)
+    try:
+        assert server.attempt("systemctl", "start", unit).returncode
+        said = server.run("journalctl", f"--unit={unit}", "--lines=20", "--output=cat", "--no-pager")
+        assert "is of a RabbitMQ before 3.13, and RabbitMQ 4.0.5 begins from 3.13's alone" in said
+    finally:
+        server.run("mv", f"{flags}.kept", flags)
+        server.run("systemctl", "restart", unit)
+
+
 def test_limits_and_certificates_reach_a_running_rabbitmq(deployment: Deployment) -> None:
     server, unit = deployment.first("rabbitmq"), f"{deployment.app}-rabbitmq.service"
     before = server.property(unit, "MainPID")
@@ -153,8 +209,8 @@ def test_limits_and_certificates_reach_a_running_rabbitmq(deployment: Deployment
     deployment.converge(changes={"broker": {"maxmemory": "600mb", "delivery_limit": 9}})
     assert server.property(unit, "MainPID") == before
     assert str(600 * 1024**2) in control(deployment, "eval", "vm_memory_monitor:get_vm_memory_high_watermark().")
-    assert {policy["delivery-limit"] for policy in policies(deployment).values()} == {9}
-    assert policies(deployment).keys() == deployment.pools().keys()
+    assert {policies(deployment)[pool]["delivery-limit"] for pool in deployment.pools()} == {9}
+    assert policies(deployment).keys() == {*deployment.pools(), "@dead"}
     assert certificate_of(deployment, server) != shown
     deployment.converge()
 
@@ -163,11 +219,11 @@ def test_a_pool_that_leaves_has_its_rights_until_it_has_ended(deployment: Deploy
     changes = {"pools": {"reports": None}, "app": {"routes": {"shop.tasks.build_report": "celery"}}}
     deployment.converge("--tags", "rabbitmq", changes=changes)
     assert replies(deployment, "worker", ["get", "reports"]) == ["empty"]
-    assert policies(deployment).keys() == deployment.pools().keys()
+    assert policies(deployment).keys() == {*deployment.pools(), "@dead"}
 
     deployment.converge(changes=changes)
     assert replies(deployment, "worker", ["get", "reports"]) == ["AccessRefused"]
-    assert policies(deployment).keys() == deployment.pools().keys() - {"reports"}
+    assert policies(deployment).keys() == {*deployment.pools(), "@dead"} - {"reports"}
     assert deployment.converge(changes=changes).changed == 0
     deployment.converge()
 

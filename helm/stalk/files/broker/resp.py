@@ -1,4 +1,4 @@
-"""As much of the Redis protocol as counting takes, over mutual TLS and without a package on the host."""
+"""As much of the Redis protocol as checking and counting takes, without a package."""
 
 from __future__ import annotations
 
@@ -15,12 +15,17 @@ class RedisRefused(Exception):
 
 
 class Redis:
-    def __init__(self, port: int, pki: Path, leaf: str, seconds: float) -> None:
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
+        self._replies = connected.makefile("rb")
+
+    @classmethod
+    def on_this_host(cls, port: int, pki: Path, leaf: str, seconds: float) -> Redis:
+        """The stack's own, over mutual TLS."""
         context = ssl.create_default_context(cafile=pki / "ca.crt")
         context.load_cert_chain(pki / f"{leaf}.crt", pki / f"{leaf}.key")
         plain = socket.create_connection(("localhost", port), timeout=seconds)
-        self._socket = context.wrap_socket(plain, server_hostname="localhost")
-        self._replies = self._socket.makefile("rb")
+        return cls(context.wrap_socket(plain, server_hostname="localhost"))
 
     def __enter__(self) -> Redis:
         return self

@@ -1,0 +1,31 @@
+"""A run that is refused: the one line that says why, and that nothing changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from resources.deployment import Deployment, Server
+
+
+def refusal(deployment: Deployment, changes: dict[str, Any], **variables: Any) -> str:
+    """Every process goes on meanwhile."""
+    server = deployment.first("web")
+    before = server.invocations(f"{deployment.app}-*.service")
+    done = deployment.site(changes=changes or None, **variables)
+    assert done.rc != 0, done.output
+    assert "Traceback" not in done.output
+    assert server.invocations(f"{deployment.app}-*.service") == before
+    *lines, last = done.message.splitlines()
+    assert (len(lines), last) == (1, "Nothing was changed."), done.output
+    return lines[0]
+
+
+@contextmanager
+def away(server: Server, unit: str) -> Iterator[None]:
+    server.run("systemctl", "stop", unit)
+    try:
+        yield
+    finally:
+        server.run("systemctl", "start", unit)

@@ -1,0 +1,33 @@
+"""RabbitMQ's figures for Prometheus."""
+
+from __future__ import annotations
+
+from resources.deployment import Deployment, Server
+from resources.rabbitmq import page, tls_of
+from resources.waiting import wait_for
+
+PORT = 15691
+# Where RabbitMQ 4 tells everybody unless it is told not to.
+PORT_OF_PLAIN_TEXT = 15692
+
+
+def test_prometheus_hears_the_length_of_each_queue(deployment: Deployment, idle: Server) -> None:
+    keys = deployment.send_effects("counted", 3, 0, "reports")
+    length = f'rabbitmq_queue_messages_ready{{vhost="{deployment.app}",queue="reports"}} 3'
+
+    def told() -> bool:
+        answer = page(deployment, PORT, "/metrics/per-object", tls_of(deployment))
+        assert answer["status"] == 200, answer
+        return length in answer["body"].splitlines()
+
+    wait_for("RabbitMQ has counted", told)
+    idle.run("systemctl", "start", f"{deployment.app}-worker@reports.service")
+    assert {line.effects for line in deployment.all_effects(keys).values()} == {1}
+
+
+def test_prometheus_is_refused_without_a_certificate_and_in_plain_text(deployment: Deployment) -> None:
+    nobody = {**tls_of(deployment), "certificate": ""}
+    for port, tls in ((PORT, nobody), (PORT, None), (PORT_OF_PLAIN_TEXT, None)):
+        answer = page(deployment, port, "/metrics", tls)
+        assert answer["refused"] or answer["status"] == 400, answer
+        assert "rabbitmq_" not in answer["body"]

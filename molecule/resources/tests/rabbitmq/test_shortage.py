@@ -1,0 +1,43 @@
+"""RabbitMQ without room: it confirms nothing, `status` says why, and the outbox sends once there is room."""
+
+from __future__ import annotations
+
+import pytest
+from resources.deployment import Deployment
+from resources.waiting import wait_for
+
+SECONDS_UNTIL_THE_OUTBOX_HAS_SENT = 300
+LITTLE_MEMORY = ("set_vm_memory_high_watermark", "absolute", "1MB")
+LITTLE_DISK = ("set_disk_free_limit", "100000GB")
+
+
+@pytest.mark.parametrize(
+    ("limit", "alarm", "problem"),
+    [
+        (LITTLE_MEMORY, "memory", "of its memory is used"),
+        (LITTLE_DISK, "disk", "has less free disk than broker.disk_free_limit"),
+    ],
+)
+def test_nothing_is_taken_in_a_shortage_and_no_task_is_lost(
+    deployment: Deployment, limit: tuple[str, ...], alarm: str, problem: str
+) -> None:
+    server, app = deployment.first("rabbitmq"), deployment.app
+    rabbitmqctl = f"/usr/local/lib/{app}/rabbitmqctl"
+
+    def alarms() -> str:
+        return server.run(rabbitmqctl, "eval", "rabbit_alarm:get_alarms().")
+
+    def told() -> bool:
+        return problem in " ".join(deployment.play("status.yml").output.split())
+
+    server.run(rabbitmqctl, *limit)
+    try:
+        wait_for(f"RabbitMQ is short of {alarm}", lambda: alarm in alarms())
+        keys = deployment.send_effects("without-room", 3, 0)
+        wait_for("the management API has looked", told)
+        assert deployment.ledger(keys) == {}
+    finally:
+        server.run("systemctl", "reload", f"{app}-rabbitmq.service")
+    ledger = deployment.all_effects(keys, SECONDS_UNTIL_THE_OUTBOX_HAS_SENT)
+    assert [line.effects for line in ledger.values()] == [1] * len(keys)
+    assert alarm not in alarms()

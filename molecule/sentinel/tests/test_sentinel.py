@@ -1,0 +1,142 @@
+"""A primary that is gone costs no task: lost = 0, and each takes effect once."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+from resources.deployment import Deployment, Server
+from resources.waiting import wait_for
+
+SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK = 300
+ASK = (
+    "REDISCLI_AUTH=$(cat /etc/{app}/credentials/redis/sentinel) timeout 5 redis-cli -p 26379 --user sentinel "
+    "--no-auth-warning --tls --cacert /etc/{app}/pki/ca.crt --cert /etc/{app}/pki/redis.crt "
+    "--key /etc/{app}/pki/redis.key "
+)
+
+
+def sentinel(deployment: Deployment, server: Server, *words: str) -> list[str]:
+    ask = ASK.format(app=deployment.app)
+    return server.attempt("sh", "-c", f"{ask} SENTINEL {' '.join(words)}").stdout.split()
+
+
+def said_by(deployment: Deployment, server: Server) -> str:
+    return (sentinel(deployment, server, "GET-MASTER-ADDR-BY-NAME", deployment.app) or [""])[0]
+
+
+def information(deployment: Deployment, server: Server) -> dict[str, str]:
+    command = "REDISCLI_AUTH=$(cat /run/{app}-redis-operator) timeout 5 redis-cli -s /run/{app}-redis/redis.sock"
+    ask = f"{command} --user operator --no-auth-warning INFO replication".format(app=deployment.app)
+    lines = server.attempt("sh", "-c", ask).stdout.splitlines()
+    return dict(line.split(":", 1) for line in lines if ":" in line)
+
+
+def primary(deployment: Deployment) -> Server:
+    answers = [said_by(deployment, server) for server in deployment.on("redis")]
+    return deployment.servers[max(set(answers) - {""}, key=answers.count)]
+
+
+def is_whole(deployment: Deployment) -> bool:
+    """Every Sentinel names one primary, which two replicas follow."""
+    nodes = deployment.on("redis")
+    if len({said_by(deployment, server) for server in nodes}) != 1:
+        return False
+    told = information(deployment, primary(deployment))
+    return told.get("role") == "master" and told.get("min_slaves_good_slaves") == str(len(nodes) - 1)
+
+
+def until_whole(deployment: Deployment) -> None:
+    wait_for("a primary with two replicas", partial(is_whole, deployment), seconds=120)
+
+
+def unit(deployment: Deployment) -> str:
+    return f"{deployment.app}-redis.service"
+
+
+def kill(deployment: Deployment, server: Server) -> Callable[[], object]:
+    """As a process that the kernel ends; systemd would start it at once."""
+    server.run("systemctl", "mask", "--runtime", unit(deployment))
+    server.run("systemctl", "kill", "--signal=KILL", unit(deployment))
+
+    def bring_back() -> None:
+        server.run("systemctl", "unmask", "--runtime", unit(deployment))
+        server.run("systemctl", "start", unit(deployment))
+
+    return bring_back
+
+
+def cut_off(deployment: Deployment, server: Server) -> Callable[[], object]:
+    network = ["stalk-sentinel", server.container]
+    subprocess.run(["docker", "network", "disconnect", *network], check=True)
+    back = ["docker", "network", "connect", "--alias", server.name, *network]
+    return partial(subprocess.run, back, check=True)
+
+
+@pytest.mark.parametrize("fault", [kill, cut_off], ids=["killed", "cut off"])
+def test_a_primary_that_is_gone_costs_no_task(
+    deployment: Deployment, fault: Callable[[Deployment, Server], Callable[[], object]]
+) -> None:
+    until_whole(deployment)
+    wait_for("the primary is a host of its own", lambda: leave_first(deployment), seconds=180)
+    gone = primary(deployment)
+    keys = deployment.send_effects("before", 6, 1)
+    wait_for("tasks run", lambda: deployment.ledger(keys))
+    bring_back = fault(deployment, gone)
+    start = time.monotonic()
+    others = [server for server in deployment.on("redis") if server is not gone]
+    try:
+        wait_for(
+            "another primary", lambda: {said_by(deployment, each) for each in others} - {gone.name, ""}, seconds=60
+        )
+        chosen = time.monotonic() - start
+        deployment.all_effects(deployment.send_effects("flows", 1, 0), seconds=SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK)
+        print(f"another primary after {chosen:.0f} s, work flows after {time.monotonic() - start:.0f} s")
+        ledger = deployment.all_effects(keys, SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK)
+        assert {line.effects for line in ledger.values()} == {1}, ledger
+    finally:
+        bring_back()
+    until_whole(deployment)
+    assert information(deployment, gone)["role"] == "slave"
+
+
+def leave_first(deployment: Deployment) -> bool:
+    """The first host has the app too."""
+    if primary(deployment) is not deployment.first("web"):
+        return is_whole(deployment)
+    deployment.first("web").run("systemctl", "restart", unit(deployment))
+    return False
+
+
+def test_restarts_one_after_another_cost_no_task(deployment: Deployment) -> None:
+    until_whole(deployment)
+    keys = deployment.send_effects("restarts", 20, 1)
+    for server in deployment.on("redis"):
+        server.run("systemctl", "restart", unit(deployment))
+    ledger = deployment.all_effects(keys, SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK)
+    assert {line.effects for line in ledger.values()} == {1}, ledger
+    until_whole(deployment)
+
+
+def test_a_run_changes_nothing_and_leaves_the_primary_where_it_is(deployment: Deployment) -> None:
+    until_whole(deployment)
+    found = primary(deployment)
+    assert deployment.converge().changed == 0
+    assert primary(deployment) is found
+    assert is_whole(deployment)
+
+
+def test_sentinels_ask_for_a_certificate_and_a_user(deployment: Deployment) -> None:
+    server = deployment.first("redis")
+    anonymous = server.attempt(
+        "redis-cli", "-p", "26379", "--tls", "--cacert", f"/etc/{deployment.app}/pki/ca.crt", "PING"
+    )
+    assert "PONG" not in anonymous.stdout
+    assert "PONG" not in server.attempt("redis-cli", "-p", "26379", "PING").stdout
+    score = server.run("systemd-analyze", "security", "--no-pager", f"{deployment.app}-sentinel.service").splitlines()[
+        -1
+    ]
+    assert float(score.split(": ")[1].split()[0]) <= 2.0

@@ -1,0 +1,1 @@
+../../helm/stalk/files/rabbitmq/dead_letters.py

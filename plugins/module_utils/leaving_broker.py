@@ -1,0 +1,104 @@
+"""The broker that a stack leaves for one of another kind, and what it still has. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.stalk.celery.plugins.module_utils.description.chart import chart_words
+from ansible_collections.stalk.celery.plugins.module_utils.description.derive import broker_component
+from ansible_collections.stalk.celery.plugins.module_utils.memory import Memory
+from ansible_collections.stalk.celery.plugins.module_utils.stranded import (
+    DEAD,
+    messages,
+    queue_of,
+    untold,
+    waits,
+)
+
+# Redis and Valkey are one component, and neither is sure to read what the other wrote: Valkey 8.1 stops at a file of
+# Redis 7.4 or newer (valkey-io/valkey, rdb.h: RDB_VERSION).
+PROVISIONED = [kind for kind in chart_words("rules")["broker"]["names"] if kind != "external"]
+
+
+def component_of(kind: str) -> str:
+    return broker_component({"broker": {"kind": kind}})
+
+
+def other_brokers(memory: Memory, kind: str) -> dict[str, list[str]]:
+    """Kind to the hosts that still have it, of those that the description has no more."""
+    return {other: sorted(memory.hosts[other]) for other in PROVISIONED if other != kind and memory.hosts.get(other)}
+
+
+def leaving_brokers(memory: Memory, kind: str) -> dict[str, dict[str, Any]]:
+    """The same by component, which runs beside the new one until it has nothing any more."""
+    found = {
+        component_of(other): {"kind": other, "hosts": hosts} for other, hosts in other_brokers(memory, kind).items()
+    }
+    return {
+        component: left for component, left in found.items() if kind == "external" or component != component_of(kind)
+    }
+
+
+def left_question(component: str, kind: str) -> dict[str, Any]:
+    """What the module component_status is to ask it; the port is the one that it is configured with."""
+    return {"component": component, "kind": kind, "port": 0, "queues": []}
+
+
+def lists_of(figures: Mapping[str, Any]) -> list[str]:
+    """All that messages may wait in: queues, in Redis a list for each priority, and queues of dead letters."""
+    return sorted({*figures.get("queues", {}), *(f"{DEAD}{pool}" for pool in figures.get("dead", {}))})
+
+
+def waiting(figures: Mapping[str, Any], abandoned: Collection[str]) -> Counter[str]:
+    """By queue; those of dead letters have names too."""
+    found: Counter[str] = Counter()
+    for name, length in figures["queues"].items():
+        found[queue_of(name)] += length
+    found.update({f"{DEAD}{pool}": length for pool, length in figures.get("dead", {}).items()})
+    return Counter({queue: count for queue, count in found.items() if count and queue not in abandoned})
+
+
+def still_has(
+    figures: Mapping[str, Any], memory: Memory, abandoned: Collection[str], kept: int = 0
+) -> tuple[list[str], set[str]]:
+    """What speaks against the broker's end, and the queues that it is about. `kept` messages are known to be for
+    abandoned queues; of others in a worker's hand, or delayed, the broker does not tell which they are for."""
+    all_abandoned = memory.queues <= set(abandoned)
+    if "error" in figures:
+        return ([], set()) if all_abandoned else ([untold(figures["error"])], memory.queues - set(abandoned))
+    found = waiting(figures, abandoned)
+    said = [f"{said_of(queue)}: {waits(count)}" for queue, count in sorted(found.items())]
+    taken, delayed = int(figures.get("taken", 0)), int(figures.get("delayed", 0))
+    if all_abandoned or taken + delayed <= kept:
+        return said, set(found)
+    said += [f"workers hold {messages(taken)}"] if taken else []
+    said += [f"{waits(delayed)} for later"] if delayed else []
+    return said, {*found, *(memory.queues - set(abandoned))}
+
+
+def port_problem(stack: Mapping[str, Any], other: str, figures: Mapping[str, Any], hosts: Collection[str]) -> str:
+    """Why the new broker could not start on one of these hosts, where both are."""
+    port = stack["broker"]["port"]
+    if not hosts or figures.get("listens") != port:
+        return ""
+    return (
+        f"broker.port: {port} is the one of the {other} that still runs on {', '.join(sorted(hosts))}; "
+        "write another until that has left"
+    )
+
+
+def said_of(queue: str) -> str:
+    return f"dead letters of pool {queue.removeprefix(DEAD)}" if queue.startswith(DEAD) else f"queue {queue}"
+
+
+def leaving_problem(
+    kind: str, other: str, hosts: Sequence[str], said: Sequence[str], queues: Collection[str], *, asked: bool
+) -> str:
+    """One line, for `site`; where the broker was not `asked`, nothing can be moved yet."""
+    remedy = "run playbooks/switch_broker.yml, which moves them" if asked else "bring it back and run again"
+    return (
+        f"broker.kind: is {kind}, and the {other} on {', '.join(hosts)} has this stack's messages "
+        f"({'; '.join(said)}); {remedy}, or leave them there with -e stalk_abandon={','.join(sorted(queues))}"
+    )

@@ -1,0 +1,1 @@
+../../../plugins/module_utils/move_messages.py

@@ -1,0 +1,157 @@
+"""Redis behind Sentinel, on Kubernetes: a primary that is killed, one that leaves, and what is written meanwhile."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+from cluster import ClusterFailed
+from resources.certificates import Authority
+from resources.waiting import wait_for
+from storefront import watch
+
+from tests.cluster.desk import Desk
+from tests.cluster.greeting import NOBODY, answer_of, authority_of
+from tests.cluster.ledger import once, until_all_run
+from tests.cluster.release import BRIEF, Release, is_ready, name_of
+
+NODES = 3
+MOST = 3
+ORDERS = 5
+SECONDS_UNTIL_ALL_IS_WELL = 300
+SCALED = {"concurrency": 1, "scale": {"min": 1, "max": MOST, "queue_length": 2}}
+VALUES: dict[str, Any] = {"broker": {"topology": "sentinel"}, "pools": {"default": SCALED}}
+
+
+@pytest.fixture(scope="module")
+def release(empty_release: Release) -> Release:
+    empty_release.files += (BRIEF,)
+    empty_release.install(VALUES)
+    empty_release.shorten_lull()
+    return empty_release
+
+
+def ask(release: Release, pod: str, *command: str, container: str = "redis") -> str:
+    return release.execute(pod, "/etc/stalk/redis/ask", *command, container=container)
+
+
+def primary(release: Release) -> str:
+    """The pod that most Sentinels name."""
+    named = []
+    for pod in release.pods("redis"):
+        if is_ready(pod):
+            said = ask(release, name_of(pod), "SENTINEL", "GET-MASTER-ADDR-BY-NAME", "shop", container="sentinel")
+            named.append(said.partition(".")[0])
+    return max(set(named), key=named.count) if named else ""
+
+
+def replicas(release: Release) -> int:
+    """Those that the primary has."""
+    lines = ask(release, primary(release), "INFO", "replication").splitlines()
+    return sum("state=online" in line for line in lines)
+
+
+def all_are_well(release: Release) -> bool:
+    pods = release.pods("redis")
+    return len(pods) == NODES and all(map(is_ready, pods)) and replicas(release) == NODES - 1
+
+
+@pytest.fixture(autouse=True)
+def _well(release: Release) -> None:
+    wait_for("every node is well", lambda: all_are_well(release), SECONDS_UNTIL_ALL_IS_WELL)
+
+
+def workers(release: Release) -> set[str]:
+    return {name_of(pod) for pod in release.pods("worker", "default")}
+
+
+def test_orders_that_are_placed_over_https_are_shipped(release: Release) -> None:
+    with release.shop() as shop:
+        assert watch(shop, shop.place_orders(ORDERS))["shipped"] == ORDERS
+
+
+@pytest.mark.parametrize("port", [6379, 26379])
+def test_a_node_asks_for_a_certificate_and_a_password(release: Release, port: int) -> None:
+    node = f"shop-redis-node-0.{release.namespace}.svc"
+    answer = answer_of(release, "redis", authority_of(release).leaf("worker"), node, port)
+    assert answer == {"refused": None, "replies": ["-NOAUTH Authentication required."]}
+    for pair in (NOBODY, Authority.new("shop CA").leaf("worker"), None):
+        answer = answer_of(release, "redis", pair, node, port)
+        assert answer["refused"]
+        assert not answer["replies"]
+
+
+def test_tasks_outlive_a_kill_of_the_primary(release: Release, desk: Desk) -> None:
+    killed = primary(release)
+    long = [*desk.send("long", 1, 30), *desk.send("long-io", 3, 30, "webhooks")]
+    until_all_run(release, long)
+    with desk.flow("celery", "webhooks") as keys:
+        # Kubernetes may be faster with another pod than the Sentinels with another primary.
+        before = {pod["metadata"]["uid"] for pod in release.pods("redis")}
+        release.kubectl("delete", "pod", killed, "--grace-period=0", "--force")
+        wait_for("there is another pod", lambda: {pod["metadata"]["uid"] for pod in release.pods("redis")} - before)
+        wait_for("every node is well", lambda: all_are_well(release), SECONDS_UNTIL_ALL_IS_WELL)
+    assert once(release.all_effects([*long, *keys], SECONDS_UNTIL_ALL_IS_WELL))
+
+
+def test_pools_scale_by_the_new_primary(release: Release, desk: Desk) -> None:
+    burst = desk.send("burst", 3 * MOST, 6)
+    wait_for("as many workers as may be", lambda: len(workers(release)) == MOST, SECONDS_UNTIL_ALL_IS_WELL)
+    assert once(release.all_effects(burst, SECONDS_UNTIL_ALL_IS_WELL))
+    wait_for("one worker is left", lambda: len(workers(release)) == 1, SECONDS_UNTIL_ALL_IS_WELL)
+
+
+def test_a_primary_that_leaves_makes_another_one_the_primary_before(release: Release, desk: Desk) -> None:
+    left = primary(release)
+    with desk.flow("celery", "webhooks") as keys:
+        release.evict(left)
+        wait_for("another node is the primary", lambda: primary(release) not in ("", left), SECONDS_UNTIL_ALL_IS_WELL)
+        wait_for("every node is well", lambda: all_are_well(release), SECONDS_UNTIL_ALL_IS_WELL)
+    assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
+
+
+def test_a_queue_with_messages_keeps_its_pool_and_the_broker_its_topology(release: Release, desk: Desk) -> None:
+    keys = desk.send("held", 1, 40)
+    until_all_run(release, keys)
+    said = (
+        r"broker[.]topology: single would begin empty, and leave what sentinel has to nobody [(]queue celery: a worker "
+    )
+    with pytest.raises(ClusterFailed, match=said):
+        release.upgrade({**VALUES, "broker": {"topology": "single"}})
+    assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
+
+
+def test_renewed_leaves_reach_nodes_and_sentinels_without_a_restart_of_a_pod(release: Release, desk: Desk) -> None:
+    before = {pod["metadata"]["uid"] for pod in release.pods("redis")}
+    old = release.secret("shop-redis-tls")["tls.crt"]
+    with desk.flow("celery", "webhooks") as keys:
+        release.kubectl("delete", "secret", "shop-redis-tls")
+        release.kubectl("create", "job", "--from=cronjob/shop-secrets", "renewal")
+        release.wait("job/renewal", "condition=Complete")
+        new = release.secret("shop-redis-tls")["tls.crt"]
+        assert new != old
+        for node in range(NODES):
+            for port in (6379, 26379):
+                shown = partial(is_shown, release, f"shop-redis-node-{node}", port, new)
+                wait_for(f"node {node} shows it on {port}", shown, SECONDS_UNTIL_ALL_IS_WELL)
+    assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
+    assert {pod["metadata"]["uid"] for pod in release.pods("redis")} == before
+
+
+def is_shown(release: Release, node: str, port: int, leaf: str) -> bool:
+    # A Sentinel that restarts listens to nobody for a moment.
+    show = f"""
+import ssl
+try:
+    print(ssl.get_server_certificate(('{node}', {port})))
+except OSError as error:
+    print(error)
+"""
+    return release.execute("deployment/shop-web", "python", "-c", show, container="web").strip() == leaf.strip()
+
+
+def test_nobody_asked_for_more_than_he_may(release: Release) -> None:
+    for pod in release.pods("redis"):
+        for container in ("redis", "sentinel"):
+            assert not ask(release, name_of(pod), "ACL", "LOG", container=container).strip()

@@ -1,0 +1,64 @@
+"""`make cells`: writes docs/brokers.md's table of what the last `make test` or `make test-all` saw, a line for each
+combination of broker, topology and target."""
+
+from __future__ import annotations
+
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+REPORTS = ROOT / "build" / "test"
+PAGE = ROOT / "docs" / "brokers.md"
+BEGIN, END = "<!-- cells: written by `make cells` -->\n", "<!-- end of cells -->\n"
+
+
+@dataclass
+class Seen:
+    passed: int = 0
+    failed: int = 0
+
+    @property
+    def verdict(self) -> str:
+        return f"{self.passed} passed" + (f", {self.failed} failed" if self.failed else "")
+
+
+def cells(reports: Iterable[ElementTree.Element]) -> dict[str, Seen]:
+    """Each combination that a test of these JUnit reports names, with what its tests did."""
+    seen: dict[str, Seen] = {}
+    for report in reports:
+        for case in report.iter("testcase"):
+            for named in case.iter("property"):
+                if named.get("name") == "cell" and case.find("skipped") is None:
+                    of_cell = seen.setdefault(str(named.get("value")), Seen())
+                    broken = case.find("failure") is not None or case.find("error") is not None
+                    of_cell.failed += broken
+                    of_cell.passed += not broken
+    return dict(sorted(seen.items()))
+
+
+def table(seen: dict[str, Seen]) -> str:
+    rows = [f"| {cell} | {of_cell.verdict} |" for cell, of_cell in seen.items()]
+    return "\n".join(["| broker | topology | where | tests |", "|---|---|---|---|", *rows]) + "\n"
+
+
+def with_table(page: str, written: str) -> str:
+    before, _, rest = page.partition(BEGIN)
+    return f"{before}{BEGIN}{written}{END}{rest.partition(END)[2]}"
+
+
+def main() -> int:
+    found = sorted(REPORTS.glob("*.xml"))
+    seen = cells(ElementTree.parse(file).getroot() for file in found)
+    if not seen:
+        print(f"{REPORTS.relative_to(ROOT)} has no report of a deployed broker; run `make test` first", file=sys.stderr)
+        return 1
+    PAGE.write_text(with_table(PAGE.read_text(), table(seen)))
+    print(table(seen), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
