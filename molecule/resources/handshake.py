@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 SECONDS = 10
-SECONDS_OF_SILENCE = 3
 AMQP_HEADER = b"AMQP\0\0\x09\x01"
 # A frame of a method on channel 0; after its size the class connection and the method start (AMQP 0-9-1, 2.3.5).
 AMQP_START = struct.pack("!BH", 1, 0), struct.pack("!HH", 10, 10)

@@ -109,8 +109,8 @@ def follow_certificates():
 threading.Thread(target=follow_certificates, daemon=True).start()
 
 # RabbitMQ counts the queues by its management API, which asks for a password, perhaps for a certificate; Flower's own
-# options name a CA alone (flower 2.2, utils/broker.py, RabbitMQ._tls_kwargs). Of a cluster's nodes each tells of all, by
-# an address of its own, with spaces between.
+# options name a CA alone (flower 2.2, utils/broker.py, RabbitMQ._tls_kwargs). Of a cluster there is an address of each
+# node, with spaces between, and any of them tells of all.
 broker_apis = given["broker_api"].split()
 # Of Stalk's own RabbitMQ; with another's the user and the password are those of the broker's address.
 if (credentials / "RABBITMQ_PASSWORD_flower").exists():
