@@ -129,7 +129,7 @@ async def queues_of_any(self, names):
     # Without an address Flower would show the broker's password to port 15672 of its host, in plain text
     # (flower 2.2, utils/broker.py, RabbitMQ.__init__).
     for self.http_api in broker_apis:
-        # None where it does not answer.
+        # Of one that does not answer there are none.
         if found := await queues_of_one(self, names):
             return found
     return []
