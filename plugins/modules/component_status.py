@@ -162,12 +162,12 @@ def configured_ports(app: str, component: str, kind: str, root: Path = Path("/")
 def rabbitmq_figures(app: str, pki: Path, password: str, asked: dict[str, Any]) -> dict[str, Any]:
     port, nodes = int(asked["port"]), asked.get("nodes") or []
     if not nodes:
-        with Management("localhost", port, pki, "status", password, SECONDS_TO_ANSWER) as management:
+        with Management(port, pki, "status", password, SECONDS_TO_ANSWER) as management:
             return management.figures(app, asked["queues"])
     failed: Exception | None = None
     for address in nodes:
         try:
-            with Management(address, port, pki, "status", password, SECONDS_TO_ANSWER) as management:
+            with Management(port, pki, "status", password, SECONDS_TO_ANSWER, address) as management:
                 return management.figures(app, asked["queues"], f"{app}@{nodes[0]}")
         except (OSError, http.client.HTTPException, ManagementRefused) as error:
             failed = failed or error

@@ -21,7 +21,7 @@ class ManagementRefused(Exception):
 
 
 class Management:
-    def __init__(self, host: str, port: int, pki: Path, user: str, password: str, seconds: float) -> None:
+    def __init__(self, port: int, pki: Path, user: str, password: str, seconds: float, host: str = "localhost") -> None:
         context = ssl.create_default_context(cafile=pki / "ca.crt")
         context.load_cert_chain(pki / f"{user}.crt", pki / f"{user}.key")
         self._connection = http.client.HTTPSConnection(host, port, timeout=seconds, context=context)
