@@ -6,11 +6,13 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from ssl import SSLCertVerificationError
+from types import SimpleNamespace
 
 import pytest
 from kombu.connection import Connection
 
 from celery_ops import rabbitmq_settings, sweep, tls
+from celery_ops.delayed_delivery import DelayedDelivery
 from config.celery import app
 from tests.brokers import connect_anew, settings_of_environment
 from tests.celery_ops.tasks import effect, wait_at_gate
@@ -48,6 +50,15 @@ def test_who_begins_with_silent_nodes_publishes_by_another(broker: RabbitMQClust
         with app.connection_for_write() as connection:
             assert connection.default_channel
         assert sweep.lengths(app, ["celery"]).keys() == {"celery"}
+
+
+def test_a_worker_that_begins_with_a_node_that_is_away_asks_another_to_delay(
+    broker: RabbitMQCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    connect_anew(app, settings_of_environment())
+    with broker.at(app.conf.broker_url.split(";")[0]).away():
+        DelayedDelivery(SimpleNamespace()).start(SimpleNamespace(app=app))
+    assert [record.message for record in caplog.records if record.name.endswith("delayed_delivery")] == []
 
 
 def are_sent(*task_ids: str) -> bool:
