@@ -113,8 +113,6 @@ class Cluster:
                 said = self.commands.attempt("rabbitmq-queues", "grow", node, "all", "--vhost-pattern", f"^{self.app}$")
                 if time.monotonic() > self.deadline:
                     raise ControlFailed(f"{node}: has no member of the queues {', '.join(found[node])}: {said}")
-        if grown:
-            self.commands.run("rabbitmq-upgrade", "await_online_quorum_plus_one", "--timeout", "300")
         return sorted(grown)
 
     def departed(self) -> list[str]:
@@ -129,6 +127,10 @@ class Cluster:
             self.commands.run("rabbitmq-queues", "shrink", node)
             self.commands.control("forget_cluster_node", node)
         return found
+
+    def settle(self) -> None:
+        """Every queue can do without any one of its members; it cannot while one that left is counted and is away."""
+        self.commands.run("rabbitmq-upgrade", "await_online_quorum_plus_one", "--timeout", "300")
 
 
 def main() -> None:
@@ -152,6 +154,8 @@ def main() -> None:
         else:
             cluster.wait_for_nodes()
             made, grown, forgotten = cluster.make(), cluster.grow(), cluster.forget()
+            if grown or forgotten:
+                cluster.settle()
     except (OSError, ControlFailed) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=bool(made or grown or forgotten), made=made, grown=grown, forgotten=forgotten)
