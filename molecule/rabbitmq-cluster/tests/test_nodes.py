@@ -61,7 +61,9 @@ def main_processes(deployment: Deployment) -> dict[str, str]:
 
 
 def other_than_the_apps(deployment: Deployment) -> Server:
-    return next(server for server in deployment.on("rabbitmq") if server.name != deployment.first("worker").name)
+    """Nor beat's, whose sweep sends again what a queue without a leader did not take."""
+    apps = {deployment.first(component).name for component in ("worker", "beat")}
+    return next(server for server in deployment.on("rabbitmq") if server.name not in apps)
 
 
 def once(deployment: Deployment, keys: list[str]) -> bool:
