@@ -103,6 +103,14 @@ KINDS = (
         "rabbitmq-trixie", 1, (f"{BIN}/molecule test -s rabbitmq",), env={"STALK_DEBIAN": "trixie"}, least=70, long=True
     ),
     Kind(
+        "rabbitmq-cluster-trixie",
+        1,
+        (f"{BIN}/molecule test -s rabbitmq-cluster",),
+        env={"STALK_DEBIAN": "trixie"},
+        least=75,
+        long=True,
+    ),
+    Kind(
         "switch-bookworm", 1, (f"{BIN}/molecule test -s switch",), env={"STALK_DEBIAN": "bookworm"}, least=4, long=True
     ),
     # It waits more than it works. Kubernetes is compiled when it is the first time, beside the other lanes.

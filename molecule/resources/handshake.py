@@ -1,9 +1,10 @@
-"""Talks to Redis, RabbitMQ or PostgreSQL from a server, and says what it heard.
+"""Talks to Redis, RabbitMQ or PostgreSQL from a server, and says what it heard; to RabbitMQ also as another node would
+("distribution"), and to its management API ("https").
 
 Runs there with the system's Python: a question in JSON on stdin, the answer in JSON on stdout.
-`{"kind": "redis"|"rabbitmq"|"postgresql", "host", "port", "tls": {"ca", "certificate", "key"}|null,
-"commands": [[...]]}` → `{"refused": reason|null, "replies": [...]}`; the members of `tls` are PEM texts, and empty ones
-are left out.
+`{"kind": "redis"|"rabbitmq"|"distribution"|"https"|"postgresql", "host", "port",
+"tls": {"ca", "certificate", "key"}|null, "commands": [[...]]}` → `{"refused": reason|null, "replies": [...]}`; the
+members of `tls` are PEM texts, and empty ones are left out.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ SECONDS = 10
 AMQP_HEADER = b"AMQP\0\0\x09\x01"
 # A frame of a method on channel 0; after its size the class connection and the method start (AMQP 0-9-1, 2.3.5).
 AMQP_START = struct.pack("!BH", 1, 0), struct.pack("!HH", 10, 10)
+# A name of a node, behind every flag but the one that asks for a name, and a creation number (erlang.org,
+# erts/erl_dist_protocol, send_name); over TLS its length has four bytes (ssl, inet_tls_dist.erl).
+NODE = b"stranger@localhost"
+ERLANG_NAME = struct.pack("!IcQIH", 15 + len(NODE), b"N", 0xDFFFFFFFF, 1, len(NODE)) + NODE
 SSL_REQUEST = struct.pack("!II", 8, 80877103)
 
 
@@ -76,6 +81,24 @@ def rabbitmq(connection: socket.socket) -> list[Any]:
     return [name for name in ("PLAIN", "AMQPLAIN", "EXTERNAL", "ANONYMOUS") if name.encode() in answer]
 
 
+def distribution(connection: socket.socket) -> list[Any]:
+    """What the node says before it asks for the cookie."""
+    connection.sendall(ERLANG_NAME)
+    answer = connection.recv(4096)
+    if answer[4:5] != b"s":
+        raise Refused(repr(answer) if answer else "the connection was closed")
+    return [answer[5:7].decode()]
+
+
+def https(connection: socket.socket) -> list[Any]:
+    """The status of an answer to who has no password."""
+    connection.sendall(b"GET /api/overview HTTP/1.0\r\n\r\n")
+    answer = connection.recv(4096)
+    if not answer.startswith(b"HTTP/"):
+        raise Refused(repr(answer) if answer else "the connection was closed")
+    return [answer.split()[1].decode()]
+
+
 def postgresql(connection: socket.socket) -> list[Any]:
     """The first answer to a login: a demand for the password, or the error."""
     parameters = b"user\0shop\0database\0shop\0\0"
@@ -98,7 +121,8 @@ def talk(question: dict[str, Any]) -> list[Any]:
         connection = context_of(question["tls"]).wrap_socket(connection, server_hostname=question["host"])
     if question["kind"] == "redis":
         return redis(connection, question["commands"])
-    return {"rabbitmq": rabbitmq, "postgresql": postgresql}[question["kind"]](connection)
+    others = {"rabbitmq": rabbitmq, "distribution": distribution, "https": https, "postgresql": postgresql}
+    return others[question["kind"]](connection)
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from resources.deployment import Deployment
+from resources.deployment import Deployment, Server
 
 AMQP_CLIENT = Path(__file__).with_name("amqp_client.py")
 HTTPS_CLIENT = Path(__file__).with_name("https_client.py")
@@ -66,6 +66,10 @@ def page(
     deployment: Deployment, port: int, path: str, tls: dict[str, str] | None = None, login: str = ""
 ) -> dict[str, Any]:
     """A page of RabbitMQ's, as a client on its host gets it."""
+    return page_on(deployment.first("rabbitmq"), port, path, tls, login)
+
+
+def page_on(server: Server, port: int, path: str, tls: dict[str, str] | None = None, login: str = "") -> dict[str, Any]:
     question = {"port": port, "path": path, "login": login, "tls": tls}
-    answer: dict[str, Any] = deployment.first("rabbitmq").python(HTTPS_CLIENT, question)
+    answer: dict[str, Any] = server.python(HTTPS_CLIENT, question)
     return answer

@@ -25,6 +25,7 @@ LEAST = {
     "external/tests": 20,
     "valkey/tests": 3,
     "switch/tests": 4,
+    "rabbitmq-cluster/tests": 10,
 }
 
 

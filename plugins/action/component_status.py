@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.stalk.celery.plugins.module_utils.status.questions import expected_on, questions
+from ansible_collections.stalk.celery.plugins.module_utils.status.questions import (
+    expected_on,
+    nodes_seen_from,
+    questions,
+)
 
 
 class ActionModule(ActionBase):
@@ -18,8 +22,9 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: Mapping[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         variables = dict(task_vars or {})
+        host, stack = variables.get("inventory_hostname", ""), variables.get("stack", {})
         arguments = self._task.args or questions(
-            expected_on(variables["inventory_hostname"], variables["stack"], variables["groups"]), variables["stack"]
+            expected_on(host, stack, variables["groups"]), stack, nodes_seen_from(host, stack, variables)
         )
         answer: dict[str, Any] = self._execute_module(
             "stalk.celery.component_status", module_args=arguments, task_vars=variables

@@ -20,6 +20,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.external import (
     external_problems,
     external_question,
 )
+from ansible_collections.stalk.celery.plugins.module_utils.host_address import host_address
 from ansible_collections.stalk.celery.plugins.module_utils.leaving_broker import (
     leaving_problem,
     left_question,
@@ -35,6 +36,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.preflight import (
     foreign_problems,
     held_problems,
     names,
+    node_problems,
     package_problems,
     queue_problems,
 )
@@ -47,6 +49,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.stack_variables impor
 from ansible_collections.stalk.celery.plugins.module_utils.status.questions import (
     broker_question,
     expected_on,
+    nodes_seen_from,
     worker_unit,
 )
 from ansible_collections.stalk.celery.plugins.module_utils.stranded import SECONDS_UNTIL_COUNTED
@@ -99,7 +102,8 @@ class ActionModule(ActionBase):
         """Its figures; with `settled` none that are from before this look."""
         if self.stack["broker"]["kind"] == "external":
             return external_figures(self.ask_external("broker"))
-        return self.figures(broker_question(self.stack, []), settled=settled)
+        nodes = nodes_seen_from(self.host, self.stack, self.variables)
+        return self.figures(broker_question(self.stack, [], nodes), settled=settled)
 
     def figures(self, asked: dict[str, Any], *, settled: bool) -> dict[str, Any]:
         if settled and asked["component"] == "rabbitmq" and not self._task.check_mode:
@@ -119,9 +123,15 @@ class ActionModule(ActionBase):
 
         remembered = {**memory.hosts, broker: held}
         new = [name for name in TAKEN_OVER if name in components and self.host not in remembered.get(name, ())]
+        is_node = broker in components and self.stack["broker"]["topology"] == "cluster"
         kind = {"kind": self.stack["broker"]["kind"]}
-        found = self.ask("preflight", app=app, components=new, **kind) if new else {"foreign": {}, "own": []}
+        found: dict[str, Any] = {"foreign": {}, "own": [], "nodes": []}
+        if new or is_node:
+            found = self.ask("preflight", app=app, components=new, nodes=is_node, **kind)
         yield from foreign_problems(self.host, found["foreign"], self.given("stalk_take_over"))
+        if is_node:
+            node = f"{app}@{host_address(self.variables['hostvars'][self.host])}"
+            yield from node_problems(self.host, app, found["nodes"], node)
 
         if APP_COMPONENTS & set(components):
             for part in external_parts(self.stack):

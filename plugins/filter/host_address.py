@@ -28,12 +28,7 @@ _value:
 from collections.abc import Callable, Mapping
 from typing import Any
 
-
-def host_address(variables: Mapping[str, Any]) -> str:
-    for name in ("stack_address", "ansible_host", "inventory_hostname"):
-        if value := variables.get(name):
-            return str(value)
-    raise ValueError("these are no variables of a host")
+from ansible_collections.stalk.celery.plugins.module_utils.host_address import host_address
 
 
 class FilterModule:

@@ -89,6 +89,17 @@ def data_problems(
         )
 
 
+def node_problems(host: str, app: str, found: Collection[str], node: str) -> Iterator[str]:
+    """Data of a node of another name, beside which this one would begin empty."""
+    for other in found:
+        if other != node:
+            what = "a single node" if other == f"{app}@localhost" else f"the node {other}, not of {node}"
+            yield (
+                f"broker.topology: is cluster, and {host} has the data of {what}; stop what sends, let its queues "
+                f"drain, then stop {app}-rabbitmq on {host} and remove /var/lib/{app}-rabbitmq/data"
+            )
+
+
 def queue_problems(
     broker: Mapping[str, Any], memory: Memory, stack: Mapping[str, Any], abandoned: Collection[str]
 ) -> Iterator[str]:

@@ -53,6 +53,8 @@ class Service:
     reload: tuple[Path, ...] = ()
     heartbeat: Path | None = None
     consuming: bool = False
+    # Of a node of a cluster: what waits until the others can do without it.
+    spare: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ options:
     description:
       - The C(component) that is the broker on this host, redis or rabbitmq, the C(port) to ask and the C(queues) to
         count. With port 0, for a broker that is left, its C(kind) and the port that it is configured with.
+      - Of a cluster the addresses of its C(nodes), the one of this host first, of which the first that answers tells.
     type: dict
   database:
     description: Whether PostgreSQL should accept connections on this host.
@@ -159,8 +160,18 @@ def configured_ports(app: str, component: str, kind: str, root: Path = Path("/")
 
 
 def rabbitmq_figures(app: str, pki: Path, password: str, asked: dict[str, Any]) -> dict[str, Any]:
-    with Management(int(asked["port"]), pki, "status", password, SECONDS_TO_ANSWER) as management:
-        return management.figures(app, asked["queues"])
+    port, nodes = int(asked["port"]), asked.get("nodes") or []
+    if not nodes:
+        with Management(port, pki, "status", password, SECONDS_TO_ANSWER) as management:
+            return management.figures(app, asked["queues"])
+    failed: Exception | None = None
+    for address in nodes:
+        try:
+            with Management(port, pki, "status", password, SECONDS_TO_ANSWER, address) as management:
+                return management.figures(app, asked["queues"], f"{app}@{nodes[0]}")
+        except (OSError, http.client.HTTPException, ManagementRefused) as error:
+            failed = failed or error
+    raise failed or LookupError("the cluster has no node")
 
 
 def redis_figures(app: str, pki: Path, password: str, asked: dict[str, Any]) -> dict[str, Any]:

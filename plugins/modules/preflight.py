@@ -27,6 +27,10 @@ options:
     description: Kind of the broker, whose service of the distribution the component redis or rabbitmq replaces.
     type: str
     choices: [redis, valkey, rabbitmq, external]
+  nodes:
+    description: Whether to tell the nodes of RabbitMQ whose data is on the host.
+    type: bool
+    default: false
   ended:
     description: At the end of a run, on the broker's host; fails when messages came to a queue while its pool left.
     type: bool
@@ -44,6 +48,7 @@ EXAMPLES = r"""
 RETURN = r"""
 foreign: {description: Component to what runs in its place., type: dict, returned: always}
 own: {description: Components that Stalk deployed here before., type: list, returned: always}
+nodes: {description: Names of the nodes of RabbitMQ whose data is here., type: list, returned: always}
 """
 
 import re
@@ -138,6 +143,7 @@ def main() -> None:
             "app": {"type": "str", "required": True},
             "components": {"type": "list", "elements": "str", "choices": sorted(LOOKS), "required": True},
             "kind": {"type": "str", "choices": ["redis", "valkey", "rabbitmq", "external"]},
+            "nodes": {"type": "bool", "default": False},
             "ended": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
@@ -146,6 +152,8 @@ def main() -> None:
     systemd = Systemd()
     # Its certificate is the first thing that a component gets.
     own = [name for name in module.params["components"] if Path(f"/etc/{app}/pki/{name}.crt").exists()]
+    data = Path(f"/var/lib/{app}-rabbitmq/data")
+    nodes = sorted(path.parent.name for path in data.glob("*/cluster_nodes.config")) if module.params["nodes"] else []
     foreign = {}
     try:
         for name in module.params["components"]:
@@ -154,7 +162,7 @@ def main() -> None:
                 foreign[name] = what
     except ServiceFailed as error:
         module.fail_json(msg=f"systemd does not answer on this host: {error}")
-    module.exit_json(changed=False, foreign=foreign, own=own)
+    module.exit_json(changed=False, foreign=foreign, own=own, nodes=nodes)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,11 @@ options:
       consuming:
         description: Whether the heartbeat must also say that the service consumes.
         type: bool
+      spare:
+        description: Of a node of a cluster, the command that waits until the others can do without it, and fails when
+          that takes too long. Nothing restarts then; and a start waits for nothing, as nodes wait for each other.
+        type: list
+        elements: str
   exactly:
     description:
       - Patterns of units that run only when they are in I(services). One with a C(/) is a pattern of files below
@@ -115,6 +120,7 @@ def service(unit: str, wanted: dict[str, Any] | None) -> Service:
         tuple(Path(path) for path in wanted.get("reload") or ()),
         Path(heartbeat) if heartbeat else None,
         bool(wanted.get("consuming")),
+        tuple(wanted.get("spare") or ()),
     )
 
 
@@ -179,11 +185,17 @@ class Units:
             self.systemd.call("systemctl", "enable", "--quiet", "--", *work.enable)
         if work.start:
             self.systemd.call("systemctl", "reset-failed", "--", *work.start, check=False)
-            self.systemd.call("systemctl", "start", "--", *work.start)
         services = {wanted.unit: wanted for wanted in self.services}
+        if nodes := [unit for unit in work.start if services[unit].spare]:
+            self.systemd.call("systemctl", "start", "--no-block", "--", *nodes)
+        if others := [unit for unit in work.start if unit not in nodes]:
+            self.systemd.call("systemctl", "start", "--", *others)
         for unit in work.refresh:
             self._reload(services[unit])
         for units in [work.restart] if self.at_once and work.restart else [[unit] for unit in work.restart]:
+            for unit in units:
+                if spare := services[unit].spare:
+                    self.systemd.call(*spare)
             self.systemd.call("systemctl", "restart", "--", *units)
             self.systemd.wait_for_beats([services[unit] for unit in units], self.timeout)
         self.systemd.wait_for_beats(self.services, self.timeout)

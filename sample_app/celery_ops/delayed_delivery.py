@@ -74,11 +74,22 @@ class AMQP(amqp.AMQP):
 
 
 class DelayedDelivery(delayed_delivery.DelayedDelivery):
-    """Celery's step wants to bind the default queue too, and fails when no worker has made that."""
+    """Celery's step wants to bind the default queue too, and fails when no worker has made that. It asks each node of a
+    cluster, of which any tells the others, and waits for one that is away for longer than a watchdog may."""
 
-    def _bind_queues(self, app: Celery, connection: Any) -> None:
-        for queue in app.amqp.queues.consume_from.values():
-            delayed(queue).declare(channel=connection.default_channel)
+    def _validate_broker_urls(self, broker_urls: Any) -> set[str]:
+        super()._validate_broker_urls(broker_urls)
+        return {"any node"}
+
+    def _setup_delayed_delivery(self, c: Any, broker_url: str) -> None:
+        with c.app.connection_for_write() as connection:
+            # Each node is tried, once.
+            channel = connection.default_channel
+            declare_native_delayed_delivery_exchanges_and_queues(
+                connection, c.app.conf.broker_native_delayed_delivery_queue_type
+            )
+            for queue in c.app.amqp.queues.consume_from.values():
+                delayed(queue).declare(channel=channel)
 
 
 def bind(app: Celery, queue: Queue) -> None:

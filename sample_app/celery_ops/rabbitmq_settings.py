@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import random
 from ssl import CERT_REQUIRED
 from typing import Any
 
-from celery_ops import tls
+from django.core.exceptions import ImproperlyConfigured
+
+from celery_ops import environment, tls
 
 SCHEMES = ("amqp", "amqps")
 HEARTBEAT_SECONDS = 30
+CONNECT_SECONDS = 4
 
 
 def use_ssl(files: tls.Files, host: str) -> dict[str, Any] | None:
@@ -19,11 +23,32 @@ def use_ssl(files: tls.Files, host: str) -> dict[str, Any] | None:
     return {**options, "certfile": files.certificate, "keyfile": files.key} if files.certificate else options
 
 
-def broker(files: tls.Files, host: str) -> dict[str, Any]:
+def name_in_certificates(name: str, files: tls.Files, hosts: list[str]) -> str:
+    """The name that the broker's certificate has to have. All connections share one, whichever node they are to
+    (kombu/transport/pyamqp.py, establish_connection)."""
+    variable = "CELERY_BROKER_HOSTNAME"
+    stated = environment.text(variable)
+    if files.ca and not stated and len(set(hosts)) > 1:
+        raise ImproperlyConfigured(
+            f"{variable}: missing, and {name} names several hosts; set it to the name that each one's certificate has"
+        )
+    return stated or hosts[0]
+
+
+def failover(nodes: int) -> dict[str, Any]:
+    """Every node is tried once by who opens a channel, which otherwise ends with the first that is silent
+    (kombu/connection.py, _extract_failover_opts)."""
+    return {} if nodes == 1 else {"max_retries": nodes - 1, "connect_retries_timeout": nodes * CONNECT_SECONDS}
+
+
+def broker(name: str, value: str, files: tls.Files, hosts: list[str]) -> dict[str, Any]:
     return {
-        "CELERY_BROKER_USE_SSL": use_ssl(files, host),
+        # A process begins with the first, so this spreads connections over all nodes.
+        name: ";".join(random.sample(value.split(";"), len(hosts))),
+        "CELERY_BROKER_USE_SSL": use_ssl(files, name_in_certificates(name, files, hosts)),
+        "CELERY_BROKER_CONNECTION_TIMEOUT": CONNECT_SECONDS,
         # celery_ops/rabbitmq_transport.py says how the confirms are used.
-        "CELERY_BROKER_TRANSPORT_OPTIONS": {"confirm_publish": True},
+        "CELERY_BROKER_TRANSPORT_OPTIONS": {"confirm_publish": True, **failover(len(hosts))},
         # A half-open connection is noticed after two of these; Celery's own 120 s are long for a queue to stand still.
         "CELERY_BROKER_HEARTBEAT": HEARTBEAT_SECONDS,
         # Replicated and on disk before a publisher hears that the message is there.

@@ -20,12 +20,12 @@ def broker_settings(files: tls.Files) -> dict[str, Any]:
     value = environment.required_secret(name, remedy)
     if value.startswith("sqs:"):
         raise ImproperlyConfigured(f"{name}: Amazon SQS keeps no results and takes no commands; {remedy}")
-    url = environment.urls(name, (*REDIS_SCHEMES, *rabbitmq_settings.SCHEMES), value)[0]
-    tls.check_scheme(name, url.scheme, files)
-    if url.scheme in rabbitmq_settings.SCHEMES:
-        return {name: value, **rabbitmq_settings.broker(files, url.hostname or "")}
-    if url.scheme in sentinel_settings.SCHEMES:
-        return {name: value, **sentinel_settings.broker(files, url)}
+    urls = environment.urls(name, (*REDIS_SCHEMES, *rabbitmq_settings.SCHEMES), value)
+    tls.check_scheme(name, urls[0].scheme, files)
+    if urls[0].scheme in rabbitmq_settings.SCHEMES:
+        return rabbitmq_settings.broker(name, value, files, [url.hostname or "" for url in urls])
+    if urls[0].scheme in sentinel_settings.SCHEMES:
+        return {name: value, **sentinel_settings.broker(files, urls[0])}
     return {name: value, **redis_settings.broker(files)}
 
 

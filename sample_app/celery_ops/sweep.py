@@ -89,7 +89,7 @@ def lengths(app: Celery, queues: Iterable[str]) -> dict[str, int | None]:
     counted: dict[str, int | None] = {}
     with app.connection_for_write() as broker:
         for queue in queues:
-            broker.ensure_connection(max_retries=1)
+            broker.ensure_connection(max_retries=len(broker.alt) or 1)
             try:
                 with broker.channel() as channel:
                     # RabbitMQ says that a queue is not there; a list that is not there is an empty queue of Redis.

@@ -51,7 +51,7 @@ def reach_database() -> None:
 
 def reach_broker() -> None:
     with current_app.connection_for_write() as broker:
-        broker.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=5)
+        broker.ensure_connection(max_retries=len(broker.alt) or 1, interval_start=0, interval_step=0, timeout=5)
 
 
 DEPENDENCIES: dict[str, Callable[[], None]] = {NEEDED: reach_database, "broker": reach_broker}

@@ -11,6 +11,7 @@ import secrets
 import signal
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from ssl import CERT_REQUIRED
@@ -26,6 +27,8 @@ from tests.waiting import until
 # Debian's /usr/sbin/rabbitmq-server wants to be another user.
 PROGRAM = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 VHOST = "shop"
+COMMON_NAME = "shop-rabbitmq"
+"""In the certificate of every node."""
 FULL_QUEUE = "full"
 """A queue that takes one message."""
 POOLS = ("prefork", "gevent", "threads", "solo")
@@ -36,9 +39,21 @@ def has_no_consumer(channel: Any, queue: str) -> bool:
     return not channel.queue_declare(queue, passive=True).consumer_count
 
 
+@dataclass
+class Cluster:
+    """What its nodes share."""
+
+    nodes: list[RabbitMQ]
+    cookie: str = field(default_factory=lambda: secrets.token_hex(16))
+    names_port: int = field(default_factory=free_port)
+
+
 class RabbitMQ:
-    def __init__(self, folder: Path, authority: Authority, password: str) -> None:
+    def __init__(self, folder: Path, authority: Authority, password: str, cluster: Cluster | None = None) -> None:
         self.port = free_port()
+        self.name = f"stalk-{self.port}@localhost"
+        self.cluster = cluster or Cluster([])
+        self.cluster.nodes.append(self)
         self.folder = folder
         self.authority = authority
         self.password = password
@@ -46,10 +61,10 @@ class RabbitMQ:
         self.names: subprocess.Popen[bytes] | None = None
         self.log = folder / "log" / "rabbitmq.log"
         folder.mkdir()
-        certificate, key = authority.leaf("rabbitmq")
+        certificate, key = authority.leaf("rabbitmq", ("localhost", COMMON_NAME))
         (folder / "enabled_plugins").write_text("[rabbitmq_auth_mechanism_ssl].\n")
         (folder / ".erlang.cookie").touch(mode=0o600)
-        (folder / ".erlang.cookie").write_text(secrets.token_hex(16))
+        (folder / ".erlang.cookie").write_text(self.cluster.cookie)
         (folder / "definitions.json").write_text(json.dumps(self._definitions()))
         (folder / "rabbitmq.conf").write_text(
             "\n".join(
@@ -75,7 +90,7 @@ class RabbitMQ:
         self._environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
-            "RABBITMQ_NODENAME": f"stalk-{self.port}@localhost",
+            "RABBITMQ_NODENAME": self.name,
             "RABBITMQ_CONF_ENV_FILE": str(folder / "none.conf"),
             "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
             "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "none.config"),
@@ -85,7 +100,7 @@ class RabbitMQ:
             "RABBITMQ_PID_FILE": str(folder / "pid"),
             "RABBITMQ_DIST_PORT": str(free_port()),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +sbwt none -kernel inet_dist_use_interface {127,0,0,1}",
-            "ERL_EPMD_PORT": str(free_port()),
+            "ERL_EPMD_PORT": str(self.cluster.names_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
         }
 
@@ -164,6 +179,10 @@ class RabbitMQ:
                     until(partial(has_no_consumer, channel, queue))
                     channel.queue_purge(queue)
 
+    def control(self, *arguments: str) -> str:
+        command = ["/usr/lib/rabbitmq/bin/rabbitmqctl", "--quiet", *arguments]
+        return subprocess.run(command, env=self._environment, capture_output=True, text=True, check=True).stdout
+
     def start(self) -> None:
         if self.names is None:
             # Else RabbitMQ starts a daemon that outlives it.
@@ -200,16 +219,19 @@ class RabbitMQ:
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
-        assert self.process
-        os.killpg(self.process.pid, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
         try:
             yield
         finally:
-            os.killpg(self.process.pid, signal.SIGCONT)
+            self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self.process
+        os.killpg(self.process.pid, number)
 
     def kill(self) -> None:
         if self.process:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            self._signal(signal.SIGKILL)
             self.process.wait(20)
             self.process = None
 

@@ -20,6 +20,7 @@ import redis
 from tests.pki import Authority
 from tests.ports import free_port
 from tests.rabbitmq import RabbitMQ
+from tests.rabbitmq_cluster import RabbitMQCluster
 from tests.redis_config import write_redis_config
 from tests.sentinel import MASTER, RedisBehindSentinel
 from tests.waiting import until
@@ -175,7 +176,7 @@ class PostgreSQL:
         self._run("pg_ctl", "--pgdata", str(self.folder / "data"), "--mode", "immediate", "--wait", "stop", "-s")
 
 
-Broker = Redis | RabbitMQ
+Broker = Redis | RabbitMQ | RabbitMQCluster
 
 
 class Services:
@@ -221,6 +222,13 @@ class Services:
         self._started.append(rabbitmq)
         rabbitmq.start()
         return rabbitmq
+
+    @cached_property
+    def rabbitmq_cluster(self) -> RabbitMQCluster:
+        cluster = RabbitMQCluster(self.folder / "rabbitmq-cluster", self.authority, PASSWORD)
+        self._started.append(cluster)
+        cluster.start()
+        return cluster
 
     @cached_property
     def sentinel(self) -> RedisBehindSentinel:

@@ -15,6 +15,7 @@ from storefront import watch
 from tests.cluster.desk import Desk
 from tests.cluster.greeting import NOBODY, answer_of, authority_of, is_refused
 from tests.cluster.ledger import ended_where_they_began, holders, once, until_all_run
+from tests.cluster.rabbitmq import listed, rabbitmqctl
 from tests.cluster.release import BRIEF, Release, name_of
 
 ORDERS = 10
@@ -59,15 +60,6 @@ def stack(release: Release) -> Release:
 
 class TestTasks(TaskBehaviour):
     pass
-
-
-def listed(release: Release, *arguments: str) -> list[list[str]]:
-    return [line.split("\t") for line in rabbitmqctl(release, *arguments, "--no-table-headers").splitlines()]
-
-
-def rabbitmqctl(release: Release, *arguments: str) -> str:
-    path = "PATH=/usr/lib/rabbitmq/bin:/opt/rabbitmq/sbin:$PATH"
-    return release.execute("shop-rabbitmq-0", "sh", "-c", f'{path} rabbitmqctl --quiet "$@"', "sh", *arguments)
 
 
 def queues(release: Release) -> dict[str, str]:

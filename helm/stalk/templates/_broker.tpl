@@ -16,6 +16,10 @@
 {{- if kindIs "invalid" $stated }}{{ get $ports (include "stalk.broker.component" .) | default $ports.redis | int64 }}{{ else }}{{ int64 $stated }}{{ end }}
 {{- end }}
 
+{{- define "stalk.broker.nodes" -}}
+{{ eq .Values.broker.topology "single" | ternary 1 (int64 .Values.broker.kubernetes.replicas) }}
+{{- end }}
+
 {{/* The pods' options of a broker that Stalk provisions, its image too: of all, of its kind, its own; as JSON. What its kind
      asks for goes over the chart's default alone: a limit that the description states may be below it. */}}
 {{- define "stalk.broker.options" -}}

@@ -11,6 +11,9 @@
   "CELERY_TASK_DEFAULT_QUEUE" $values.app.default_queue
   "CELERY_BEAT_LEASE_TTL" (include "stalk.plain" $values.beat.lease.ttl)
 }}
+{{- if eq $values.broker.topology "cluster" }}
+{{- $_ := set $variables "CELERY_BROKER_HOSTNAME" (printf "%s-rabbitmq" $values.app.name) }}
+{{- end }}
 {{- if eq $values.broker.topology "sentinel" }}
 {{- $_ := set $variables "CELERY_SENTINEL_MASTER" $values.app.name }}
 {{- end }}

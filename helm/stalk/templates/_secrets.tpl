@@ -26,6 +26,7 @@
 {{- end }}
 {{- $_ := set $texts (printf "%s-%s" $app $component) (include "stalk.component.texts" (dict "root" $ "component" $component) | fromJson) }}
 {{- end }}
+{{- if include "stalk.rabbitmq.clustered" . }}{{- $_ := set $names "RABBITMQ_ERLANG_COOKIE" $broker }}{{- end }}
 {{- if .Values.flower.enabled }}
 {{- range list "FLOWER_COOKIE_SECRET" .Values.flower.auth.secret }}
 {{- $_ := set $names . (include "stalk.secret" (dict "root" $ "own" $.Values.flower.kubernetes.existingSecret)) }}

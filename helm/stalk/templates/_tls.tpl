@@ -33,6 +33,11 @@
 {{- $usages := list }}
 {{- if has $component $servers }}{{- $usages = append $usages "server" }}{{- end }}
 {{- if has $component $clients }}{{- $usages = append $usages "client" }}{{- end }}
+{{- if and (eq $component "rabbitmq") (include "stalk.rabbitmq.clustered" $) }}
+{{- /* Its nodes are clients of each other. */}}
+{{- $sans = concat $sans (include "stalk.rabbitmq.hosts" $ | fromJsonArray) }}
+{{- $usages = append $usages "client" }}
+{{- end }}
 {{- if and (eq $component "redis") (include "stalk.redis.sentinel" $) }}
 {{- /* Its nodes and Sentinels are clients of each other. */}}
 {{- $sans = concat $sans (include "stalk.redis.hosts" $ | fromJsonArray) }}

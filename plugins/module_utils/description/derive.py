@@ -146,12 +146,19 @@ def routes(values: Mapping[str, Any]) -> dict[str, str]:
     return {task: stated[task] for task in names + globs}
 
 
+def name_of_nodes(values: Mapping[str, Any]) -> dict[str, str]:
+    """What the certificates of all nodes of a cluster have in common."""
+    is_cluster = values["broker"]["topology"] == "cluster"
+    return {"CELERY_BROKER_HOSTNAME": f"{values['app']['name']}-rabbitmq"} if is_cluster else {}
+
+
 def environment(values: Mapping[str, Any]) -> dict[str, str]:
     """The plain variables of docs/contract.md that are the same on every target, and the app's own."""
     app = values["app"]
     return {
         "DJANGO_SETTINGS_MODULE": app["settings"],
         "DJANGO_ALLOWED_HOSTS": values["web"]["host"],
+        **name_of_nodes(values),
         **({"CELERY_SENTINEL_MASTER": app["name"]} if values["broker"]["topology"] == "sentinel" else {}),
         "CELERY_KEY_PREFIX": f"{app['name']}:",
         "CELERY_VISIBILITY_TIMEOUT": str(broker(values)["visibility_timeout"]),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from ansible_collections.stalk.celery.plugins.module_utils.host_address import host_address
 
 COMPONENTS = ("redis", "rabbitmq", "postgresql", "web", "worker", "beat", "flower")
 BROKERS = ("redis", "rabbitmq")
@@ -67,14 +69,23 @@ def queues_of(stack: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys([*consumed, *filled]))
 
 
-def broker_question(stack: Mapping[str, Any], queues: list[str]) -> dict[str, Any]:
-    """What the module component_status is to ask the broker of its host; lengths of these queues at least."""
+def broker_question(stack: Mapping[str, Any], queues: list[str], nodes: Sequence[str] = ()) -> dict[str, Any]:
+    """What the module component_status is to ask the broker of its host; lengths of these queues at least. `nodes` are
+    the addresses of a cluster's, the one of this host first."""
     broker = stack["broker"]
     port = broker["management_port" if broker["component"] == "rabbitmq" else "port"]
-    return {"component": broker["component"], "port": port, "queues": queues}
+    return {"component": broker["component"], "port": port, "queues": queues, "nodes": list(nodes)}
 
 
-def questions(expected: Expected, stack: Mapping[str, Any]) -> dict[str, Any]:
+def nodes_seen_from(host: str, stack: Mapping[str, Any], variables: Mapping[str, Any]) -> list[str]:
+    """Addresses of a cluster's nodes, of which any tells of all, that of the host first; none of another topology."""
+    if stack["broker"]["topology"] != "cluster":
+        return []
+    hosts = variables["groups"].get(stack["broker"]["component"], ())
+    return [host_address(variables["hostvars"][each]) for each in sorted(hosts, key=lambda each: each != host)]
+
+
+def questions(expected: Expected, stack: Mapping[str, Any], nodes: Sequence[str] = ()) -> dict[str, Any]:
     """The arguments of the module component_status."""
     app = stack["app"]["name"]
     asked: dict[str, Any] = {
@@ -99,7 +110,7 @@ def questions(expected: Expected, stack: Mapping[str, Any]) -> dict[str, Any]:
             "certificate": "flower",
         }
     if stack["broker"]["component"] in expected.components:
-        asked["broker"] = broker_question(stack, queues_of(stack))
+        asked["broker"] = broker_question(stack, queues_of(stack), nodes)
     if "postgresql" in expected.components:
         asked["database"] = True
     return asked

@@ -21,10 +21,10 @@ class ManagementRefused(Exception):
 
 
 class Management:
-    def __init__(self, port: int, pki: Path, user: str, password: str, seconds: float) -> None:
+    def __init__(self, port: int, pki: Path, user: str, password: str, seconds: float, host: str = "localhost") -> None:
         context = ssl.create_default_context(cafile=pki / "ca.crt")
         context.load_cert_chain(pki / f"{user}.crt", pki / f"{user}.key")
-        self._connection = http.client.HTTPSConnection("localhost", port, timeout=seconds, context=context)
+        self._connection = http.client.HTTPSConnection(host, port, timeout=seconds, context=context)
         self._login = b64encode(f"{user}:{password}".encode()).decode()
 
     def __enter__(self) -> Management:
@@ -41,9 +41,15 @@ class Management:
             raise ManagementRefused(f"the management API answers {answer.status} {answer.reason}")
         return json.loads(body)
 
-    def figures(self, vhost: str, queues: Sequence[str]) -> dict[str, Any]:
+    def figures(self, vhost: str, queues: Sequence[str], node: str = "") -> dict[str, Any]:
+        """With `node`, of a cluster, that one's memory and what nodes there are."""
         columns = "columns=name,messages_ready,messages_unacknowledged"
-        return told(self.get("nodes")[0], self.get(f"queues/{quote(vhost, safe='')}?{columns}"), queues)
+        nodes: list[dict[str, Any]] = self.get("nodes")
+        own = next((each for each in nodes if each["name"] == node), {}) if node else nodes[0]
+        found = told(own, self.get(f"queues/{quote(vhost, safe='')}?{columns}"), queues)
+        return (
+            {**found, "nodes": {each["name"]: bool(each["running"]) for each in nodes}, "node": node} if node else found
+        )
 
 
 def told(node: Mapping[str, Any], listed: Sequence[Mapping[str, Any]], queues: Sequence[str]) -> dict[str, Any]:
@@ -51,8 +57,9 @@ def told(node: Mapping[str, Any], listed: Sequence[Mapping[str, Any]], queues: S
     broker = RabbitMQ(listed)
     of_tasks = sorted(broker.of_tasks())
     return {
-        "memory": int(node["mem_used"]),
-        "limit": int(node["mem_limit"]),
+        # A node that does not run has no figures.
+        "memory": int(node.get("mem_used", 0)),
+        "limit": int(node.get("mem_limit", 0)),
         "taken": sum(broker.taken[queue] for queue in of_tasks),
         "queues": {**dict.fromkeys(queues, 0), **broker.waiting(of_tasks)},
         "delayed": broker.delayed(),

@@ -103,11 +103,16 @@ class Report:
     def has_sentinel(self) -> bool:
         return bool(self.stack["broker"]["topology"] == "sentinel")
 
+    @property
+    def is_cluster(self) -> bool:
+        return bool(self.stack["broker"]["topology"] == "cluster")
+
     def is_down(self, component: str) -> bool:
         hosts = [expected.host for expected in self.expected if component in expected.components]
         if component == self.broker and self.has_sentinel:
             return not any(self.answers.get(host, {}).get("broker", {}).get("role") == "primary" for host in hosts)
-        return any(host not in self.answers or not self.serves(host, component) for host in hosts)
+        lacking = [host not in self.answers or not self.serves(host, component) for host in hosts]
+        return all(lacking) if component == self.broker and self.is_cluster else any(lacking)
 
     def serves(self, host: str, component: str) -> bool:
         answer = self.answers[host]
@@ -263,7 +268,12 @@ class Report:
                 "rabbitmq": "has less free disk than broker.disk_free_limit, and nothing can be sent; free some",
             }
             self.problem(f"broker on {host}: {what[self.broker]}")
-        for pool, count in told.get("dead", {}).items():
+        for node, runs in told.get("nodes", {}).items():
+            if not runs and node == told["node"] and state[0] == "running":
+                self.problem(f"broker on {host}: is no running node of its cluster; journalctl -u {unit} says why")
+        # What all nodes tell alike is said once.
+        is_first = host == next(name for name, answer in self.answers.items() if answer.get("broker"))
+        for pool, count in (told.get("dead", {}) if is_first else {}).items():
             self.problem(
                 f"broker on {host}: {dead_letters(count)} of pool {pool} in the queue "
                 f"@dead.{pool}, given out too often or refused by a worker; docs/operations.md says what to do"
@@ -273,6 +283,8 @@ class Report:
         if told.get("role") == "replica":
             return ["broker", host, *state], memory
         words = f"{memory}, {told['taken']} taken and unfinished"
+        if nodes := told.get("nodes"):
+            words = f"{sum(nodes.values())} of {len(nodes)} nodes, {words}"
         if delayed := told.get("delayed"):
             words += f", {delayed} delayed"
         other = {name: length for name, length in told["queues"].items() if name not in self.consumed() and length}

@@ -72,6 +72,18 @@ BAD_SETTINGS: dict[str, tuple[dict[str, str], str]] = {
         {"CELERY_BROKER_URL": "amqps://u:sesame@h/", "CELERY_TLS_CA": "", "CELERY_TLS_CERT": "", "CELERY_TLS_KEY": ""},
         r"CELERY_BROKER_URL: amqps:// verifies nothing without a CA; set CELERY_TLS_CA",
     ),
+    "nodes of RabbitMQ without a name for all": (
+        {"CELERY_BROKER_URL": "amqps://u:sesame@one/shop;amqps://u:sesame@other/shop"},
+        r"CELERY_BROKER_HOSTNAME: missing, and CELERY_BROKER_URL names several hosts; set it to the name",
+    ),
+    "a plain node of RabbitMQ": (
+        {"CELERY_BROKER_URL": "amqps://u:sesame@one/shop;amqp://u:sesame@other/shop", "CELERY_BROKER_HOSTNAME": "n"},
+        r"CELERY_BROKER_URL: not a URL of the form amqps:",
+    ),
+    "a node of another kind": (
+        {"CELERY_BROKER_URL": "amqps://u:sesame@one/shop;rediss://u:sesame@other/0"},
+        r"CELERY_BROKER_URL: not a URL of the form amqps:",
+    ),
     "Sentinels without files": (
         {
             "CELERY_BROKER_URL": "sentinel://u:sesame@h/0",
@@ -197,6 +209,18 @@ def test_rabbitmq_gets_no_setting_of_redis(services: Services, monkeypatch: pyte
     monkeypatch.setenv("CELERY_RESULT_BACKEND", services.redis.database_url(1))
     settings = run_path(str(APP_FOLDER / "celery_ops/settings.py"))
     assert settings["CELERY_REDIS_BACKEND_USE_SSL"]["ssl_ca_certs"] == settings["CELERY_BROKER_USE_SSL"]["ca_certs"]
+
+
+def test_every_node_of_rabbitmq_is_tried_and_has_one_name(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = [f"amqps://u:p@node{number}.example.org/shop" for number in range(3)]
+    give(services.environment, monkeypatch)
+    monkeypatch.setenv("CELERY_BROKER_URL", ";".join(nodes))
+    monkeypatch.setenv("CELERY_BROKER_HOSTNAME", "shop-rabbitmq")
+    monkeypatch.setenv("CELERY_RESULT_BACKEND", "")
+    settings = run_path(str(APP_FOLDER / "celery_ops/settings.py"))
+    assert sorted(settings["CELERY_BROKER_URL"].split(";")) == nodes
+    assert settings["CELERY_BROKER_USE_SSL"]["server_hostname"] == "shop-rabbitmq"
+    assert settings["CELERY_BROKER_TRANSPORT_OPTIONS"]["max_retries"] == 2
 
 
 def test_redis_gets_no_setting_of_rabbitmq(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,6 +106,7 @@ def upgrade(address: str, tmp_path: Path) -> Upgrade:
         app: str = "shop",
         brokers: tuple[str | None, str] = ("external", "external"),
         topologies: tuple[str, str] = ("single", "single"),
+        nodes: tuple[int, int] = (1, 1),
     ) -> tuple[int, str]:
         before, broker = brokers
         variables = {
@@ -113,6 +114,8 @@ def upgrade(address: str, tmp_path: Path) -> Upgrade:
             "BROKER": broker,
             "TOPOLOGY": topologies[1],
             "DEPLOYED_TOPOLOGY": topologies[0],
+            "NODES": str(nodes[1]),
+            "DEPLOYED_NODES": str(nodes[0]),
             "CELERY_KEY_PREFIX": "shop:",
             "CREDENTIALS_DIRECTORY": str(tmp_path),
             "TLS_FILES": json.dumps({"redis": {}, "external": {}}),
@@ -284,13 +287,17 @@ def test_another_topology_is_refused_while_the_one_that_runs_holds_anything(
     assert upgrade(**change) == (0, "")
 
 
-def test_sentinels_are_asked_for_the_primary(upgrade: Upgrade, tmp_path: Path) -> None:
-    urls = [f"sentinel://worker:secret@shop-redis-node-{node}.teas.svc:1/0" for node in range(3)]
-    (tmp_path / "CELERY_BROKER_URL").write_text(";".join(urls))
-    status, said = upgrade(brokers=("redis", "redis"), topologies=("sentinel", "sentinel"))
-    assert status == 1
-    assert "the broker does not tell how many messages wait (No master found for 'shop'" in said
-    assert "secret" not in said
+def test_a_cluster_of_rabbitmq_grows_and_does_not_shrink(upgrade: Upgrade) -> None:
+    def to(nodes: int) -> tuple[int, str]:
+        both = ("rabbitmq", "rabbitmq")
+        return upgrade(("celery",), brokers=both, topologies=("cluster", "cluster"), nodes=(5, nodes))
+
+    assert to(3) == (
+        1,
+        "broker.kubernetes.replicas: 3 would take nodes out of their queues, which 5 keep; "
+        f"set it to 5 or more\n{UNCHANGED}",
+    )
+    assert (to(5)[0], to(7)[0]) == (0, 0)
 
 
 def test_a_broker_of_another_kind_is_refused_while_the_one_that_runs_holds_anything(

@@ -109,6 +109,18 @@ def test_sentinel_has_three_hosts(tmp_path: Path) -> None:
     assert refusals(tmp_path, {"broker": {"topology": "sentinel"}}, groups) == []
 
 
+@pytest.mark.parametrize(("count", "is_fine"), [(1, False), (2, False), (3, True), (4, False), (5, True)])
+def test_a_cluster_has_an_odd_number_of_nodes(tmp_path: Path, count: int, is_fine: bool) -> None:
+    hosts = [f"mq{number}" for number in range(count)]
+    broker = {"kind": "rabbitmq", "topology": "cluster"}
+    lines = refusals(tmp_path, {"broker": broker}, {**ONE_HOST, "rabbitmq": hosts})
+    said = [
+        f"broker.topology: is cluster, and the group rabbitmq has {count} host{'' if count == 1 else 's'} "
+        f"({', '.join(hosts[:3])}{', …' if count > 3 else ''}); name an odd number of hosts in it, 3 or more"
+    ]
+    assert lines == ([] if is_fine else said)
+
+
 def test_leased_beats_may_be_many(tmp_path: Path) -> None:
     groups = {**ONE_HOST, "beat": ["one", "two", "three", "four"]}
     for scheduler in ("celery_ops.beat:LeasedScheduler", "celery_ops.beat.LeasedScheduler"):

@@ -109,6 +109,25 @@ def test_the_broker_does_not_begin_anew_on_another_host(tmp_path: Path) -> None:
     ]
 
 
+def on_cluster(folder: Path, held: list[str], named: list[str], **broker: str) -> list[str]:
+    keep(folder, "shop", Memory({"rabbitmq": tuple(held)}))
+    return refused(folder, {"broker": {"kind": "rabbitmq", "topology": "cluster", **broker}}, rabbitmq=named)
+
+
+def test_hosts_of_a_cluster_come_and_go_while_more_than_half_of_its_data_stay(tmp_path: Path) -> None:
+    held = ["mq1", "mq2", "mq3"]
+    assert on_cluster(tmp_path, held, ["mq1", "mq2", "mq4"]) == []
+    assert on_cluster(tmp_path, held, [*held, "mq4", "mq5"]) == []
+    assert on_cluster(tmp_path, [*held, "mq4", "mq5"], held) == []
+    (line,) = on_cluster(tmp_path, held, ["mq1", "mq4", "mq5"])
+    assert line.startswith("broker: its data is on mq1, mq2 and mq3 and the group rabbitmq names mq1, mq4 and mq5; ")
+
+
+def test_a_cluster_does_not_become_a_single_node(tmp_path: Path) -> None:
+    (line,) = on_cluster(tmp_path, ["mq1", "mq2", "mq3"], ["mq1"], topology="single")
+    assert line.startswith("broker: its data is on mq1, mq2 and mq3 and the group rabbitmq names mq1; ")
+
+
 def test_a_database_elsewhere_is_refused_only_while_it_is_embedded(tmp_path: Path) -> None:
     keep(tmp_path, "shop", HELD)
     (line,) = refused(tmp_path, {}, postgresql=["worker1"])

@@ -109,27 +109,33 @@ def follow_certificates():
 threading.Thread(target=follow_certificates, daemon=True).start()
 
 # RabbitMQ counts the queues by its management API, which asks for a password, perhaps for a certificate; Flower's own
-# options name a CA alone (flower 2.2, utils/broker.py, RabbitMQ._tls_kwargs).
-broker_api = given["broker_api"]
+# options name a CA alone (flower 2.2, utils/broker.py, RabbitMQ._tls_kwargs). Of a cluster there is an address of each
+# node, with spaces between, and any of them tells of all.
+broker_apis = given["broker_api"].split()
 # Of Stalk's own RabbitMQ; with another's the user and the password are those of the broker's address.
-if broker_api and (credentials / "RABBITMQ_PASSWORD_flower").exists():
+if (credentials / "RABBITMQ_PASSWORD_flower").exists():
     password = quote(secret("RABBITMQ_PASSWORD_flower"), safe="")
-    broker_api = broker_api.replace("://", f"://flower:{password}@", 1)
+    broker_apis = [api.replace("://", f"://flower:{password}@", 1) for api in broker_apis]
+broker_api = broker_apis[0] if broker_apis else ""
 broker_tls = {name: credentials / path for name, path in given["broker_tls"].items() if path}
 shown = {"validate_cert": True, "ca_certs": str(broker_tls["ca"])}
 if "certificate" in broker_tls:
     shown |= {"client_cert": str(broker_tls["certificate"]), "client_key": str(broker_tls["key"])}
 broker.RabbitMQ._tls_kwargs = lambda _: shown
+queues_of_one = broker.RabbitMQ.queues
 
 
-async def no_queues(*_):
+async def queues_of_any(self, names):
+    # Without an address Flower would show the broker's password to port 15672 of its host, in plain text
+    # (flower 2.2, utils/broker.py, RabbitMQ.__init__).
+    for self.http_api in broker_apis:
+        # Of one that does not answer there are none.
+        if found := await queues_of_one(self, names):
+            return found
     return []
 
 
-# Without an address Flower would show the broker's password to port 15672 of its host, in plain text
-# (flower 2.2, utils/broker.py, RabbitMQ.__init__).
-if not broker_api:
-    broker.RabbitMQ.queues = no_queues
+broker.RabbitMQ.queues = queues_of_any
 
 # Flower doubles its pause after every failed try without an end (flower 2.2, events.py): after an outage of the
 # broker of an hour it would see no event for another hour.

@@ -3,10 +3,10 @@ or whose broker is of another kind or topology, which would begin empty, or whos
 the broker and all pools away.
 
 The chart runs it before an upgrade and a rollback, with lists of queues in JSON; the playbooks take its words. The name
-and the queues of the app that runs, and the kind and topology of its broker, are in a ConfigMap, hence in DEPLOYED_APP,
-DEPLOYED_QUEUES, DEPLOYED_BROKER and DEPLOYED_TOPOLOGY: messages in a queue that no pool ever took, for its name was
-misspelt say, are no reason. Redis keeps what no pool takes any more in a set until it is seen empty, so that the next
-run names what came while the pool left; in RabbitMQ the queue itself stays.
+and the queues of the app that runs, and the kind, topology and nodes of its broker, are in a ConfigMap, hence in
+DEPLOYED_APP, DEPLOYED_QUEUES, DEPLOYED_BROKER, DEPLOYED_TOPOLOGY and DEPLOYED_NODES: messages in a queue that no pool
+ever took, for its name was misspelt say, are no reason. Redis keeps what no pool takes any more in a set until it is
+seen empty, so that the next run names what came while the pool left; in RabbitMQ the queue itself stays.
 """
 
 from __future__ import annotations
@@ -107,6 +107,14 @@ def moving(key: str, deployed: str, described: str, found: Iterable[str], queues
         f"broker.{key}: {described} would begin empty, and leave what {deployed} has to nobody ({', '.join(found)}); "
         f"keep {deployed} until its queues are empty, or leave what they hold with "
         f"helm upgrade --set 'kubernetes.abandon={{{','.join(sorted(set(queues)))}}}'"
+    )
+
+
+def shrinking(deployed: int, described: int) -> str:
+    """A node that is away for good stays in each queue, and counts for its majority."""
+    return (
+        f"broker.kubernetes.replicas: {described} would take nodes out of their queues, which {deployed} keep; "
+        f"set it to {deployed} or more"
     )
 
 
@@ -474,6 +482,9 @@ def found_in(deployed: set[str], described: set[str], abandoned: set[str]) -> li
     topology, topology_before = (os.environ.get(name, "single") for name in ("TOPOLOGY", "DEPLOYED_TOPOLOGY"))
     if topology_before != topology:
         return moved(kind, ("topology", topology_before, topology), deployed, abandoned)
+    nodes, nodes_before = (int(os.environ.get(name, "1")) for name in ("NODES", "DEPLOYED_NODES"))
+    if kind == "rabbitmq" and nodes < nodes_before:
+        return [shrinking(nodes_before, nodes)]
     return stranded(kind, deployed, described, abandoned)
 
 

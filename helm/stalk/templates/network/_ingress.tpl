@@ -2,7 +2,7 @@
 {{- define "stalk.network.ingress" -}}
 {{- range .edges }}
 {{- if or .from .peers }}
-- ports: [{protocol: TCP, port: {{ .port }}}]
+- ports: [{{ include "stalk.network.port" . }}]
   {{- if not (has dict (.peers | default list)) }}
   from:
     {{- range .from }}
@@ -14,4 +14,9 @@
   {{- end }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{/* A port, or a range of them. dict "port" ["end"] */}}
+{{- define "stalk.network.port" -}}
+{protocol: TCP, port: {{ int64 .port }}{{ with .end }}, endPort: {{ int64 . }}{{ end }}}
 {{- end }}

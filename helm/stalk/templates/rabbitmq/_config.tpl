@@ -32,19 +32,27 @@ rabbitmq.conf: |
 
   # What is written before it is sorted into queues is in memory too.
   raft.wal_max_size_bytes = 67108864
+  {{- if include "stalk.rabbitmq.clustered" . }}
+
+  {{ include "stalk.rabbitmq.formation" . | nindent 2 | trim }}
+  {{- end }}
 
   log.console = true
   log.console.level = warning
   log.console.use_colors = off
   log.file = false
-advanced.config: |
-  {{- $.Files.Get "files/rabbitmq/advanced.config" | replace "{ca}" "/etc/stalk/tls/ca.crt" | replace "{certificate}" "/etc/stalk/tls/tls.crt" | replace "{key}" "/etc/stalk/tls/tls.key" | nindent 2 }}
+{{- $clustered := include "stalk.rabbitmq.clustered" . | empty | not }}
+{{- range $name := $clustered | ternary (list "advanced.config" "distribution.config") (list "advanced.config") }}
+{{ $name }}: |
+  {{- $.Files.Get (printf "files/rabbitmq/%s" $name) | replace "{ca}" "/etc/stalk/tls/ca.crt" | replace "{certificate}" "/etc/stalk/tls/tls.crt" | replace "{key}" "/etc/stalk/tls/tls.key" | nindent 2 }}
+{{- end }}
 enabled_plugins: |
   {{- $plugins := list "rabbitmq_management" }}
   {{- if eq .Values.broker.login "certificate" }}{{- $plugins = append $plugins "rabbitmq_auth_mechanism_ssl" }}{{- end }}
   {{- if .Values.broker.metrics.enabled }}{{- $plugins = append $plugins "rabbitmq_prometheus" }}{{- end }}
   [{{ join ", " $plugins }}].
-{{- range $name := list "start" "definitions" "follow" }}
+{{- $scripts := list "start" "definitions" "follow" }}
+{{- range $name := $clustered | ternary (concat $scripts (list "join" "leave")) $scripts }}
 {{ $name }}: |
   {{- $.Files.Get (printf "files/rabbitmq/%s" $name) | nindent 2 }}
 {{- end }}

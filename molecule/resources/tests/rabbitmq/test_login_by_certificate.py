@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -59,8 +60,11 @@ def test_tasks_go_through_and_no_password_is_in_the_apps_address(by_certificate:
     assert {line.effects for line in by_certificate.all_effects(keys).values()} == {1}
     for component in ("web", "worker", "beat", "flower"):
         address = f"/etc/{by_certificate.app}/credentials/{component}/CELERY_BROKER_URL"
-        url = by_certificate.first(component).run("cat", address)
-        assert url.strip() == f"amqps://localhost:5671/{by_certificate.app}?login_method=EXTERNAL"
+        urls = by_certificate.first(component).run("cat", address).strip().split(";")
+        assert len(urls) == len(by_certificate.on("rabbitmq"))
+        assert all(
+            re.fullmatch(rf"amqps://[a-z0-9]+:5671/{by_certificate.app}[?]login_method=EXTERNAL", url) for url in urls
+        ), urls
 
 
 @pytest.mark.parametrize(("user", "status"), [("flower", 200), ("status", 200), ("worker", 401)])

@@ -1,0 +1,63 @@
+"""What the nodes of a cluster of RabbitMQ lack, by what its command line tells, and whose data a host has."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.stalk.celery.plugins.module_utils.preflight import node_problems
+from ansible_collections.stalk.celery.plugins.module_utils.rabbitmq_nodes import (
+    Commands,
+    ControlFailed,
+    absent,
+    departed,
+    lacking,
+    read_status,
+    unmade,
+)
+
+ALL = ["shop@mq1", "shop@mq2", "shop@mq3"]
+STATUS = read_status({"disk_nodes": [*ALL, "shop@old"], "ram_nodes": [], "running_nodes": ALL[:2]})
+
+
+def test_who_is_there_and_who_left() -> None:
+    assert absent(STATUS, ALL) == ["shop@mq3"]
+    assert departed(STATUS, ALL) == ["shop@old"]
+
+
+def test_queues_that_are_not_there() -> None:
+    definitions = json.dumps({"queues": [{"name": "celery"}, {"name": "@dead.default"}]})
+    assert unmade(definitions, [{"name": "celery"}]) == ["@dead.default"]
+
+
+@pytest.mark.parametrize("kind", ["quorum", "rabbit_quorum_queue"])
+def test_nodes_without_a_member_of_a_queue(kind: str) -> None:
+    queues: list[dict[str, Any]] = [
+        {"name": "celery", "type": kind, "members": ALL[:2]},
+        {"name": "high", "type": kind, "members": ALL},
+        {"name": "celeryev.1", "type": "classic", "members": ""},
+    ]
+    assert lacking(queues, ALL) == {"shop@mq3": ["celery"]}
+
+
+def test_a_command_that_fails_says_why_in_a_line(tmp_path: Path) -> None:
+    program = tmp_path / "rabbitmqctl"
+    program.write_text("#!/bin/sh\necho 'it is\naway' >&2\nexit 69\n")
+    program.chmod(0o755)
+    commands = Commands(tmp_path, "shop")
+    with pytest.raises(ControlFailed, match=r"^rabbitmqctl stop_app: it is away$"):
+        commands.control("stop_app")
+    assert commands.status().members == ()
+
+
+def test_data_of_another_node_are_no_beginning() -> None:
+    assert list(node_problems("mq1", "shop", ["shop@mq1"], "shop@mq1")) == []
+    (single,) = node_problems("mq1", "shop", ["shop@localhost"], "shop@mq1")
+    assert single == (
+        "broker.topology: is cluster, and mq1 has the data of a single node; stop what sends, let its queues drain, "
+        "then stop shop-rabbitmq on mq1 and remove /var/lib/shop-rabbitmq/data"
+    )
+    (renamed,) = node_problems("mq1", "shop", ["shop@old"], "shop@mq1")
+    assert "has the data of the node shop@old, not of shop@mq1; " in renamed
