@@ -273,7 +273,7 @@ def test_who_leaves_what_the_queues_hold_goes_over_to_a_single_node(release: Rel
 
 @pytest.mark.long
 def test_a_single_node_becomes_a_cluster_once_it_is_drained(release: Release, desk: Desk) -> None:
-    keys = desk.send("held", 1, 60)
+    keys = desk.send("held", 1, 40)
     until_all_run(release, keys)
     with pytest.raises(ClusterFailed, match=r"broker\.topology: cluster would begin empty, and leave what single has "):
         release.upgrade(VALUES)
