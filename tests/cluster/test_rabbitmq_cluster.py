@@ -87,11 +87,13 @@ def uids(release: Release) -> dict[str, str]:
     return {name_of(pod): pod["metadata"]["uid"] for pod in release.pods("rabbitmq")}
 
 
+@pytest.mark.long
 def test_orders_that_are_placed_over_https_are_shipped(release: Release) -> None:
     with release.shop() as shop:
         assert watch(shop, shop.place_orders(ORDERS))["shipped"] == ORDERS
 
 
+@pytest.mark.long
 def test_nodes_are_one_cluster_with_every_queue_on_each(release: Release) -> None:
     for pod in PODS:
         found = members(release, pod)
@@ -99,6 +101,7 @@ def test_nodes_are_one_cluster_with_every_queue_on_each(release: Release) -> Non
         assert set(found.values()) == {NODES}
 
 
+@pytest.mark.long
 def test_each_component_has_a_user_and_guest_is_none(release: Release) -> None:
     assert {line[0] for line in listed(release, "list_users", pod=PODS[0])} == {
         "beat",
@@ -123,23 +126,23 @@ def greeter(release: Release, port: str) -> Iterator[str]:
         release.kubectl("delete", "pod", name, "--grace-period=0", "--force")
 
 
-@pytest.mark.parametrize(("port", "replies"), [("rabbitmq", ["PLAIN"]), ("https", ["401"]), ("distribution", ["ok"])])
-def test_a_certificate_of_the_stack_is_let_in_and_no_other_and_no_plain_text(
-    release: Release, port: str, replies: list[str]
-) -> None:
+def test_every_port_lets_a_certificate_of_the_stack_in_and_no_other_and_no_plain_text(release: Release) -> None:
     leaf = authority_of(release).leaf("worker")
-    with greeter(release, port) as pod:
-        assert answer_of(release, port, leaf, pod=pod) == {"refused": None, "replies": replies}
-        assert is_refused(release, port, NOBODY, pod=pod)
-        assert is_refused(release, port, Authority.new("shop CA").leaf("worker"), pod=pod)
-        assert is_refused(release, port, None, pod=pod)
+    for port, replies in {"rabbitmq": ["PLAIN"], "https": ["401"], "distribution": ["ok"]}.items():
+        with greeter(release, port) as pod:
+            assert answer_of(release, port, leaf, pod=pod) == {"refused": None, "replies": replies}
+            assert is_refused(release, port, NOBODY, pod=pod)
+            assert is_refused(release, port, Authority.new("shop CA").leaf("worker"), pod=pod)
+            assert is_refused(release, port, None, pod=pod)
 
 
+@pytest.mark.long
 def test_a_task_that_is_sent_for_later_takes_effect_once(release: Release, desk: Desk) -> None:
     keys = desk.send("later", 2, 0, countdown=SECONDS_AHEAD)
     assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
 
 
+@pytest.mark.long
 def test_another_topology_is_refused_while_a_message_waits(release: Release, desk: Desk) -> None:
     before = uids(release)
     desk.send("much-later", 1, 0, countdown=SECONDS_LONG_AHEAD)
@@ -148,6 +151,7 @@ def test_another_topology_is_refused_while_a_message_waits(release: Release, des
     assert uids(release) == before
 
 
+@pytest.mark.long
 def test_a_new_cookie_reaches_nodes_that_run(release: Release) -> None:
     before = uids(release)
     new = uuid.uuid4().hex
@@ -177,6 +181,7 @@ def test_tasks_outlive_a_kill_of_the_node_that_leads_their_queue(release: Releas
     until_whole(release)
 
 
+@pytest.mark.long
 def test_tasks_go_on_while_one_node_after_another_restarts(release: Release, desk: Desk) -> None:
     before = uids(release)
     with desk.flow("celery", "webhooks") as keys:
@@ -188,6 +193,7 @@ def test_tasks_go_on_while_one_node_after_another_restarts(release: Release, des
     until_whole(release)
 
 
+@pytest.mark.long
 def test_no_two_nodes_are_evicted_at_once(release: Release, desk: Desk) -> None:
     with desk.flow("celery", "webhooks") as keys:
         release.evict(PODS[0])
@@ -198,6 +204,7 @@ def test_no_two_nodes_are_evicted_at_once(release: Release, desk: Desk) -> None:
     assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
 
 
+@pytest.mark.long
 def test_a_node_that_lost_its_volume_is_in_every_queue_again(release: Release, desk: Desk) -> None:
     until_whole(release)
     lost = PODS[-1]
@@ -214,6 +221,7 @@ def test_a_node_that_lost_its_volume_is_in_every_queue_again(release: Release, d
     assert set(members(release, lost).values()) == {NODES}
 
 
+@pytest.mark.long
 def test_a_burst_brings_more_workers_and_a_lull_takes_them_away(release: Release, desk: Desk) -> None:
     def workers() -> int:
         return len(release.pods("worker", "default"))
@@ -222,28 +230,6 @@ def test_a_burst_brings_more_workers_and_a_lull_takes_them_away(release: Release
     wait_for("as many workers as may be", lambda: workers() == MOST, SECONDS_UNTIL_ALL_IS_WELL)
     assert once(release.all_effects(burst, SECONDS_UNTIL_ALL_IS_WELL))
     wait_for("one worker is left", lambda: workers() == 1, SECONDS_UNTIL_ALL_IS_WELL)
-
-
-def test_every_node_takes_a_renewed_leaf_and_keeps_its_connections(release: Release, desk: Desk) -> None:
-    before = uids(release)
-    old = release.secret("shop-rabbitmq-tls")["tls.crt"]
-    with desk.flow("celery", "webhooks") as keys:
-        release.kubectl("delete", "secret", "shop-rabbitmq-tls")
-        release.kubectl("create", "job", "--from=cronjob/shop-secrets", "renewal")
-        release.wait("job/renewal", "condition=Complete", SECONDS_UNTIL_ALL_IS_WELL)
-        new = release.secret("shop-rabbitmq-tls")["tls.crt"]
-        assert new != old
-        wait_for("every node shows it", lambda: shown(release) == {new.strip()}, SECONDS_UNTIL_ALL_IS_WELL)
-    assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
-    assert uids(release) == before
-    assert rabbitmqctl(release, "eval", "length(rabbit_nodes:list_running()).", pod=PODS[0]).strip() == str(NODES)
-
-
-def test_who_leaves_what_the_queues_hold_goes_over_to_a_single_node(release: Release) -> None:
-    release.upgrade({**ALONE, "kubernetes": {"abandon": QUEUES}})
-    assert set(uids(release)) == {"shop-rabbitmq-0"}
-    with release.shop() as shop:
-        assert watch(shop, shop.place_orders(ORDERS))["shipped"] == ORDERS
 
 
 def shown(release: Release) -> set[str]:
@@ -259,3 +245,40 @@ for host in sys.argv[2:]:
         with greeter(release, port) as pod:
             found.append(release.execute(pod, "python", "-c", show, str(NUMBERS[port]), *hosts))
     return {leaf for said in found for leaf in said.split("\0") if leaf.strip()}
+
+
+@pytest.mark.long
+def test_every_node_takes_a_renewed_leaf_and_keeps_its_connections(release: Release, desk: Desk) -> None:
+    before = uids(release)
+    old = release.secret("shop-rabbitmq-tls")["tls.crt"]
+    with desk.flow("celery", "webhooks") as keys:
+        release.kubectl("delete", "secret", "shop-rabbitmq-tls")
+        release.kubectl("create", "job", "--from=cronjob/shop-secrets", "renewal")
+        release.wait("job/renewal", "condition=Complete", SECONDS_UNTIL_ALL_IS_WELL)
+        new = release.secret("shop-rabbitmq-tls")["tls.crt"]
+        assert new != old
+        wait_for("every node shows it", lambda: shown(release) == {new.strip()}, SECONDS_UNTIL_ALL_IS_WELL)
+    assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
+    assert uids(release) == before
+    assert rabbitmqctl(release, "eval", "length(rabbit_nodes:list_running()).", pod=PODS[0]).strip() == str(NODES)
+
+
+@pytest.mark.long
+def test_who_leaves_what_the_queues_hold_goes_over_to_a_single_node(release: Release) -> None:
+    release.upgrade({**ALONE, "kubernetes": {"abandon": QUEUES}})
+    assert set(uids(release)) == {"shop-rabbitmq-0"}
+    with release.shop() as shop:
+        assert watch(shop, shop.place_orders(ORDERS))["shipped"] == ORDERS
+
+
+@pytest.mark.long
+def test_a_single_node_becomes_a_cluster_once_it_is_drained(release: Release, desk: Desk) -> None:
+    keys = desk.send("held", 1, 40)
+    until_all_run(release, keys)
+    with pytest.raises(ClusterFailed, match=r"broker\.topology: cluster would begin empty, and leave what single has "):
+        release.upgrade(VALUES)
+    assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
+    release.upgrade(VALUES)
+    until_whole(release)
+    assert set(uids(release)) == set(PODS)
+    assert once(release.all_effects(desk.send("after", 3), SECONDS_UNTIL_ALL_IS_WELL))

@@ -287,6 +287,15 @@ def test_another_topology_is_refused_while_the_one_that_runs_holds_anything(
     assert upgrade(**change) == (0, "")
 
 
+def test_sentinels_are_asked_for_the_primary(upgrade: Upgrade, tmp_path: Path) -> None:
+    urls = [f"sentinel://worker:secret@shop-redis-node-{node}.teas.svc:1/0" for node in range(3)]
+    (tmp_path / "CELERY_BROKER_URL").write_text(";".join(urls))
+    status, said = upgrade(brokers=("redis", "redis"), topologies=("sentinel", "sentinel"))
+    assert status == 1
+    assert "the broker does not tell how many messages wait (No master found for 'shop'" in said
+    assert "secret" not in said
+
+
 def test_a_cluster_of_rabbitmq_grows_and_does_not_shrink(upgrade: Upgrade) -> None:
     def to(nodes: int) -> tuple[int, str]:
         both = ("rabbitmq", "rabbitmq")

@@ -51,8 +51,8 @@ enabled_plugins: |
   {{- if eq .Values.broker.login "certificate" }}{{- $plugins = append $plugins "rabbitmq_auth_mechanism_ssl" }}{{- end }}
   {{- if .Values.broker.metrics.enabled }}{{- $plugins = append $plugins "rabbitmq_prometheus" }}{{- end }}
   [{{ join ", " $plugins }}].
-{{- $scripts := list "start" "definitions" "follow" }}
-{{- range $name := $clustered | ternary (concat $scripts (list "join" "leave")) $scripts }}
+{{- $start := $clustered | ternary (list "start-node" "join" "follow-cookie" "leave") (list "start") }}
+{{- range $name := concat $start (list "definitions" "follow") }}
 {{ $name }}: |
   {{- $.Files.Get (printf "files/rabbitmq/%s" $name) | nindent 2 }}
 {{- end }}

@@ -15,7 +15,7 @@
 {{- define "stalk.redis.nodes" -}}
 {{- $nodes := list }}
 {{- if include "stalk.redis.sentinel" . }}
-{{- range $number := until (int .Values.broker.kubernetes.replicas) }}
+{{- range $number := until (include "stalk.broker.nodes" . | int) }}
 {{- $nodes = append $nodes (printf "%s-%d" (include "stalk.redis.name" $) $number) }}
 {{- end }}
 {{- end }}
