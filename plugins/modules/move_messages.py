@@ -110,6 +110,7 @@ class Mover:
         if self.dry or not note.exists() or is_of(self.now, self.component):
             return {"changed": False, "moved": {}, "complete": True, "kept": 0}
         question = {
+            "app": self.app,
             "celery": self.asked["celery"],
             "old": note.read_text(encoding="utf-8").strip(),
             "new": self.now,

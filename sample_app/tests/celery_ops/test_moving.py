@@ -1,0 +1,48 @@
+"""The script that moves messages to another broker, with the app's own settings."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from config.celery import app
+from tests.brokers import ON_SENTINEL
+from tests.processes import APP_FOLDER
+from tests.sentinel import MASTER, RedisBehindSentinel
+from tests.services import Services
+
+MOVER = APP_FOLDER.parent / "plugins/module_utils/move_messages.py"
+
+
+def move(environment: dict[str, str], old: str, new: str, *queues: str) -> Any:
+    asked = {"app": MASTER, "celery": "config.celery", "old": old, "new": new, "queues": queues}
+    question = json.dumps({**asked, "abandoned": [], "held": True, "most": 100})
+    inherited = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
+    done = subprocess.run(
+        [sys.executable, str(MOVER)],
+        cwd=APP_FOLDER,
+        env=inherited | environment,
+        input=question,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@ON_SENTINEL
+@pytest.mark.usefixtures("empty_broker", "transactional_db")
+def test_messages_come_from_sentinel_with_the_environment_of_the_new_broker(
+    broker: RedisBehindSentinel, services: Services, environment: dict[str, str]
+) -> None:
+    app.send_task("shop.tasks.unknown", queue="reports")
+    of_the_new = {name: value for name, value in environment.items() if name != "CELERY_SENTINEL_MASTER"}
+    answer = move(of_the_new, broker.url, services.redis.url, "reports")
+    assert answer == {"moved": {"reports": 1}, "complete": True, "kept": 0}
+    assert (broker.messages_in("reports"), services.redis.messages_in("reports")) == (0, 1)
