@@ -21,6 +21,8 @@ from ansible_collections.stalk.celery.plugins.module_utils.stranded import (
 # Redis 7.4 or newer (valkey-io/valkey, rdb.h: RDB_VERSION).
 PROVISIONED = [kind for kind in chart_words("rules")["broker"]["names"] if kind != "external"]
 
+LEFT_OUT = "this run leaves its host out, by --limit or as it is in no group"
+
 
 def component_of(kind: str) -> str:
     return broker_component({"broker": {"kind": kind}})
@@ -44,6 +46,27 @@ def leaving_brokers(memory: Memory, kind: str) -> dict[str, dict[str, Any]]:
 def left_question(component: str, kind: str) -> dict[str, Any]:
     """What the module component_status is to ask it; the port is the one that it is configured with."""
     return {"component": component, "kind": kind, "port": 0, "queues": []}
+
+
+def told_by_all(
+    component: str, hosts: Sequence[str], told: Mapping[str, Mapping[str, Mapping[str, Any]]]
+) -> Mapping[str, Any]:
+    """The figures of a broker by what its hosts told, each by component: a replica may lack what the primary has, and a
+    host where it is gone says nothing of the others."""
+    found = {host: told.get(host, {}).get(component, {"error": LEFT_OUT}) for host in hosts}
+    if all("gone" in figures for figures in found.values()):
+        return {"gone": True, "queues": {}, "taken": 0}
+    knowing = {
+        host: figures
+        for host, figures in found.items()
+        if not {"gone", "error"} & figures.keys() and figures.get("role") != "replica"
+    }
+    if component == "redis" and len(knowing) > 1:
+        return {"error": f"{', '.join(knowing)} are each a primary"}
+    errors = [figures["error"] for figures in found.values() if "error" in figures]
+    return next(
+        iter(knowing.values()), {"error": "; ".join(dict.fromkeys(errors)) or "none of its hosts is the primary"}
+    )
 
 
 def lists_of(figures: Mapping[str, Any]) -> list[str]:

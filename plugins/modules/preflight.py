@@ -11,7 +11,7 @@ description:
     does not count.
   - Fails when a queue that no pool would consume any more has messages, unless the variable C(stalk_abandon) names it.
   - Asks a host only for what the control node does not remember of the last run. As a task it needs the fact C(stack)
-    and takes no argument but C(ended).
+    and takes no arguments but C(ended) and C(told).
 options:
   app:
     description: Name of the app.
@@ -27,6 +27,9 @@ options:
     description: Kind of the broker, whose service of the distribution the component redis or rabbitmq replaces.
     type: str
     choices: [redis, valkey, rabbitmq, external]
+  told:
+    description: Host to the figures that M(stalk.celery.leaving_broker) told there of a broker of another kind.
+    type: dict
   ended:
     description: At the end of a run, on the broker's host; fails when messages came to a queue while its pool left.
     type: bool

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.stalk.celery.plugins.module_utils.leaving_broker import (
+    LEFT_OUT,
     leaving_brokers,
     leaving_problem,
     lists_of,
     port_problem,
     still_has,
+    told_by_all,
 )
 from ansible_collections.stalk.celery.plugins.module_utils.memory import Memory
 from ansible_collections.stalk.celery.plugins.modules.component_status import configured_ports
@@ -63,6 +66,41 @@ def test_one_that_does_not_answer_stays_unless_all_is_abandoned() -> None:
     assert said == ["the broker does not tell how many messages wait (connection refused)"]
     assert queues == {"celery"}
     assert still_has({"error": "connection refused"}, MEMORY, ALL) == ([], set())
+
+
+GONE = {"gone": True, "queues": {}, "taken": 0}
+PRIMARY = {"queues": {"celery": 3}, "taken": 0, "role": "primary"}
+REPLICA = {"queues": {}, "taken": 0, "role": "replica", "follows": False}
+SILENT = {"error": "connection refused"}
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "judged"),
+    [
+        (GONE, PRIMARY, PRIMARY),
+        (REPLICA, PRIMARY, PRIMARY),
+        (SILENT, PRIMARY, PRIMARY),
+        (GONE, GONE, GONE),
+        (REPLICA, SILENT, SILENT),
+        (GONE, REPLICA, {"error": "none of its hosts is the primary"}),
+        (PRIMARY, PRIMARY, {"error": "data1, data2 are each a primary"}),
+    ],
+)
+def test_of_several_nodes_only_the_primary_knows(
+    one: dict[str, Any], two: dict[str, Any], judged: dict[str, Any]
+) -> None:
+    told = {"data1": {"redis": one}, "data2": {"redis": two}}
+    assert told_by_all("redis", ["data1", "data2"], told) == judged
+
+
+def test_each_node_of_rabbitmq_knows() -> None:
+    figures = {"queues": {"celery": 3}, "taken": 0}
+    told = {"data1": {"rabbitmq": GONE}, "data2": {"rabbitmq": figures}, "data3": {"rabbitmq": figures}}
+    assert told_by_all("rabbitmq", ["data1", "data2", "data3"], told) == figures
+
+
+def test_a_host_that_was_not_asked_is_not_gone() -> None:
+    assert told_by_all("redis", ["data1", "data2"], {"data1": {"redis": GONE}}) == {"error": LEFT_OUT}
 
 
 @pytest.mark.parametrize(
