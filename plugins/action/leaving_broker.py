@@ -60,10 +60,11 @@ class ActionModule(ActionBase):
     def judged(self, component: str, variables: dict[str, Any]) -> dict[str, Any]:
         hosts = variables["stack"]["broker"]["leaving"][component]["hosts"]
         figures = told_by_all(component, hosts, self._task.args["told"])
-        if self._task.args.get("ended") and (problem := self.problem(component, figures, variables)):
+        problem = self.problem(component, figures, variables)
+        if problem and self._task.args.get("ended"):
             return {"failed": True, "msg": problem}
         answers = not {"error", "gone"} & figures.keys()
-        return {"changed": False, "answers": answers, "queues": lists_of(figures)}
+        return {"changed": False, "answers": answers, "empty": not problem, "queues": lists_of(figures)}
 
     def problem(self, component: str, figures: Mapping[str, Any], variables: dict[str, Any]) -> str:
         """Why the broker has to stay."""

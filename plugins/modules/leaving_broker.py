@@ -46,5 +46,6 @@ EXAMPLES = r"""
 RETURN = r"""
 figures: {description: Component to its figures., type: dict, returned: without component}
 answers: {description: Whether it is there and tells., type: bool, returned: with component}
+empty: {description: Whether nothing speaks against its end., type: bool, returned: with component}
 queues: {description: Queues and lists that may have messages., type: list, returned: with component}
 """
