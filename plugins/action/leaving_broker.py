@@ -11,6 +11,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.leaving_broker import
     leaving_problem,
     left_question,
     lists_of,
+    parting_problem,
     still_has,
     told_by_all,
 )
@@ -18,6 +19,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.memory import MemoryU
 from ansible_collections.stalk.celery.plugins.module_utils.preflight import names
 from ansible_collections.stalk.celery.plugins.module_utils.secrets_store import SecretError
 from ansible_collections.stalk.celery.plugins.module_utils.stack_variables import state_folder, templated
+from ansible_collections.stalk.celery.plugins.module_utils.status.questions import expected_on
 from ansible_collections.stalk.celery.plugins.module_utils.stranded import SECONDS_UNTIL_COUNTED
 
 
@@ -37,25 +39,37 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         if component := self._task.args.get("component"):
             return {**result, **self.judged(component, variables)}
+        if not variables["stack"]["broker"]["leaving"]:
+            return {**result, "changed": False, "figures": {}}
         try:
-            return {**result, "changed": False, "figures": self.asked(variables)}
+            return {**result, **self.asked(variables)}
         except HostFailed as failed:
             return failed.answer
 
     def asked(self, variables: dict[str, Any]) -> dict[str, Any]:
         """What this host tells, by component."""
-        stack, host = variables["stack"], variables["inventory_hostname"]
-        here = {name: left for name, left in stack["broker"]["leaving"].items() if host in left["hosts"]}
-        if "rabbitmq" in here and self._task.args.get("settled") and not self._task.check_mode:
+        stack, host, settled = variables["stack"], variables["inventory_hostname"], self._task.args.get("settled")
+        here = {name: left["kind"] for name, left in stack["broker"]["leaving"].items() if host in left["hosts"]}
+        if settled:
+            units: Mapping[str, Any] = self.ask(variables)["units"]
+            running = [unit for unit, state in units.items() if state["active"] not in ("inactive", "failed")]
+            described = expected_on(host, stack, variables["groups"]).components
+            if problem := parting_problem(stack, host, running, described):
+                return {"failed": True, "msg": problem}
+        if "rabbitmq" in here and settled and not self._task.check_mode:
             time.sleep(SECONDS_UNTIL_COUNTED)
-        return {name: self.figures(stack, left_question(name, left["kind"]), variables) for name, left in here.items()}
+        figures = {name: self.ask(variables, broker=left_question(name, kind))["broker"] for name, kind in here.items()}
+        return {"changed": False, "figures": figures}
 
-    def figures(self, stack: Mapping[str, Any], broker: dict[str, Any], variables: dict[str, Any]) -> Any:
-        arguments = {"app": stack["app"]["name"], "broker": broker}
-        answer = self._execute_module("stalk.celery.component_status", module_args=arguments, task_vars=variables)
+    def ask(self, variables: dict[str, Any], **arguments: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = self._execute_module(
+            "stalk.celery.component_status",
+            module_args={"app": variables["stack"]["app"]["name"], **arguments},
+            task_vars=variables,
+        )
         if answer.get("failed") or answer.get("unreachable"):
-            raise HostFailed(dict(answer))
-        return answer["broker"]
+            raise HostFailed(answer)
+        return answer
 
     def judged(self, component: str, variables: dict[str, Any]) -> dict[str, Any]:
         hosts = variables["stack"]["broker"]["leaving"][component]["hosts"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.stalk.celery.plugins.module_utils.description.chart import chart_words
 from ansible_collections.stalk.celery.plugins.module_utils.description.derive import broker_component
+from ansible_collections.stalk.celery.plugins.module_utils.leftovers import PROCESSES
 from ansible_collections.stalk.celery.plugins.module_utils.memory import Memory
 from ansible_collections.stalk.celery.plugins.module_utils.stranded import (
     DEAD,
@@ -99,6 +101,24 @@ def still_has(
     said += [f"workers hold {messages(taken)}"] if taken else []
     said += [f"{waits(delayed)} for later"] if delayed else []
     return said, {*found, *(memory.queues - set(abandoned))}
+
+
+def parting_problem(stack: Mapping[str, Any], host: str, running: Collection[str], described: Collection[str]) -> str:
+    """Units of the app that run on a host without being described there, which have the old broker's address until they
+    end, after all others."""
+    app, left = stack["app"]["name"], stack["broker"]["leaving"].values()
+    parting = [
+        component
+        for component in PROCESSES
+        if component not in described and any(re.match(rf"{app}-{component}[.@]", unit) for unit in running)
+    ]
+    others = ", ".join(sorted(each["kind"] for each in left))
+    return (
+        f"broker.kind: is {stack['broker']['kind']}, and {', '.join(parting)} on {host} would use the {others} until "
+        "the end of the run that takes it away; describe it there until the broker has changed"
+        if parting
+        else ""
+    )
 
 
 def port_problem(stack: Mapping[str, Any], other: str, figures: Mapping[str, Any], hosts: Collection[str]) -> str:

@@ -9,7 +9,9 @@ description:
   - With C(ended) it fails when the broker still has messages, unless C(stalk_abandon) names their queues.
 options:
   settled:
-    description: Whether to wait until the figures are none of before.
+    description:
+      - Whether to wait until the figures are none of before, and to fail where a process of the app runs that the
+        description no longer has there, as it may send more.
     type: bool
     default: false
   component:

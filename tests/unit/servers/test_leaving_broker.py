@@ -11,6 +11,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.leaving_broker import
     leaving_brokers,
     leaving_problem,
     lists_of,
+    parting_problem,
     port_problem,
     still_has,
     told_by_all,
@@ -138,6 +139,20 @@ def test_it_is_asked_at_the_port_that_it_has(
     assert configured_ports("shop", component, kind, tmp_path) is None
     (tmp_path / f"var/lib/shop-{kind}").mkdir(parents=True)
     assert configured_ports("shop", component, kind, tmp_path) == ports
+
+
+def test_no_process_leaves_its_host_together_with_the_broker() -> None:
+    stack = {
+        "app": {"name": "shop"},
+        "broker": {"kind": "rabbitmq", "leaving": {"redis": {"kind": "valkey", "hosts": ["data1"]}}},
+    }
+    running = ["shop-web.service", "shop-worker@default.service", "shop-worker-of-others.service", "shop-redis.service"]
+    assert parting_problem(stack, "data1", running, ["web", "worker"]) == ""
+    assert parting_problem(stack, "data1", [], []) == ""
+    assert parting_problem(stack, "data1", running, ["beat"]) == (
+        "broker.kind: is rabbitmq, and web, worker on data1 would use the valkey until the end of the run that takes "
+        "it away; describe it there until the broker has changed"
+    )
 
 
 def test_both_brokers_of_a_host_have_ports_of_their_own() -> None:
