@@ -85,9 +85,16 @@ class ActionModule(ActionBase):
         return recall(state_folder(self.variables, self._templar), self.stack["app"]["name"])
 
     def end(self, memory: Memory) -> dict[str, Any]:
+        """What this host's broker has, or the judgement of what all its hosts told."""
+        component, told = self.stack["broker"]["component"], self._task.args.get("told")
         if not memory.left or self._task.check_mode:
+            return {"changed": False, "figures": {}}
+        if told is None:
+            return {"changed": False, "figures": {component: self.broker(settled=True)}}
+        figures = told_by_all(component, sorted(told), told)
+        if "error" in figures and set(told) < set(self.variables["groups"].get(component, ())):
             return {"changed": False}
-        if problems := list(queue_problems(self.broker(settled=True), memory, self.stack, self.given("stalk_abandon"))):
+        if problems := list(queue_problems(figures, memory, self.stack, self.given("stalk_abandon"))):
             return {"failed": True, "msg": "\n".join(problems)}
         folder = state_folder(self.variables, self._templar)
         keep(folder, self.stack["app"]["name"], replace(memory, left=()))

@@ -28,10 +28,14 @@ options:
     type: str
     choices: [redis, valkey, rabbitmq, external]
   told:
-    description: Host to the figures that M(stalk.celery.leaving_broker) told there of a broker of another kind.
+    description:
+      - Host to the figures that M(stalk.celery.leaving_broker) told there of a broker of another kind.
+      - With C(ended), host to the C(figures) that this module told there with C(ended) alone.
     type: dict
   ended:
-    description: At the end of a run, on the broker's host; fails when messages came to a queue while its pool left.
+    description:
+      - At the end of a run. On each of the broker's hosts it tells the figures; with C(told) it fails when messages
+        came to a queue while its pool left.
     type: bool
     default: false
 author: [Stalk developers]
@@ -47,6 +51,7 @@ EXAMPLES = r"""
 RETURN = r"""
 foreign: {description: Component to what runs in its place., type: dict, returned: always}
 own: {description: Components that Stalk deployed here before., type: list, returned: always}
+figures: {description: The broker's component to its figures., type: dict, returned: with ended and without told}
 """
 
 import re
