@@ -118,7 +118,7 @@ def from_rabbitmq(message: Any, queue: str) -> Message:
 
 class OldBroker(Protocol):
     def messages(self) -> Iterator[tuple[Message, Any]]:
-        """Each message that waits, and how `forget` knows it."""
+        """Each message that waits, and how `forget` knows it: None of a copy that goes with a later one."""
 
     def forget(self, taken: Any) -> None:
         """Ends a message that the new broker has."""
@@ -170,7 +170,7 @@ class OldRedis:
                 self.kept += 1
                 continue
             for queue in sorted(queues):
-                yield from_redis(payload, queue), tag
+                yield from_redis(payload, queue), tag if queue == max(queues) else None
 
     def forget(self, taken: Any) -> None:
         with self.client.pipeline() as pipe:
@@ -273,8 +273,10 @@ def move(old: OldBroker, new: NewBroker, most: int) -> tuple[Counter[str], bool]
         before = moved.total()
         for message, taken in old.messages():
             new.take(message)
-            old.forget(taken)
             moved[message.queue] += 1
+            if taken is None:
+                continue
+            old.forget(taken)
             if moved.total() >= most:
                 return moved, False
         # RabbitMQ may have brought delayed messages to where this round had looked before.
