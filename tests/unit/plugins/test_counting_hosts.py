@@ -17,7 +17,7 @@ INVENTORY = "redis: {hosts: {data1: }}\nworker: {hosts: {worker1: }}\nexternal: 
 
 
 @pytest.mark.parametrize(
-    ("kind", "component", "host"), [("valkey", "redis", "data1"), ("external",) * 2 + ("worker1",)]
+    ("kind", "component", "host"), [("valkey", "redis", "data1"), ("external", "external", "worker1")]
 )
 def test_an_external_broker_is_asked_by_workers_whatever_groups_are_called(
     tmp_path: Path, kind: str, component: str, host: str
