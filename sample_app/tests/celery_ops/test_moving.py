@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+from runpy import run_path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +18,8 @@ from tests.processes import APP_FOLDER
 from tests.sentinel import MASTER, RedisBehindSentinel
 from tests.services import Services
 
-MOVER = APP_FOLDER.parent / "plugins/module_utils/move_messages.py"
+SCRIPTS = APP_FOLDER.parent / "plugins/module_utils"
+MOVER = SCRIPTS / "move_messages.py"
 
 
 def move(environment: dict[str, str], old: str, new: str, *queues: str) -> Any:
@@ -46,3 +49,12 @@ def test_messages_come_from_sentinel_with_the_environment_of_the_new_broker(
     answer = move(of_the_new, broker.url, services.redis.url, "reports")
     assert answer == {"moved": {"reports": 1}, "complete": True, "kept": 0}
     assert (broker.messages_in("reports"), services.redis.messages_in("reports")) == (0, 1)
+
+
+def test_a_dead_letter_that_was_moved_tells_its_queue() -> None:
+    letter = run_path(str(SCRIPTS / "dead_letters.py"))["Letter"]
+    moved = {"task": "shop.tasks.ship", "id": "7", "x-stalk-death": {"queue": "reports", "reason": "rejected"}}
+    assert str(letter.of(SimpleNamespace(headers=moved))) == "shop.tasks.ship 7, of queue reports (rejected)"
+    died_again = {**moved, "x-death": [{"queue": "celery", "reason": "delivery_limit"}]}
+    assert str(letter.of(SimpleNamespace(headers=died_again))) == "shop.tasks.ship 7, of queue celery (delivery_limit)"
+    assert str(letter.of(SimpleNamespace(headers={}))) == "no task, of queue unknown ()"

@@ -67,6 +67,18 @@ def test_a_message_of_rabbitmq_is_read_whole_without_the_notes_of_the_broker() -
     assert from_rabbitmq(found, "celery") == WHOLE
 
 
+def test_a_dead_letter_keeps_the_queue_that_it_came_from() -> None:
+    deaths = [{"queue": "reports", "reason": "delivery_limit", "count": 1}, {"queue": "celery", "reason": "rejected"}]
+    found = SimpleNamespace(
+        body=BODY, content_type=None, content_encoding=None, properties={}, headers={**HEADERS, "x-death": deaths}
+    )
+    noted = {**HEADERS, "x-stalk-death": {"queue": "reports", "reason": "delivery_limit"}}
+    assert from_rabbitmq(found, "@dead.io").headers == noted
+    assert from_rabbitmq(found, "reports").headers == HEADERS
+    found.headers = noted
+    assert from_rabbitmq(found, "@dead.io").headers == noted
+
+
 @pytest.mark.parametrize("eta", [None, "", "soon", "2026-11-29T08:00:00"])
 def test_what_is_no_time_is_no_delay(eta: str | None) -> None:
     assert from_redis({**PAYLOAD, "headers": {"eta": eta}}, "celery").eta is None
