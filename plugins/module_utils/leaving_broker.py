@@ -40,9 +40,7 @@ def leaving_brokers(memory: Memory, kind: str) -> dict[str, dict[str, Any]]:
     found = {
         component_of(other): {"kind": other, "hosts": hosts} for other, hosts in other_brokers(memory, kind).items()
     }
-    return {
-        component: left for component, left in found.items() if kind == "external" or component != component_of(kind)
-    }
+    return {component: left for component, left in found.items() if component != component_of(kind)}
 
 
 def left_question(component: str, kind: str) -> dict[str, Any]:

@@ -28,7 +28,6 @@ ALL = ["celery", "reports"]
 def test_a_broker_of_another_kind_is_left_where_one_was_deployed() -> None:
     redis = {"redis": {"kind": "redis", "hosts": ["data1", "data2"]}}
     assert leaving_brokers(MEMORY, "rabbitmq") == redis
-    assert leaving_brokers(MEMORY, "external") == redis
     valkey = {"redis": {"kind": "valkey", "hosts": ["data1"]}}
     assert leaving_brokers(Memory(hosts={"valkey": ("data1",)}), "rabbitmq") == valkey
     assert leaving_brokers(MEMORY, "redis") == {}
