@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from runpy import run_path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from amqp.exceptions import MessageNacked
 
 from config.celery import app
 from tests.brokers import ON_SENTINEL
@@ -58,3 +60,35 @@ def test_a_dead_letter_that_was_moved_tells_its_queue() -> None:
     died_again = {**moved, "x-death": [{"queue": "celery", "reason": "delivery_limit"}]}
     assert str(letter.of(SimpleNamespace(headers=died_again))) == "shop.tasks.ship 7, of queue celery (delivery_limit)"
     assert str(letter.of(SimpleNamespace(headers={}))) == "no task, of queue unknown ()"
+
+
+class NoWay:
+    """A connection of RabbitMQ whose channels publish nothing, and end as they are told to."""
+
+    def __init__(self, error: Exception | None) -> None:
+        self.error = error
+        self.opened = self.closed = 0
+        self.events: dict[str, set[Callable[..., None]]] = {"basic_return": set()}
+
+    def channel(self) -> NoWay:
+        self.opened += 1
+        return self
+
+    def basic_publish_confirm(self, *_: object, **__: object) -> None:
+        if self.error:
+            raise self.error
+        for returned in self.events["basic_return"]:
+            returned(ValueError("no route"))
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.mark.parametrize(
+    ("error", "why"), [(None, "queue reports is not there"), (MessageNacked(), "queue reports takes no more")]
+)
+def test_a_dead_letter_that_has_to_stay_leaves_no_channel_open(error: Exception | None, why: str) -> None:
+    put = run_path(str(SCRIPTS / "dead_letters.py"))["why_not_published"]
+    connection = NoWay(error)
+    assert put(connection, "reports", SimpleNamespace(body="", properties={})) == why
+    assert connection.opened == connection.closed == 1

@@ -125,7 +125,6 @@ def why_not_published(connection: Any, queue: str, message: Any) -> str:
     properties["delivery_mode"] = 2
     again = amqp.Message(message.body, application_headers=kept, **properties)
     returned: list[Exception] = []
-    # A refusal ends the channel.
     channel = connection.channel()
     channel.events["basic_return"].add(lambda error, *_: returned.append(error))
     try:
@@ -134,11 +133,11 @@ def why_not_published(connection: Any, queue: str, message: Any) -> str:
         return f"queue {queue} takes no more"
     except ChannelError as error:
         return f"queue {queue} cannot be sent to: {error.reply_text}"
-    if returned:
-        return f"queue {queue} is not there"
-    with suppress(ChannelError):
-        channel.close()
-    return ""
+    finally:
+        # A refusal has ended it already.
+        with suppress(ChannelError):
+            channel.close()
+    return f"queue {queue} is not there" if returned else ""
 
 
 def main(address: str, vhost: str, *pools: str) -> int:
