@@ -294,15 +294,13 @@ def move(old: OldBroker, new: NewBroker, most: int) -> tuple[Counter[str], bool]
             return moved, True
 
 
-def connection_to(address: str, app_name: str) -> Any:
-    """By the settings that the app would have with this address."""
+def connection_to(address: str, names: Mapping[str, str]) -> Any:
+    """By the settings that the app would have with this address, and these variables for several nodes."""
     from celery import Celery
     from celery_ops import tls
     from celery_ops.settings import broker_settings
 
-    os.environ["CELERY_BROKER_URL"] = address
-    # The environment of a broker without Sentinels lacks it; they know the primary by the app's name.
-    os.environ["CELERY_SENTINEL_MASTER"] = app_name
+    os.environ.update(names, CELERY_BROKER_URL=address)
     app = Celery("old", set_as_current=False)
     app.conf.update(
         {name.removeprefix("CELERY_").lower(): value for name, value in broker_settings(tls.files()).items()}
@@ -318,7 +316,7 @@ def answer(asked: Mapping[str, Any]) -> dict[str, Any]:
     from celery.app.utils import find_app
 
     app = find_app(asked["celery"])
-    with app.connection_for_write(heartbeat=0) as arriving, connection_to(asked["old"], asked["app"]) as leaving:
+    with app.connection_for_write(heartbeat=0) as arriving, connection_to(asked["old"], asked["names"]) as leaving:
         old: OldBroker
         if leaving.transport.driver_type == "amqp":
             old = OldRabbitMQ(leaving, asked)

@@ -83,6 +83,11 @@ def is_of(address: str, component: str) -> bool:
     return address.partition("://")[0] in SCHEMES[component]
 
 
+def names_of_nodes(app: str, address: str) -> dict[str, str]:
+    """The variables that the app has beside the address of several nodes (docs/contract.md)."""
+    return {"CELERY_SENTINEL_MASTER": app} if address.startswith("sentinel://") else {}
+
+
 class Mover:
     def __init__(self, parameters: dict[str, Any], *, dry: bool) -> None:
         self.asked = parameters
@@ -109,10 +114,11 @@ class Mover:
         note = self.left / self.component
         if self.dry or not note.exists() or is_of(self.now, self.component):
             return {"changed": False, "moved": {}, "complete": True, "kept": 0}
+        old = note.read_text(encoding="utf-8").strip()
         question = {
-            "app": self.app,
             "celery": self.asked["celery"],
-            "old": note.read_text(encoding="utf-8").strip(),
+            "old": old,
+            "names": names_of_nodes(self.app, old),
             "new": self.now,
             **{name: self.asked[name] for name in ("queues", "abandoned", "held", "most")},
         }

@@ -25,7 +25,8 @@ MOVER = SCRIPTS / "move_messages.py"
 
 
 def move(environment: dict[str, str], old: str, new: str, *queues: str) -> Any:
-    asked = {"app": MASTER, "celery": "config.celery", "old": old, "new": new, "queues": queues}
+    names = {"CELERY_SENTINEL_MASTER": MASTER} if old.startswith("sentinel:") else {}
+    asked = {"celery": "config.celery", "old": old, "names": names, "new": new, "queues": queues}
     question = json.dumps({**asked, "abandoned": [], "held": True, "most": 100})
     inherited = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
     done = subprocess.run(

@@ -18,6 +18,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.move_messages import 
     from_redis,
     move,
 )
+from ansible_collections.stalk.celery.plugins.modules.move_messages import names_of_nodes
 
 HEADERS = {"task": "shop.tasks.ship", "id": "1", "eta": "2026-11-29T08:00:00+00:00", "retries": 2, "group": None}
 BODY = b'[[7], {}, {"callbacks": null, "chord": null}]'
@@ -178,3 +179,14 @@ def test_somebody_sees_how_it_goes_on() -> None:
     assert move(old, both(old), most=2)[1] is False
     moved, complete = move(old, both(old), most=2)
     assert (dict(moved), complete) == ({"c": 1}, True)
+
+
+@pytest.mark.parametrize(
+    ("address", "names"),
+    [
+        ("rediss://worker:p@data:6379/0", {}),
+        ("sentinel://worker:p@one:26379/0;sentinel://worker:p@two:26379/0", {"CELERY_SENTINEL_MASTER": "shop"}),
+    ],
+)
+def test_several_nodes_that_are_left_have_a_name(address: str, names: dict[str, str]) -> None:
+    assert names_of_nodes("shop", address) == names
