@@ -111,7 +111,15 @@ KINDS = (
         long=True,
     ),
     Kind(
-        "switch-bookworm", 1, (f"{BIN}/molecule test -s switch",), env={"STALK_DEBIAN": "bookworm"}, least=4, long=True
+        "switch-bookworm", 1, (f"{BIN}/molecule test -s switch",), env={"STALK_DEBIAN": "bookworm"}, least=5, long=True
+    ),
+    Kind(
+        "switch-sentinel-bookworm",
+        1,
+        (f"{BIN}/molecule test -s switch-sentinel",),
+        env={"STALK_DEBIAN": "bookworm"},
+        least=2,
+        long=True,
     ),
     # It waits more than it works. Kubernetes is compiled when it is the first time, beside the other lanes.
     Kind(

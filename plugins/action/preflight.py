@@ -23,9 +23,9 @@ from ansible_collections.stalk.celery.plugins.module_utils.external import (
 from ansible_collections.stalk.celery.plugins.module_utils.host_address import host_address
 from ansible_collections.stalk.celery.plugins.module_utils.leaving_broker import (
     leaving_problem,
-    left_question,
     port_problem,
     still_has,
+    told_by_all,
 )
 from ansible_collections.stalk.celery.plugins.module_utils.memory import Memory, MemoryUnreadable, keep, recall
 from ansible_collections.stalk.celery.plugins.module_utils.preflight import (
@@ -54,8 +54,6 @@ from ansible_collections.stalk.celery.plugins.module_utils.status.questions impo
 )
 from ansible_collections.stalk.celery.plugins.module_utils.stranded import SECONDS_UNTIL_COUNTED
 
-LEFT_OUT = "this run leaves its host out, by --limit or as it is in no group"
-
 
 class HostFailed(Exception):
     def __init__(self, answer: dict[str, Any]) -> None:
@@ -66,7 +64,7 @@ class HostFailed(Exception):
 class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _supports_check_mode = True
-    _VALID_ARGS = frozenset(("ended",))
+    _VALID_ARGS = frozenset(("ended", "told"))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
@@ -90,9 +88,16 @@ class ActionModule(ActionBase):
         return recall(state_folder(self.variables, self._templar), self.stack["app"]["name"])
 
     def end(self, memory: Memory) -> dict[str, Any]:
+        """What this host's broker has, or the judgement of what all its hosts told."""
+        component, told = self.stack["broker"]["component"], self._task.args.get("told")
         if not memory.left or self._task.check_mode:
+            return {"changed": False, "figures": {}}
+        if told is None:
+            return {"changed": False, "figures": {component: self.broker(settled=True)}}
+        figures = told_by_all(component, sorted(told), told)
+        if "error" in figures and set(told) < set(self.variables["groups"].get(component, ())):
             return {"changed": False}
-        if problems := list(queue_problems(self.broker(settled=True), memory, self.stack, self.given("stalk_abandon"))):
+        if problems := list(queue_problems(figures, memory, self.stack, self.given("stalk_abandon"))):
             return {"failed": True, "msg": "\n".join(problems)}
         folder = state_folder(self.variables, self._templar)
         keep(folder, self.stack["app"]["name"], replace(memory, left=()))
@@ -155,7 +160,7 @@ class ActionModule(ActionBase):
             present = [host for host in hosts if host in self.variables["ansible_play_hosts_all"]]
             if self.host != (present[0] if present else self.variables["ansible_play_hosts"][0]):
                 continue
-            figures = self.left(component, other) if present else {"error": LEFT_OUT}
+            figures = told_by_all(component, hosts, self._task.args.get("told") or {})
             asked = "error" not in figures
             beside = set(hosts) & set(self.variables["groups"].get(self.stack["broker"]["component"], ()))
             if collision := port_problem(self.stack, other, figures, beside):
@@ -169,9 +174,6 @@ class ActionModule(ActionBase):
     @property
     def moves(self) -> bool:
         return bool(templated("stalk_move_messages", self.variables, self._templar))
-
-    def left(self, component: str, kind: str) -> dict[str, Any]:
-        return self.figures(left_question(component, kind), settled=True)
 
     def leaving(self, memory: Memory, pools: dict[str, list[str]]) -> Iterator[str]:
         """What stands against the end of these pools on this host."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.stalk.celery.plugins.module_utils.description.chart import chart_words
 from ansible_collections.stalk.celery.plugins.module_utils.description.derive import broker_component
+from ansible_collections.stalk.celery.plugins.module_utils.leftovers import PROCESSES
 from ansible_collections.stalk.celery.plugins.module_utils.memory import Memory
 from ansible_collections.stalk.celery.plugins.module_utils.stranded import (
     DEAD,
@@ -20,6 +22,8 @@ from ansible_collections.stalk.celery.plugins.module_utils.stranded import (
 # Redis and Valkey are one component, and neither is sure to read what the other wrote: Valkey 8.1 stops at a file of
 # Redis 7.4 or newer (valkey-io/valkey, rdb.h: RDB_VERSION).
 PROVISIONED = [kind for kind in chart_words("rules")["broker"]["names"] if kind != "external"]
+
+LEFT_OUT = "this run leaves its host out, by --limit or as it is in no group"
 
 
 def component_of(kind: str) -> str:
@@ -36,14 +40,33 @@ def leaving_brokers(memory: Memory, kind: str) -> dict[str, dict[str, Any]]:
     found = {
         component_of(other): {"kind": other, "hosts": hosts} for other, hosts in other_brokers(memory, kind).items()
     }
-    return {
-        component: left for component, left in found.items() if kind == "external" or component != component_of(kind)
-    }
+    return {component: left for component, left in found.items() if component != component_of(kind)}
 
 
 def left_question(component: str, kind: str) -> dict[str, Any]:
     """What the module component_status is to ask it; the port is the one that it is configured with."""
     return {"component": component, "kind": kind, "port": 0, "queues": []}
+
+
+def told_by_all(
+    component: str, hosts: Sequence[str], told: Mapping[str, Mapping[str, Mapping[str, Any]]]
+) -> Mapping[str, Any]:
+    """The figures of a broker by what its hosts told, each by component: a replica may lack what the primary has, and a
+    host where it is gone says nothing of the others."""
+    found = {host: told.get(host, {}).get(component, {"error": LEFT_OUT}) for host in hosts}
+    if all("gone" in figures for figures in found.values()):
+        return {"gone": True, "queues": {}, "taken": 0}
+    knowing = {
+        host: figures
+        for host, figures in found.items()
+        if not {"gone", "error"} & figures.keys() and figures.get("role") != "replica"
+    }
+    if component == "redis" and len(knowing) > 1:
+        return {"error": f"{', '.join(knowing)} are each a primary"}
+    errors = [figures["error"] for figures in found.values() if "error" in figures]
+    return next(
+        iter(knowing.values()), {"error": "; ".join(dict.fromkeys(errors)) or "none of its hosts is the primary"}
+    )
 
 
 def lists_of(figures: Mapping[str, Any]) -> list[str]:
@@ -76,6 +99,24 @@ def still_has(
     said += [f"workers hold {messages(taken)}"] if taken else []
     said += [f"{waits(delayed)} for later"] if delayed else []
     return said, {*found, *(memory.queues - set(abandoned))}
+
+
+def parting_problem(stack: Mapping[str, Any], host: str, running: Collection[str], described: Collection[str]) -> str:
+    """Units of the app that run on a host without being described there, which have the old broker's address until they
+    end, after all others."""
+    app, left = stack["app"]["name"], stack["broker"]["leaving"].values()
+    parting = [
+        component
+        for component in PROCESSES
+        if component not in described and any(re.match(rf"{app}-{component}[.@]", unit) for unit in running)
+    ]
+    others = ", ".join(sorted(each["kind"] for each in left))
+    return (
+        f"broker.kind: is {stack['broker']['kind']}, and {', '.join(parting)} on {host} would use the {others} until "
+        "the end of the run that takes it away; describe it there until the broker has changed"
+        if parting
+        else ""
+    )
 
 
 def port_problem(stack: Mapping[str, Any], other: str, figures: Mapping[str, Any], hosts: Collection[str]) -> str:

@@ -31,6 +31,8 @@ DELAY = re.compile(r"^(?:[01]\.){28}")
 DEAD_EXCHANGE, DEAD = "@dead", "@dead."
 # What RabbitMQ notes on a message that it gave out again or dead-lettered; with some of it, it would drop the message.
 OF_THE_BROKER = re.compile(r"x-(death|first-death-.*|last-death-.*|delivery-count|acquired-count|opt-.*)")
+# What goes on with a dead letter, for dead_letters.py: the latest x-death, without which nobody knows where it belongs.
+DEATH = "x-stalk-death"
 KEPT_PROPERTIES = ("correlation_id", "reply_to", "message_id", "type", "app_id")
 
 # Redis: takes the message that was seen, noted as kombu notes what a worker has in hand, where a kill leaves it.
@@ -69,6 +71,12 @@ def own_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in headers.items() if not OF_THE_BROKER.fullmatch(name)}
 
 
+def death(headers: Mapping[str, Any]) -> dict[str, Any]:
+    """The latest comes first (rabbitmq.com/docs/dlx)."""
+    deaths: list[Mapping[str, Any]] = headers.get("x-death") or []
+    return {DEATH: {name: str(deaths[0].get(name) or "") for name in ("queue", "reason")}} if deaths else {}
+
+
 def kept_properties(properties: Mapping[str, Any]) -> dict[str, Any]:
     return {name: properties[name] for name in KEPT_PROPERTIES if properties.get(name) is not None}
 
@@ -102,6 +110,8 @@ def from_rabbitmq(message: Any, queue: str) -> Message:
     """One that kombu has decompressed."""
     headers = own_headers(message.headers or {})
     headers.pop("compression", None)
+    if queue.startswith(DEAD):
+        headers |= death(message.headers or {})
     properties = message.properties or {}
     return Message(
         queue=queue,
@@ -118,7 +128,7 @@ def from_rabbitmq(message: Any, queue: str) -> Message:
 
 class OldBroker(Protocol):
     def messages(self) -> Iterator[tuple[Message, Any]]:
-        """Each message that waits, and how `forget` knows it."""
+        """Each message that waits, and how `forget` knows it: None of a copy that goes with a later one."""
 
     def forget(self, taken: Any) -> None:
         """Ends a message that the new broker has."""
@@ -170,7 +180,7 @@ class OldRedis:
                 self.kept += 1
                 continue
             for queue in sorted(queues):
-                yield from_redis(payload, queue), tag
+                yield from_redis(payload, queue), tag if queue == max(queues) else None
 
     def forget(self, taken: Any) -> None:
         with self.client.pipeline() as pipe:
@@ -273,8 +283,10 @@ def move(old: OldBroker, new: NewBroker, most: int) -> tuple[Counter[str], bool]
         before = moved.total()
         for message, taken in old.messages():
             new.take(message)
-            old.forget(taken)
             moved[message.queue] += 1
+            if taken is None:
+                continue
+            old.forget(taken)
             if moved.total() >= most:
                 return moved, False
         # RabbitMQ may have brought delayed messages to where this round had looked before.

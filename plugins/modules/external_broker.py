@@ -78,7 +78,7 @@ delayed: {description: Messages that RabbitMQ keeps for later., type: int, retur
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.stalk.celery.plugins.module_utils.broker.endpoint import Endpoint
+from ansible_collections.stalk.celery.plugins.module_utils.broker.endpoint import Endpoint, Unfit
 from ansible_collections.stalk.celery.plugins.module_utils.broker.fitness import Asked, fitness, waiting
 from ansible_collections.stalk.celery.plugins.module_utils.broker_url import RABBITMQ, read_broker_url
 from ansible_collections.stalk.celery.plugins.module_utils.stranded import DELAYED_LEVELS
@@ -92,7 +92,10 @@ def answer(asked: dict[str, Any]) -> dict[str, Any]:
     if found.problems or not asked["counted"]:
         return told
     delays = [f"celery_delayed_{level}" for level in DELAYED_LEVELS] if url.protocol == RABBITMQ else []
-    counts = waiting(endpoint, asked["app"], [*asked["counted"], *delays])
+    try:
+        counts = waiting(endpoint, asked["app"], [*asked["counted"], *delays])
+    except Unfit as problem:
+        return {**told, "problems": [str(problem)]}
     delayed = sum(counts.pop(queue) for queue in delays)
     return {**told, "waiting": counts, "delayed": delayed}
 

@@ -2,18 +2,26 @@
 
 DOCUMENTATION = r"""
 module: leaving_broker
-short_description: Tell what the broker that the stack leaves still has
+short_description: Tell what a broker that the stack leaves still has
 description:
-  - Runs on a host of a broker whose kind is no longer the one of the description, and tells the names of all that may
-    hold messages there.
-  - With C(ended) it waits until the broker's figures are none of before, and fails when it still has messages, unless
-    C(stalk_abandon) names their queues.
+  - On a host of a broker whose kind is no longer the one of the description it tells the figures of what is there.
+  - With C(component) it judges what all its hosts told, and asks none. Of Redis only a primary knows.
+  - With C(ended) it fails when the broker still has messages, unless C(stalk_abandon) names their queues.
 options:
+  settled:
+    description:
+      - Whether to wait until the figures are none of before, and to fail where a process of the app runs that the
+        description no longer has there, as it may send more.
+    type: bool
+    default: false
   component:
-    description: The broker's component.
+    description: The broker's component, to judge it.
     type: str
     choices: [redis, rabbitmq]
-    required: true
+  told:
+    description: Host to the C(figures) that it told.
+    type: dict
+    default: {}
   ended:
     description: Whether it should have nothing any more.
     type: bool
@@ -25,13 +33,21 @@ options:
 """
 
 EXAMPLES = r"""
+- name: Each host of the old broker tells
+  stalk.celery.leaving_broker:
+  register: told
+
 - name: What the old broker has
   stalk.celery.leaving_broker:
     component: redis
+    told: "{{ {'data1': hostvars.data1.told.figures} }}"
   register: old_broker
+  run_once: true
 """
 
 RETURN = r"""
-answers: {description: Whether it is there and tells., type: bool, returned: success}
-queues: {description: Queues and lists that may have messages., type: list, returned: success}
+figures: {description: Component to its figures., type: dict, returned: without component}
+answers: {description: Whether it is there and tells., type: bool, returned: with component}
+empty: {description: Whether nothing speaks against its end., type: bool, returned: with component}
+queues: {description: Queues and lists that may have messages., type: list, returned: with component}
 """

@@ -11,7 +11,7 @@ description:
     does not count.
   - Fails when a queue that no pool would consume any more has messages, unless the variable C(stalk_abandon) names it.
   - Asks a host only for what the control node does not remember of the last run. As a task it needs the fact C(stack)
-    and takes no argument but C(ended).
+    and takes no arguments but C(ended) and C(told).
 options:
   app:
     description: Name of the app.
@@ -31,8 +31,15 @@ options:
     description: Whether to tell the nodes of RabbitMQ whose data is on the host.
     type: bool
     default: false
+  told:
+    description:
+      - Host to the figures that M(stalk.celery.leaving_broker) told there of a broker of another kind.
+      - With C(ended), host to the C(figures) that this module told there with C(ended) alone.
+    type: dict
   ended:
-    description: At the end of a run, on the broker's host; fails when messages came to a queue while its pool left.
+    description:
+      - At the end of a run. On each of the broker's hosts it tells the figures; with C(told) it fails when messages
+        came to a queue while its pool left.
     type: bool
     default: false
 author: [Stalk developers]
@@ -49,6 +56,7 @@ RETURN = r"""
 foreign: {description: Component to what runs in its place., type: dict, returned: always}
 own: {description: Components that Stalk deployed here before., type: list, returned: always}
 nodes: {description: Names of the nodes of RabbitMQ whose data is here., type: list, returned: always}
+figures: {description: The broker's component to its figures., type: dict, returned: with ended and without told}
 """
 
 import re

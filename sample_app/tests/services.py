@@ -29,9 +29,9 @@ PREFIX = "shop:"
 PASSWORD = "only-in-tests"
 COMMANDS = (
     "-@all +ping +hello +auth +select +client|setname +multi +exec +discard +watch +unwatch +brpop +lpush +rpush +rpop"
-    " +llen +zadd +zrem +zrange +zrangebyscore +zrevrangebyscore +zcount +hset +hget +hdel +hlen +sadd +srem +smembers"
-    " +sismember +del +exists +expire +pexpire +get +mget +set +setex +incr +incrby +publish +subscribe +unsubscribe"
-    " +psubscribe +punsubscribe +evalsha +script|load +script|exists +time"
+    " +lrange +llen +zadd +zrem +zrange +zrangebyscore +zrevrangebyscore +zcount +hset +hget +hdel +hlen +sadd +srem"
+    " +smembers +sismember +del +exists +expire +pexpire +get +mget +set +setex +incr +incrby +publish +subscribe"
+    " +unsubscribe +psubscribe +punsubscribe +evalsha +script|load +script|exists +time"
 )
 ROUTES = {
     "shop.tasks.charge_order": "high_priority",

@@ -128,6 +128,15 @@ def test_site_refuses_while_the_old_broker_has_messages(deployment: Deployment, 
     assert not has_unit(deployment, "rabbitmq")
 
 
+def test_no_process_leaves_together_with_the_broker(deployment: Deployment) -> None:
+    run = switch(deployment, {**TO_RABBITMQ, "beat": {"enabled": False}})
+    assert run.message == (
+        "broker.kind: is rabbitmq, and beat on stalk-switch would use the redis until the end of the run that takes "
+        "it away; describe it there until the broker has changed"
+    )
+    assert run.changed == 0
+
+
 def test_nothing_is_lost_on_the_way_to_rabbitmq_though_the_mover_is_killed(
     deployment: Deployment, waiting: Sent
 ) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import pytest
 from ansible_collections.stalk.celery.plugins.module_utils.broker.fitness import Asked, Fitness, fitness
 from ansible_collections.stalk.celery.plugins.module_utils.broker.resp import Redis
+from ansible_collections.stalk.celery.plugins.modules.external_broker import answer
 from broker_servers import PASSWORD, STRANGER, endpoint, redis_server
 
 QUEUES = ("celery", "reports")
@@ -45,6 +46,21 @@ def test_one_that_can_serve_is_taken_and_keeps_no_trace(port: int) -> None:
         redis.call("AUTH", "teller", PASSWORD)
         assert redis.call("EXISTS", "shop:stalk-check") == 0
         assert "db0" not in str(redis.call("INFO", "keyspace"))
+
+
+def test_what_cannot_be_counted_is_told(port: int) -> None:
+    url = f"rediss://teller:{quote(PASSWORD, safe='')}@localhost:{port}/0"
+    shown = endpoint(url)
+    with shown.connected() as connected, Redis(connected) as redis:
+        redis.call("AUTH", "teller", PASSWORD)
+        redis.call("SET", "shop:no-list", "x")
+    asked = {"url": url, "protocol": "redis", "app": "shop", "queues": [], "extra_ca": "", "keys": shown.keys}
+    files = {"ca": shown.ca, "certificate": shown.certificate, "key": shown.key}
+    told = answer({**asked, **files, "counted": ["no-list"]})
+    assert told["problems"] == [
+        f"localhost:{port} does not answer as it should (WRONGTYPE Operation against a key holding the wrong kind of "
+        "value); see its log"
+    ]
 
 
 def test_what_it_does_not_tell_is_said(port: int) -> None:

@@ -22,8 +22,8 @@ PLAY = """
 REMEMBERED = "hosts:\n  redis: [data1]\n  postgresql: [data1]\n  web: [data1, worker1, worker2]\npools:\n"
 
 
-def play(folder: Path, pools: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    (folder / "play.yml").write_text(PLAY)
+def play(folder: Path, pools: str, *arguments: str, tasks: str = PLAY) -> subprocess.CompletedProcess[str]:
+    (folder / "play.yml").write_text(tasks)
     (folder / "stack.yml").write_text("app: {name: books}\n")
     (folder / "state").mkdir(exist_ok=True)
     (folder / "state/deployed-books.yml").write_text(REMEMBERED + pools)
@@ -47,6 +47,20 @@ def test_a_run_without_the_broker_takes_no_queue_away(tmp_path: Path) -> None:
     run = play(tmp_path, "  default: [celery]\n  old: [old]\n", "--limit", "worker1")
     assert run.returncode != 0
     assert "queue old: the broker does not tell how many messages wait (--limit leaves its host out)" in run.stdout
+
+
+def test_at_the_end_a_replica_that_saw_nothing_forgets_no_queue(tmp_path: Path) -> None:
+    def end(waiting: int) -> subprocess.CompletedProcess[str]:
+        primary = {"role": "primary", "queues": {"old": waiting}}
+        told = {"data1": {"redis": {"role": "replica", "queues": {}}}, "data2": {"redis": primary}}
+        judge = PLAY + f"        ended: true\n        told: {json.dumps(told)}\n      run_once: true\n"
+        return play(tmp_path, "  default: [celery]\nleft: [old]\n", tasks=judge)
+
+    run = end(waiting=2)
+    assert "queue old: 2 messages wait and no pool would consume it" in " ".join(run.stdout.split())
+    assert "old" in (tmp_path / "state/deployed-books.yml").read_text()
+    assert end(waiting=0).returncode == 0
+    assert "old" not in (tmp_path / "state/deployed-books.yml").read_text()
 
 
 def test_a_broker_of_another_kind_is_left_only_when_it_tells_or_all_is_abandoned(tmp_path: Path) -> None:

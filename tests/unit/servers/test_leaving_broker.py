@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.stalk.celery.plugins.module_utils.leaving_broker import (
+    LEFT_OUT,
     leaving_brokers,
     leaving_problem,
     lists_of,
+    parting_problem,
     port_problem,
     still_has,
+    told_by_all,
 )
 from ansible_collections.stalk.celery.plugins.module_utils.memory import Memory
 from ansible_collections.stalk.celery.plugins.modules.component_status import configured_ports
@@ -24,7 +28,6 @@ ALL = ["celery", "reports"]
 def test_a_broker_of_another_kind_is_left_where_one_was_deployed() -> None:
     redis = {"redis": {"kind": "redis", "hosts": ["data1", "data2"]}}
     assert leaving_brokers(MEMORY, "rabbitmq") == redis
-    assert leaving_brokers(MEMORY, "external") == redis
     valkey = {"redis": {"kind": "valkey", "hosts": ["data1"]}}
     assert leaving_brokers(Memory(hosts={"valkey": ("data1",)}), "rabbitmq") == valkey
     assert leaving_brokers(MEMORY, "redis") == {}
@@ -65,6 +68,41 @@ def test_one_that_does_not_answer_stays_unless_all_is_abandoned() -> None:
     assert still_has({"error": "connection refused"}, MEMORY, ALL) == ([], set())
 
 
+GONE = {"gone": True, "queues": {}, "taken": 0}
+PRIMARY = {"queues": {"celery": 3}, "taken": 0, "role": "primary"}
+REPLICA = {"queues": {}, "taken": 0, "role": "replica", "follows": False}
+SILENT = {"error": "connection refused"}
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "judged"),
+    [
+        (GONE, PRIMARY, PRIMARY),
+        (REPLICA, PRIMARY, PRIMARY),
+        (SILENT, PRIMARY, PRIMARY),
+        (GONE, GONE, GONE),
+        (REPLICA, SILENT, SILENT),
+        (GONE, REPLICA, {"error": "none of its hosts is the primary"}),
+        (PRIMARY, PRIMARY, {"error": "data1, data2 are each a primary"}),
+    ],
+)
+def test_of_several_nodes_only_the_primary_knows(
+    one: dict[str, Any], two: dict[str, Any], judged: dict[str, Any]
+) -> None:
+    told = {"data1": {"redis": one}, "data2": {"redis": two}}
+    assert told_by_all("redis", ["data1", "data2"], told) == judged
+
+
+def test_each_node_of_rabbitmq_knows() -> None:
+    figures = {"queues": {"celery": 3}, "taken": 0}
+    told = {"data1": {"rabbitmq": GONE}, "data2": {"rabbitmq": figures}, "data3": {"rabbitmq": figures}}
+    assert told_by_all("rabbitmq", ["data1", "data2", "data3"], told) == figures
+
+
+def test_a_host_that_was_not_asked_is_not_gone() -> None:
+    assert told_by_all("redis", ["data1", "data2"], {"data1": {"redis": GONE}}) == {"error": LEFT_OUT}
+
+
 @pytest.mark.parametrize(
     ("asked", "remedy"),
     [(True, "run playbooks/switch_broker.yml, which moves them"), (False, "bring it back and run again")],
@@ -100,6 +138,20 @@ def test_it_is_asked_at_the_port_that_it_has(
     assert configured_ports("shop", component, kind, tmp_path) is None
     (tmp_path / f"var/lib/shop-{kind}").mkdir(parents=True)
     assert configured_ports("shop", component, kind, tmp_path) == ports
+
+
+def test_no_process_leaves_its_host_together_with_the_broker() -> None:
+    stack = {
+        "app": {"name": "shop"},
+        "broker": {"kind": "rabbitmq", "leaving": {"redis": {"kind": "valkey", "hosts": ["data1"]}}},
+    }
+    running = ["shop-web.service", "shop-worker@default.service", "shop-worker-of-others.service", "shop-redis.service"]
+    assert parting_problem(stack, "data1", running, ["web", "worker"]) == ""
+    assert parting_problem(stack, "data1", [], []) == ""
+    assert parting_problem(stack, "data1", running, ["beat"]) == (
+        "broker.kind: is rabbitmq, and web, worker on data1 would use the valkey until the end of the run that takes "
+        "it away; describe it there until the broker has changed"
+    )
 
 
 def test_both_brokers_of_a_host_have_ports_of_their_own() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from ansible_collections.stalk.celery.plugins.module_utils.move_messages import (
     Message,
+    OldRedis,
     destination_of,
     from_rabbitmq,
     from_redis,
@@ -64,6 +66,18 @@ def test_a_message_of_rabbitmq_is_read_whole_without_the_notes_of_the_broker() -
         },
     )
     assert from_rabbitmq(found, "celery") == WHOLE
+
+
+def test_a_dead_letter_keeps_the_queue_that_it_came_from() -> None:
+    deaths = [{"queue": "reports", "reason": "delivery_limit", "count": 1}, {"queue": "celery", "reason": "rejected"}]
+    found = SimpleNamespace(
+        body=BODY, content_type=None, content_encoding=None, properties={}, headers={**HEADERS, "x-death": deaths}
+    )
+    noted = {**HEADERS, "x-stalk-death": {"queue": "reports", "reason": "delivery_limit"}}
+    assert from_rabbitmq(found, "@dead.io").headers == noted
+    assert from_rabbitmq(found, "reports").headers == HEADERS
+    found.headers = noted
+    assert from_rabbitmq(found, "@dead.io").headers == noted
 
 
 @pytest.mark.parametrize("eta", [None, "", "soon", "2026-11-29T08:00:00"])
@@ -123,6 +137,41 @@ def test_what_the_new_broker_refuses_stays_with_the_old_one() -> None:
     with pytest.raises(RuntimeError):
         move(old, new, most=10)  # type: ignore[arg-type]
     assert [message.queue for message in old.has] == ["b"]
+
+
+class OneInHand:
+    """A Redis in which a worker held a message, and the channel that knows its exchange."""
+
+    def __init__(self, *queues: str) -> None:
+        self.queues = queues
+        self.forgotten: list[str] = []
+
+    def zrange(self, *_: object) -> list[str]:
+        return [] if self.forgotten else ["tag"]
+
+    def hget(self, *_: object) -> str:
+        return json.dumps([PAYLOAD, "news", "fresh"])
+
+    def _lookup(self, *_: object) -> list[str]:
+        return list(self.queues)
+
+
+class RedisThatWorkersLeft(OldRedis):
+    def __init__(self, *queues: str) -> None:
+        self.client = self.channel = self.has = OneInHand(*queues)
+        self.prefix, self.lists, self.abandoned, self.held = "shop:", [], frozenset(), True
+
+    def forget(self, taken: Any) -> None:
+        self.has.forgotten += [taken] if taken else []
+
+
+def test_what_an_exchange_gives_to_several_queues_is_forgotten_with_the_last() -> None:
+    old, new = RedisThatWorkersLeft("b", "a"), Broker(refuses="b")
+    with pytest.raises(RuntimeError):
+        move(old, new, most=10)  # type: ignore[arg-type]
+    assert (new.log, old.has.forgotten) == (["takes a"], [])
+    moved, complete = move(old, Broker(), most=1)  # type: ignore[arg-type]
+    assert (dict(moved), complete, old.has.forgotten) == ({"a": 1, "b": 1}, False, ["tag"])
 
 
 def test_somebody_sees_how_it_goes_on() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ansible_collections.stalk.celery.plugins.module_utils.broker.amqp import AmqpBroken, AmqpRefused
@@ -35,21 +37,29 @@ class Fitness:
 def fitness(endpoint: Endpoint, asked: Asked) -> Fitness:
     untold: list[str] = []
     try:
-        with endpoint.connected() as connected:
+        with conversation(endpoint) as connected:
             if endpoint.url.protocol == REDIS:
                 problems = list(ask_redis(connected, endpoint.url, asked.app, asked.queues, untold))
             else:
                 problems = list(ask_rabbitmq(connected, endpoint.url, asked.queues))
     except Unfit as problem:
         return Fitness([problem], untold)
-    except (RedisRefused, AmqpRefused, AmqpBroken, ValueError) as error:
-        return Fitness([Unfit(f"{endpoint.url.address} does not answer as it should ({error})", "see its log")], untold)
     return Fitness(problems, untold)
 
 
+@contextmanager
+def conversation(endpoint: Endpoint) -> Iterator[socket.socket]:
+    """Whatever it does not answer well is an Unfit."""
+    try:
+        with endpoint.connected() as connected:
+            yield connected
+    except (RedisRefused, AmqpRefused, AmqpBroken, ValueError) as error:
+        raise Unfit(f"{endpoint.url.address} does not answer as it should ({error})", "see its log") from None
+
+
 def waiting(endpoint: Endpoint, app: str, queues: Sequence[str]) -> dict[str, int]:
-    """Messages that nobody took yet, by queue."""
-    with endpoint.connected() as connected:
+    """Messages that nobody took yet, by queue. Raises Unfit."""
+    with conversation(endpoint) as connected:
         if endpoint.url.protocol == REDIS:
             return waiting_in_redis(connected, endpoint.url, app, queues)
         return waiting_in_rabbitmq(connected, endpoint.url, queues)

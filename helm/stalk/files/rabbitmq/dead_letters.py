@@ -23,9 +23,11 @@ from amqp.exceptions import AMQPError, ChannelError, MessageNacked, NotFound
 
 DEAD = "@dead."
 SECONDS = 60
-# What RabbitMQ wrote on the message; with it the next death would be a further one.
-WRITTEN_BY_RABBITMQ = re.compile(
-    r"x-death|x-(first|last)-death-(queue|reason|exchange)|x-delivery-count|x-acquired-count"
+# As the move from another RabbitMQ notes the death.
+DEATH = "x-stalk-death"
+# What was written on the message there; with it the next death would be a further one.
+OF_A_DEATH = re.compile(
+    rf"x-death|x-(first|last)-death-(queue|reason|exchange)|x-delivery-count|x-acquired-count|{DEATH}"
 )
 
 
@@ -44,7 +46,7 @@ class Letter:
     def of(cls, message: Any) -> Letter:
         headers = message.headers or {}
         # The latest death comes first (rabbitmq.com/docs/dlx).
-        death: Mapping[str, Any] = next(iter(headers.get("x-death") or []), {})
+        death: Mapping[str, Any] = next(iter(headers.get("x-death") or [headers.get(DEATH) or {}]))
         said = (death.get("queue"), death.get("reason"), headers.get("task"), headers.get("id"))
         return cls(*(str(each or "") for each in said))
 
@@ -119,11 +121,10 @@ def why_not_published(connection: Any, queue: str, message: Any) -> str:
         return "does not say which queue it came from"
     properties = dict(message.properties)
     headers = properties.pop("application_headers", None) or {}
-    kept = {name: value for name, value in headers.items() if not WRITTEN_BY_RABBITMQ.fullmatch(name)}
+    kept = {name: value for name, value in headers.items() if not OF_A_DEATH.fullmatch(name)}
     properties["delivery_mode"] = 2
     again = amqp.Message(message.body, application_headers=kept, **properties)
     returned: list[Exception] = []
-    # A refusal ends the channel.
     channel = connection.channel()
     channel.events["basic_return"].add(lambda error, *_: returned.append(error))
     try:
@@ -132,11 +133,11 @@ def why_not_published(connection: Any, queue: str, message: Any) -> str:
         return f"queue {queue} takes no more"
     except ChannelError as error:
         return f"queue {queue} cannot be sent to: {error.reply_text}"
-    if returned:
-        return f"queue {queue} is not there"
-    with suppress(ChannelError):
-        channel.close()
-    return ""
+    finally:
+        # A refusal has ended it already.
+        with suppress(ChannelError):
+            channel.close()
+    return f"queue {queue} is not there" if returned else ""
 
 
 def main(address: str, vhost: str, *pools: str) -> int:
