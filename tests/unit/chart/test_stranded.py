@@ -345,7 +345,15 @@ def test_a_broker_that_does_not_answer_is_not_left_for_another_kind(upgrade: Upg
     assert upgrade(**MOVE, abandoned=("celery", "reports")) == (0, goes_on)
 
 
-@pytest.mark.parametrize(("deployed", "host"), [("redis", "redis.example.org"), ("external", "shop-redis")])
+@pytest.mark.parametrize(
+    ("deployed", "host"),
+    [
+        ("redis", "redis.example.org"),
+        ("redis", "shop-redis.example.org"),
+        ("external", "shop-redis"),
+        ("external", "shop-redis-node-0.shop.svc"),
+    ],
+)
 def test_the_broker_of_an_upgrade_that_failed_is_not_taken_for_the_one_that_runs(
     upgrade: Upgrade, tmp_path: Path, deployed: str, host: str
 ) -> None:

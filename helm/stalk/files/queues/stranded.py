@@ -339,9 +339,8 @@ def connect(kind: str) -> Broker:
 
 def component_at(host: str) -> str:
     """What the chart calls the Service of this name, or of a node's."""
-    name = host.partition(".")[0]
-    node = re.fullmatch(rf"{re.escape(app_name())}-(redis|rabbitmq)(-node-\d+)?", name)
-    return node[1] if node else "external"
+    found = re.fullmatch(rf"{re.escape(app_name())}-(redis|rabbitmq)(-node-\d+\.[^.]+\.svc)?", host)
+    return found[1] if found else "external"
 
 
 def redis_at(url: str, files: Mapping[str, str]) -> Redis:
