@@ -208,8 +208,8 @@ def lists(redis: Redis, prefix: str) -> list[str]:
         assert isinstance(keys, list)
         found += [str(key).removeprefix(prefix) for key in keys]
         if cursor == "0":
-            break
-    return sorted(name for name in found if not name.endswith(".pidbox"))
+            return sorted(name for name in found if not name.endswith(".pidbox"))
+    raise LookupError(f"it has more than {MOST_KEYS} keys")
 
 
 def database(module: AnsibleModule) -> dict[str, Any]:
