@@ -19,8 +19,9 @@ from ansible_collections.stalk.celery.plugins.module_utils.stranded import (
 
 # Components that take over a service of the distribution.
 TAKEN_OVER = ("redis", "rabbitmq", "postgresql", "web")
-# The first Debian that has a kind of broker.
+# The first Debian that has a kind of broker, and the first whose broker can be one of several nodes.
 DEBIAN_WITH = {"valkey": 13}
+DEBIAN_WITH_CLUSTER = {"rabbitmq": 13}
 
 
 def described_queues(stack: Mapping[str, Any]) -> set[str]:
@@ -56,6 +57,12 @@ def package_problems(
         yield (
             f"broker.kind: is {broker['kind']}, and {host} has Debian {debian}, which has none; name a host with "
             f"Debian {since} or newer in the group {broker['component']}, or set it to {broker['component']}"
+        )
+    since = DEBIAN_WITH_CLUSTER.get(broker["kind"], 0) if broker["topology"] == "cluster" else 0
+    if broker["component"] in components and debian.isdecimal() and int(debian) < since:
+        yield (
+            f"broker.topology: is cluster, and {host} has Debian {debian}, whose {broker['kind']} takes no lost member "
+            f"of a queue back by itself; name hosts with Debian {since} or newer in the group {broker['component']}"
         )
 
 

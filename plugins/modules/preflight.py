@@ -161,7 +161,7 @@ def main() -> None:
     # Its certificate is the first thing that a component gets.
     own = [name for name in module.params["components"] if Path(f"/etc/{app}/pki/{name}.crt").exists()]
     data = Path(f"/var/lib/{app}-rabbitmq/data")
-    nodes = sorted(path.parent.name for path in data.glob("*/cluster_nodes.config")) if module.params["nodes"] else []
+    nodes = sorted(path.parent.name for path in data.glob("*/schema.DAT")) if module.params["nodes"] else []
     foreign = {}
     try:
         for name in module.params["components"]:

@@ -74,7 +74,7 @@ def test_what_a_worker_took_ahead_of_its_time_counts() -> None:
 
 def test_a_debian_without_valkey_is_refused_by_its_version() -> None:
     def found(kind: str, debian: str, components: tuple[str, ...] = ("redis", "worker")) -> list[str]:
-        stack = {"broker": {"kind": kind, "component": "redis"}}
+        stack = {"broker": {"kind": kind, "component": "redis", "topology": "single"}}
         return list(package_problems("data1", stack, components, {"distribution_major_version": debian}))
 
     assert found("valkey", "12") == [
@@ -82,6 +82,18 @@ def test_a_debian_without_valkey_is_refused_by_its_version() -> None:
         "group redis, or set it to redis"
     ]
     assert found("valkey", "13") == found("redis", "12") == found("valkey", "12", ("worker",)) == []
+
+
+def test_a_cluster_of_rabbitmq_is_refused_where_its_version_is_too_old() -> None:
+    def found(topology: str, debian: str) -> list[str]:
+        stack = {"broker": {"kind": "rabbitmq", "component": "rabbitmq", "topology": topology}}
+        return list(package_problems("mq1", stack, ("rabbitmq",), {"distribution_major_version": debian}))
+
+    assert found("cluster", "12") == [
+        "broker.topology: is cluster, and mq1 has Debian 12, whose rabbitmq takes no lost member of a queue back by "
+        "itself; name hosts with Debian 13 or newer in the group rabbitmq"
+    ]
+    assert found("cluster", "13") == found("single", "12") == []
 
 
 def test_nodes_do_not_begin_without_the_one_that_has_the_data() -> None:
