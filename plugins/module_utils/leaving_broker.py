@@ -63,10 +63,17 @@ def told_by_all(
     }
     if component == "redis" and len(knowing) > 1:
         return {"error": f"{', '.join(knowing)} are each a primary"}
-    errors = [figures["error"] for figures in found.values() if "error" in figures]
-    return next(
-        iter(knowing.values()), {"error": "; ".join(dict.fromkeys(errors)) or "none of its hosts is the primary"}
-    )
+    if not knowing:
+        errors = [figures["error"] for figures in found.values() if "error" in figures]
+        return {"error": "; ".join(dict.fromkeys(errors)) or "none of its hosts is the primary"}
+    # Nodes of one cluster tell the same; one that is in none may be empty.
+    return max(knowing.values(), key=content)
+
+
+def content(figures: Mapping[str, Any]) -> int:
+    """How many messages a broker has, wherever."""
+    counts: tuple[int, ...] = (*figures["queues"].values(), *figures.get("dead", {}).values())
+    return sum(counts) + int(figures.get("taken", 0)) + int(figures.get("delayed", 0))
 
 
 def lists_of(figures: Mapping[str, Any]) -> list[str]:

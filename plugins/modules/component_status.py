@@ -78,10 +78,12 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.stalk.celery.plugins.module_utils.broker.resp import Redis, RedisRefused, figures
 from ansible_collections.stalk.celery.plugins.module_utils.services import ServiceFailed, State, Systemd
 from ansible_collections.stalk.celery.plugins.module_utils.status.rabbitmq import Management, ManagementRefused
+from ansible_collections.stalk.celery.plugins.module_utils.stranded import BrokerSilent
 
 SECONDS_TO_ANSWER = 10
 LONGEST_BODY = 2000
 MOST_KEYS = 100_000
+UNTOLD = (OSError, http.client.HTTPException, ManagementRefused, BrokerSilent)
 
 
 def units(app: str, wanted: list[str]) -> dict[str, dict[str, Any]]:
@@ -138,7 +140,7 @@ def broker(app: str, pki: Path, asked: dict[str, Any]) -> dict[str, Any]:
         password = secret.read_text(encoding="utf-8").strip()
         tell = {"redis": redis_figures, "rabbitmq": rabbitmq_figures}[component]
         return {**tell(app, pki, password, asked), **listens}
-    except (OSError, http.client.HTTPException, RedisRefused, ManagementRefused, ValueError, LookupError) as error:
+    except (*UNTOLD, RedisRefused, ValueError, LookupError) as error:
         return {"error": str(error) or type(error).__name__}
 
 
@@ -169,7 +171,7 @@ def rabbitmq_figures(app: str, pki: Path, password: str, asked: dict[str, Any]) 
         try:
             with Management(port, pki, "status", password, SECONDS_TO_ANSWER, address) as management:
                 return management.figures(app, asked["queues"], f"{app}@{nodes[0]}")
-        except (OSError, http.client.HTTPException, ManagementRefused) as error:
+        except UNTOLD as error:
             failed = failed or error
     raise failed or LookupError("the cluster has no node")
 

@@ -43,7 +43,7 @@ class Management:
 
     def figures(self, vhost: str, queues: Sequence[str], node: str = "") -> dict[str, Any]:
         """With `node`, of a cluster, that one's memory and what nodes there are."""
-        columns = "columns=name,messages_ready,messages_unacknowledged"
+        columns = "columns=name,state,messages_ready,messages_unacknowledged"
         nodes: list[dict[str, Any]] = self.get("nodes")
         own = next((each for each in nodes if each["name"] == node), {}) if node else nodes[0]
         found = told(own, self.get(f"queues/{quote(vhost, safe='')}?{columns}"), queues)

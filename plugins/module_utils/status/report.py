@@ -272,7 +272,8 @@ class Report:
             if not runs and node == told["node"] and state[0] == "running":
                 self.problem(f"broker on {host}: is no running node of its cluster; journalctl -u {unit} says why")
         # What all nodes tell alike is said once.
-        is_first = host == next(name for name, answer in self.answers.items() if answer.get("broker"))
+        telling = (name for name, answer in self.answers.items() if "dead" in (answer.get("broker") or {}))
+        is_first = host == next(telling, host)
         for pool, count in (told.get("dead", {}) if is_first else {}).items():
             self.problem(
                 f"broker on {host}: {dead_letters(count)} of pool {pool} in the queue "

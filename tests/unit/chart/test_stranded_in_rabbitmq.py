@@ -136,7 +136,7 @@ def api(tmp_path: Path) -> Iterator[Api]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked = self.path == "/api/queues/shop?columns=name,messages_ready,messages_unacknowledged"
+            asked = self.path == "/api/queues/shop?columns=name,state,messages_ready,messages_unacknowledged"
             # queues:sesame
             known = self.headers["Authorization"] == "Basic cXVldWVzOnNlc2FtZQ=="
             self.send_response(status if asked and known else 404)

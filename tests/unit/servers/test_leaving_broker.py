@@ -93,9 +93,9 @@ def test_of_several_nodes_only_the_primary_knows(
     assert told_by_all("redis", ["data1", "data2"], told) == judged
 
 
-def test_each_node_of_rabbitmq_knows() -> None:
-    figures = {"queues": {"celery": 3}, "taken": 0}
-    told = {"data1": {"rabbitmq": GONE}, "data2": {"rabbitmq": figures}, "data3": {"rabbitmq": figures}}
+def test_of_nodes_of_rabbitmq_the_one_that_has_most_is_believed() -> None:
+    alone, figures = {"queues": {"celery": 0}, "taken": 0}, {"queues": {"celery": 3}, "taken": 0}
+    told = {"data1": {"rabbitmq": alone}, "data2": {"rabbitmq": figures}, "data3": {"rabbitmq": GONE}}
     assert told_by_all("rabbitmq", ["data1", "data2", "data3"], told) == figures
 
 

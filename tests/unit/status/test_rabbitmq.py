@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from ansible_collections.stalk.celery.plugins.module_utils.status.rabbitmq import told
+from ansible_collections.stalk.celery.plugins.module_utils.stranded import BrokerSilent
 
 NODE = {"mem_used": 150, "mem_limit": 512, "disk_free_alarm": False}
 
 
 def queue(name: str, ready: int, taken: int = 0) -> dict[str, Any]:
     return {"name": name, "messages_ready": ready, "messages_unacknowledged": taken}
+
+
+def test_a_queue_that_has_lost_its_majority_is_not_told_to_be_empty() -> None:
+    with pytest.raises(BrokerSilent, match=r"^the queue celery is minority$"):
+        told(NODE, [{"name": "celery", "state": "minority"}, queue("high", 1)], ["celery", "high"])
 
 
 def test_queues_of_tasks_are_told_from_all_others() -> None:

@@ -20,7 +20,7 @@ import sys
 import time
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, unquote, urlsplit
@@ -38,6 +38,8 @@ SECONDS_TO_ANSWER = 10
 # their answers and events, which are nobody's work.
 DEAD = "@dead."
 DELAYED = re.compile(r"celery_delayed_\d+")
+# States in which RabbitMQ has no figures of a queue (rabbit_quorum_queue, state_info).
+UNCOUNTED = ("minority", "crashed")
 # kombu 5.7, transport/native_delayed_delivery.py: MAX_NUMBER_OF_BITS_TO_USE.
 DELAYED_LEVELS = range(28)
 PASSING = re.compile(r"(.*[.])?celery[.]pidbox|celeryev([.].*)?")
@@ -161,7 +163,11 @@ class Broker(Protocol):
 class RabbitMQ:
     """What its management API tells, which lists every queue that a pool ever had."""
 
-    def __init__(self, listed: Iterable[Mapping[str, Any]]) -> None:
+    def __init__(self, listed: Sequence[Mapping[str, Any]]) -> None:
+        """Refuses to count what more than half of a cluster's nodes have to be asked for."""
+        for each in listed:
+            if each.get("state") in UNCOUNTED:
+                raise BrokerSilent(f"the queue {each['name']} is {each['state']}")
         # A queue that was just made has no figures yet.
         self.ready = Counter({each["name"]: int(each.get("messages_ready", 0)) for each in listed})
         self.taken = Counter({each["name"]: int(each.get("messages_unacknowledged", 0)) for each in listed})
@@ -374,7 +380,7 @@ def rabbitmq(url: str, files: Mapping[str, str]) -> RabbitMQ:
     """The path of the address is the vhost."""
     parts = urlsplit(url)
     login = b64encode(f"{unquote(parts.username or '')}:{unquote(parts.password or '')}".encode()).decode()
-    columns = "columns=name,messages_ready,messages_unacknowledged"
+    columns = "columns=name,state,messages_ready,messages_unacknowledged"
     try:
         context = ssl.create_default_context(cafile=files["CELERY_TLS_CA"])
         context.load_cert_chain(files["CELERY_TLS_CERT"], files["CELERY_TLS_KEY"])
