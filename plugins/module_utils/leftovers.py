@@ -22,7 +22,15 @@ SHARED = "shared"
 """What belongs to whatever runs here; it goes with the last component."""
 SYSTEM = "etc/systemd/system"
 SYSTEM_CAS = "usr/local/share/ca-certificates"
-SCRIPTS_OF_RABBITMQ = ("hand-over-rabbitmq", "rabbitmqctl")
+SCRIPTS_OF_RABBITMQ = (
+    "hand-over-rabbitmq",
+    "join-rabbitmq",
+    "leave-rabbitmq",
+    "rabbitmqctl",
+    "rabbitmq-diagnostics",
+    "rabbitmq-queues",
+    "rabbitmq-upgrade",
+)
 SCRIPTS_OF_REDIS = ("hand-over-redis", "hand-over-sentinel", "newest-primary", "await-primary", "leave-primary")
 SCRIPTS = ("in-release", "stop-celery", "move_messages.py")
 
@@ -100,8 +108,10 @@ def belongings(app: str) -> dict[str, Belongings]:
                 "rabbitmq",
                 *of_broker("rabbitmq"),
                 *(f"{scripts}/{name}" for name in SCRIPTS_OF_RABBITMQ),
+                f"{etc}/rabbitmq/join.d/*",
                 f"{etc}/credentials/operator/*",
                 f"{etc}/pki/operator.*",
+                f"run/{app}-rabbitmq.env",
             ),
         ),
         SHARED: Belongings(
