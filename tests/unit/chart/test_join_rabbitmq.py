@@ -12,12 +12,9 @@ from tests.helm import CHART
 
 NODES = [f"shop@shop-rabbitmq-{number}.nodes.teas.svc" for number in range(3)]
 RABBITMQCTL = """#!/bin/sh
-case "$4 $6" in
-*eval) grep -x "$3 .*" "$FOLDER/members" | cut -d ' ' -f 2 | grep . ;;
-*await_startup)
-    echo "$3 serves?" >>"$FOLDER/told"
-    grep -q "^$3 " "$FOLDER/members" || { echo "$3 false" >>"$FOLDER/members"; exit 69; } ;;
-forget_cluster_node*)
+case $4 in
+--timeout) grep -x "$3 .*" "$FOLDER/members" | cut -d ' ' -f 2 | grep . ;;
+forget_cluster_node)
     echo "$3 forgets $5" >>"$FOLDER/told"
     [ -e "$FOLDER/asked" ] || { touch "$FOLDER/asked"; exit 69; }
     sed -i "s/^$3 .*/$3 false/" "$FOLDER/members" ;;
@@ -26,12 +23,11 @@ esac
 
 
 class Node:
-    """One of three, and the answers of others that run: whether it is a member of their cluster."""
+    """The last of three, and the answers of others that run: whether it is a member of their cluster."""
 
-    def __init__(self, folder: Path, number: int = 2) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.name = NODES[number]
-        self.data = folder / "data" / self.name
+        self.data = folder / "data" / NODES[2]
         self.data.parent.mkdir()
         for name in ("bin", "etc/rabbitmq"):
             (folder / name).mkdir(parents=True)
@@ -50,7 +46,7 @@ class Node:
             "PATH": f"{self.folder}/bin:{os.environ['PATH']}",
             "FOLDER": str(self.folder),
             "RABBITMQ_MNESIA_BASE": str(self.data.parent),
-            "RABBITMQ_NODENAME": self.name,
+            "RABBITMQ_NODENAME": NODES[2],
         }
         subprocess.run(["sh", self.folder / "join"], env=variables, check=True)
         told = self.folder / "told"
@@ -62,16 +58,9 @@ def node(tmp_path: Path) -> Node:
     return Node(tmp_path)
 
 
-def test_the_first_node_begins_and_the_others_wait_until_one_serves(tmp_path: Path) -> None:
-    (tmp_path / "0").mkdir()
-    (tmp_path / "2").mkdir()
-    assert Node(tmp_path / "0", 0).join() == []
-    # Nobody serves the first time that each is asked.
-    assert Node(tmp_path / "2", 2).join() == [f"{NODES[0]} serves?", f"{NODES[1]} serves?", f"{NODES[0]} serves?"]
-
-
-def test_a_node_that_nobody_knows_is_not_forgotten(node: Node) -> None:
-    assert node.join(node0=False, node1=False) == [f"{NODES[0]} serves?"]
+def test_the_first_nodes_ask_nobody_to_forget_them(node: Node) -> None:
+    assert node.join() == []
+    assert node.join(node0=False, node1=False) == []
 
 
 def test_a_node_with_a_new_volume_is_forgotten_by_the_first_that_knows_it(node: Node) -> None:
@@ -93,8 +82,7 @@ def test_a_node_with_data_stays_a_member(node: Node) -> None:
     assert node.data.exists()
 
 
-def test_nodes_whose_names_do_not_come_are_not_waited_for_for_ever(tmp_path: Path) -> None:
-    node = Node(tmp_path, 0)
+def test_nodes_whose_names_do_not_come_are_not_waited_for_for_ever(node: Node) -> None:
     getent = node.folder / "bin" / "getent"
-    getent.write_text("#!/bin/sh\ncase $2 in shop-rabbitmq-0*) ;; *) exit 2 ;; esac\n")
+    getent.write_text("#!/bin/sh\ncase $2 in shop-rabbitmq-2*) ;; *) exit 2 ;; esac\n")
     assert node.join() == []
