@@ -109,6 +109,7 @@ def test_tasks_outlive_a_kill_of_the_primary(release: Release, desk: Desk) -> No
     assert once(release.all_effects([*long, *keys], SECONDS_UNTIL_ALL_IS_WELL))
 
 
+@pytest.mark.long
 def test_pools_scale_by_the_new_primary(release: Release, desk: Desk) -> None:
     burst = desk.send("burst", 3 * MOST, 6)
     wait_for("as many workers as may be", lambda: len(workers(release)) == MOST, SECONDS_UNTIL_ALL_IS_WELL)
@@ -136,6 +137,7 @@ def test_a_queue_with_messages_keeps_its_pool_and_the_broker_its_topology(releas
     assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
 
 
+@pytest.mark.long
 def test_renewed_leaves_reach_nodes_and_sentinels_without_a_restart_of_a_pod(release: Release, desk: Desk) -> None:
     before = {pod["metadata"]["uid"] for pod in release.pods("redis")}
     old = release.secret("shop-redis-tls")["tls.crt"]
