@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import django
 from config.celery import app
 
 SOCKET = Path("/tmp/arrivals")
@@ -104,6 +105,8 @@ def watch(arrivals: Arrivals, queue: str, seconds: float, hertz: float) -> dict[
 
 
 def main() -> None:
+    # A worker does this itself; results in the database need it.
+    django.setup()
     queue, kind, *numbers = sys.argv[1:]
     arrivals = Arrivals()
     burst(arrivals, queue, WARM_UP)
