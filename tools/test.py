@@ -54,6 +54,11 @@ class Outcome:
     seconds: float
 
 
+def on_servers(name: str, scenario: str, debian: str, *, least: int, long: bool = False) -> Kind:
+    """A scenario of Molecule on this release of Debian."""
+    return Kind(name, 1, (f"{BIN}/molecule test -s {scenario}",), env={"STALK_DEBIAN": debian}, least=least, long=long)
+
+
 KINDS = (
     Kind(
         "lint",
@@ -84,43 +89,16 @@ KINDS = (
     Kind("renders", 0, (f"{BIN}/pytest tests/chart --junitxml={{junit}}",), least=480),
     Kind("servers-by-ssh", 0, (f"{BIN}/molecule test -s spread",), least=60),
     Kind("external-broker", 0, (f"{BIN}/molecule test -s external",), least=20),
-    Kind("server-bookworm", 1, (f"{BIN}/molecule test -s default",), env={"STALK_DEBIAN": "bookworm"}, least=80),
-    Kind("server-trixie", 1, (f"{BIN}/molecule test -s default",), env={"STALK_DEBIAN": "trixie"}, least=80, long=True),
-    Kind("rabbitmq-bookworm", 1, (f"{BIN}/molecule test -s rabbitmq",), env={"STALK_DEBIAN": "bookworm"}, least=95),
-    Kind(
-        "sentinel-bookworm",
-        1,
-        (f"{BIN}/molecule test -s sentinel",),
-        env={"STALK_DEBIAN": "bookworm"},
-        least=50,
-        long=True,
-    ),
-    Kind(
-        "sentinel-trixie", 1, (f"{BIN}/molecule test -s sentinel",), env={"STALK_DEBIAN": "trixie"}, least=50, long=True
-    ),
-    Kind("valkey-trixie", 1, (f"{BIN}/molecule test -s valkey",), env={"STALK_DEBIAN": "trixie"}, least=65),
-    Kind(
-        "rabbitmq-trixie", 1, (f"{BIN}/molecule test -s rabbitmq",), env={"STALK_DEBIAN": "trixie"}, least=70, long=True
-    ),
-    Kind(
-        "rabbitmq-cluster-trixie",
-        1,
-        (f"{BIN}/molecule test -s rabbitmq-cluster",),
-        env={"STALK_DEBIAN": "trixie"},
-        least=75,
-        long=True,
-    ),
-    Kind(
-        "switch-bookworm", 1, (f"{BIN}/molecule test -s switch",), env={"STALK_DEBIAN": "bookworm"}, least=5, long=True
-    ),
-    Kind(
-        "switch-sentinel-bookworm",
-        1,
-        (f"{BIN}/molecule test -s switch-sentinel",),
-        env={"STALK_DEBIAN": "bookworm"},
-        least=2,
-        long=True,
-    ),
+    on_servers("server-bookworm", "default", "bookworm", least=80),
+    on_servers("server-trixie", "default", "trixie", least=80, long=True),
+    on_servers("rabbitmq-bookworm", "rabbitmq", "bookworm", least=95),
+    on_servers("sentinel-bookworm", "sentinel", "bookworm", least=50, long=True),
+    on_servers("sentinel-trixie", "sentinel", "trixie", least=50, long=True),
+    on_servers("valkey-trixie", "valkey", "trixie", least=65),
+    on_servers("rabbitmq-trixie", "rabbitmq", "trixie", least=70, long=True),
+    on_servers("rabbitmq-cluster-trixie", "rabbitmq-cluster", "trixie", least=75, long=True),
+    on_servers("switch-bookworm", "switch", "bookworm", least=5, long=True),
+    on_servers("switch-sentinel-bookworm", "switch-sentinel", "bookworm", least=2, long=True),
     # It waits more than it works. Kubernetes is compiled when it is the first time, beside the other lanes.
     Kind(
         "cluster",
