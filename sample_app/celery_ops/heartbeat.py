@@ -151,7 +151,7 @@ class WorkerHeartbeat(bootsteps.StartStopStep):
 
 
 # Another node serves within seconds; kombu would look after 2, 6, 12, 20 and 30 s (kombu 5.7.0, connection.py).
-BETWEEN_ATTEMPTS = {"interval_start": 1, "interval_step": 1, "interval_max": 3}
+BETWEEN_ATTEMPTS = {"interval_start": 1, "interval_step": 0}
 REPLACED_STEPS = {
     "celery.worker.consumer.heart:Heart": "celery_ops.event_heartbeat:Heart",
     "celery.worker.consumer.delayed_delivery:DelayedDelivery": "celery_ops.delayed_delivery:DelayedDelivery",

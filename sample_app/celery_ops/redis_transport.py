@@ -14,6 +14,9 @@ from typing import Any
 
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as kombu_redis
+from redis.connection import SSLConnection
+
+from celery_ops import redis_tls
 
 SECONDS_TO_RETURN = 300
 """What kombu may need to return a message that is overdue: it looks every 100 s."""
@@ -51,6 +54,7 @@ class QoS(kombu_redis.QoS):
 
 class Channel(kombu_redis.Channel):
     QoS = QoS
+    connection_class_ssl: type[SSLConnection] = redis_tls.Connection
     unacked_tags_key = ""
     from_transport_options: Any = (*kombu_redis.Channel.from_transport_options, "unacked_tags_key")
 

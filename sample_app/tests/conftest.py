@@ -9,6 +9,7 @@ import django
 import pytest
 
 from tests.brokers import app_on
+from tests.pki import Authority
 from tests.processes import Process
 from tests.services import Broker, Services
 
@@ -46,6 +47,12 @@ def environment(services: Services, django_db_setup: None) -> dict[str, str]:
 
     database = services.postgresql.url(str(connection.settings_dict["NAME"]))
     return services.environment | {"DATABASE_URL": database}
+
+
+@pytest.fixture
+def other_ca(tmp_path: Path) -> str:
+    """Path of a CA that has signed nothing of `services`."""
+    return str(Authority(tmp_path / "other").path)
 
 
 @pytest.fixture

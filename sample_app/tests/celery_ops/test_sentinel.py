@@ -22,7 +22,7 @@ from tests.gate import Gate
 from tests.outbox import make_due, row, until_ended
 from tests.processes import Process
 from tests.sentinel import RedisBehindSentinel, Server
-from tests.services import PASSWORD, PREFIX
+from tests.services import PASSWORD, PREFIX, Services
 from tests.waiting import until
 
 pytestmark = [
@@ -73,6 +73,15 @@ def test_a_sentinel_refuses(broker: RedisBehindSentinel, changes: dict[str, Any]
     connect(broker)
     with pytest.raises(OperationalError):
         connect(broker, **changes)
+
+
+def test_a_ca_of_the_system_is_not_the_sentinels(
+    broker: RedisBehindSentinel, services: Services, other_ca: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(services.authority.path))
+    connect(broker)
+    with pytest.raises(OperationalError):
+        connect(broker, ssl_ca_certs=other_ca)
 
 
 def test_passwords_are_in_no_log(broker: RedisBehindSentinel, start: Callable[..., Process]) -> None:
