@@ -139,6 +139,7 @@ class LeasedScheduler(DatabaseScheduler):
         self.heartbeat = None if lazy else configured_file()
         self.is_active = False
         self.is_ticking = False
+        self.is_to_stop = False
         self.could_send = True
         self.refused_until: dict[str, float] = {}
         super().__init__(*args, lazy=lazy, **options)
@@ -148,6 +149,9 @@ class LeasedScheduler(DatabaseScheduler):
         """Nothing yet: what it writes makes the active beat read its schedule again."""
 
     def tick(self, *args: Any, **options: Any) -> float:
+        if self.is_to_stop:
+            # What a signal handler raises is dropped when it interrupts a finalizer (sys.unraisablehook).
+            raise SystemExit
         self.is_ticking = self.could_send = True
         self.sweeper.start()
         try:
@@ -276,6 +280,7 @@ class LeasedScheduler(DatabaseScheduler):
     def close(self) -> None:
         if self.is_ticking:
             # Called by the signal handler, which may have interrupted a query; Celery calls again on its way out.
+            self.is_to_stop = True
             return
         super().close()
         self.sweeper.stop()

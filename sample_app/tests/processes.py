@@ -14,6 +14,7 @@ from typing import Any
 from tests.waiting import until
 
 APP_FOLDER = Path(__file__).resolve().parent.parent
+OF_EACH = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
 
 
 class Process:
@@ -28,7 +29,7 @@ class Process:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "celery", "-A", "tests.celery_app", *arguments],
             cwd=APP_FOLDER,
-            env=inherited | environment | {"CELERY_HEARTBEAT_FILE": str(self.heartbeat_file), "PYTHONUNBUFFERED": "1"},
+            env=inherited | environment | OF_EACH | {"CELERY_HEARTBEAT_FILE": str(self.heartbeat_file)},
             stdout=self._log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -70,12 +71,17 @@ class Process:
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
-    def stop(self, seconds: float = 30) -> int:
-        """SIGTERM, then wait; the exit status."""
+    def stop(self, seconds: float = 60) -> int:
+        """SIGTERM, then wait; the exit status. One that does not end tells in its log where each thread is."""
         if self.is_running:
             self.signal(signal.SIGCONT)
             self.signal(signal.SIGTERM)
-        return self.process.wait(seconds)
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.signal(signal.SIGABRT)
+            self.process.wait(10)
+            raise AssertionError(f"{self.name} does not end; its log:\n{self.log}") from None
 
     def kill(self) -> None:
         """SIGKILL for the process and all its children, as a host that loses power."""

@@ -357,6 +357,14 @@ def test_a_stop_while_an_outbox_task_is_published_stores_no_second_message(
     assert OutboxMessage.objects.count() == runs() == 1
 
 
+def test_a_stop_whose_exception_is_dropped_ends_the_next_tick(scheduler: Scheduler) -> None:
+    tick_until_idle(scheduler)
+    is_due()
+    scheduler.between = scheduler.close
+    with pytest.raises(SystemExit):
+        tick_until_idle(scheduler)
+
+
 def test_a_claim_of_another_is_not_given_back(scheduler: Scheduler) -> None:
     tick_until_idle(scheduler)
     stale = scheduler.Entry(is_due(), app=app)
