@@ -19,7 +19,7 @@ from celery.utils.log import get_logger
 from celery.worker import state
 from celery.worker.consumer import Consumer
 
-from celery_ops import delayed_delivery, environment, rabbitmq_transport, watchdog
+from celery_ops import delayed_delivery, environment, rabbitmq_transport, redis_transport, watchdog
 
 SECONDS_BETWEEN_BEATS = 5
 
@@ -170,6 +170,14 @@ class BeatingConsumer(Consumer):
         super().on_ready()
         self.is_in_event_loop = True
         self.beat()
+        self.settle()
+
+    def settle(self) -> None:
+        """What the last connection could not tell the broker."""
+        running = {request.message.delivery_tag for request in tuple(state.active_requests)}
+        with contextlib.suppress(*self.connection_errors):
+            if self.task_consumer and redis_transport.settle(self.task_consumer.channel, running):
+                self.timer.call_after(1, self.settle)
 
     def on_close(self) -> None:
         self.is_in_event_loop = False

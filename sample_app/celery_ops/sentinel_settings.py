@@ -34,9 +34,9 @@ def options(files: tls.Files, url: SplitResult) -> dict[str, Any]:
 
 
 def broker(files: tls.Files, url: SplitResult) -> dict[str, Any]:
-    return redis_settings.with_options(
-        redis_settings.broker(files), "CELERY_BROKER_TRANSPORT_OPTIONS", options(files, url)
-    )
+    # A primary that is gone without a word: the Sentinels tell another meanwhile.
+    of_broker = options(files, url) | {"socket_connect_timeout": SENTINEL_SECONDS}
+    return redis_settings.with_options(redis_settings.broker(files), "CELERY_BROKER_TRANSPORT_OPTIONS", of_broker)
 
 
 def results(files: tls.Files, url: SplitResult) -> dict[str, Any]:

@@ -17,10 +17,10 @@ NO_PRIMARY = ("NOREPLICAS", "UNBLOCKED")
 """A primary that its replicas have left, and one that is made a replica while a worker waits for a message."""
 
 DEAD_AFTER = {
-    socket.TCP_KEEPIDLE: 3,
-    socket.TCP_KEEPINTVL: 2,
+    socket.TCP_KEEPIDLE: 2,
+    socket.TCP_KEEPINTVL: 1,
     socket.TCP_KEEPCNT: 3,
-    socket.TCP_USER_TIMEOUT: 9000,
+    socket.TCP_USER_TIMEOUT: 5000,
 }
 """A host that is gone without a word is noticed while the Sentinels choose another, also by who waits for a message."""
 

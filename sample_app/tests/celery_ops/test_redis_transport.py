@@ -1,11 +1,15 @@
-"""The messages that the workers of a pool hold are counted, and any worker returns them."""
+"""The messages that a pool holds are counted, and neither a killed worker nor an outage of the broker hides them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
 
 import pytest
 
+from celery_ops import redis_transport
+from config.celery import app
 from tests.celery_ops.tasks import wait_at_gate
 from tests.conftest import worker_arguments
 from tests.gate import Gate
@@ -64,3 +68,51 @@ def test_a_worker_of_another_pool_returns_what_a_killed_one_held(
     start_worker("other")
     until(lambda: len(gate.arrivals) == 2, why="the task has started again")
     until(lambda: counted()[0] == 0, why="it is done")
+
+
+def test_an_outage_of_the_broker_hides_no_message_and_runs_no_task_again(
+    services: Services,
+    gate: Gate,
+    counted: Callable[[], tuple[int, int]],
+    start_worker: Callable[..., Process],
+) -> None:
+    worker = start_worker()
+    wait_at_gate.delay(str(gate.path))
+    until(lambda: gate.arrivals, why="one task runs")
+    wait_at_gate.apply_async((str(gate.path),), countdown=20)
+    until(lambda: counted()[0] == 2, why="the worker holds the other until it is due")
+    with services.redis.away():
+        until(lambda: not worker.heartbeat["consuming"], why="the worker has noticed")
+    worker.until_consuming()
+    gate.open()
+    until(lambda: len(gate.arrivals) == 2, seconds=60, why="long before the visibility timeout")
+    until(lambda: counted()[0] == 0, why="both are acknowledged")
+    assert services.redis.messages_in() == 0
+    assert worker.is_running
+
+
+def test_a_connection_that_waits_for_a_message_is_closed_without_the_broker(
+    services: Services, gate: Gate, counted: Callable[[], tuple[int, int]]
+) -> None:
+    wait_at_gate.delay(str(gate.path))
+    with app.connection_for_read() as connection:
+        received: list[Any] = []
+        queues = [app.amqp.queues["celery"]]
+        consumer = app.amqp.TaskConsumer(connection.default_channel, queues=queues, on_message=received.append)
+        with consumer:
+            until(lambda: drained(connection) and received)
+            drained(connection)
+            with services.redis.away():
+                with suppress(*connection.connection_errors):
+                    connection.collect()
+                connection.close()
+    assert counted()[0] == 1
+    with app.connection_for_read() as connection:
+        assert not redis_transport.settle(connection.default_channel, running=set())
+    assert (counted()[0], services.redis.messages_in()) == (0, 1)
+
+
+def drained(connection: Any) -> bool:
+    with suppress(TimeoutError):
+        connection.drain_events(timeout=1)
+    return True
