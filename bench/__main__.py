@@ -8,13 +8,14 @@ import sys
 import time
 from collections.abc import Callable
 
-from bench import brokers, convergence, installation, liveness, pods, rendering, scaling, server, throughput
+from bench import brokers, convergence, failover, installation, liveness, pods, rendering, scaling, server, throughput
 from bench.report import Table, machine, today
 
 PARTS: dict[str, Callable[[], list[Table]]] = {
     "convergence": convergence.measure,
     "throughput": throughput.measure,
     "brokers": brokers.measure,
+    "failover": failover.measure,
     "liveness": liveness.measure,
     "rendering": rendering.measure,
     "installation": installation.measure,

@@ -20,6 +20,7 @@ class Stand:
     """One deployment, named after its broker."""
 
     name: str
+    image: str = BASE_IMAGE
 
     @property
     def inventory(self) -> str:
@@ -40,7 +41,7 @@ class Stand:
     def deploy(self) -> None:
         """Every component, with the task of bench/arrivals and without the pool that would take it."""
         self.destroy()
-        play(f"{SERVERS}/create.yml", variables={"server_image": BASE_IMAGE}, inventory=self.inventory)
+        play(f"{SERVERS}/create.yml", variables={"server_image": self.image}, inventory=self.inventory)
         self.play("playbooks/site.yml")
         for host in self.hosts:
             run(["docker", "cp", str(ROOT / "bench" / "arrivals"), f"{host}:{ARRIVALS}"])

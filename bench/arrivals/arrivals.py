@@ -23,6 +23,8 @@ import django
 from config.celery import app
 
 SOCKET = Path("/tmp/arrivals")
+WATCHING = Path("/tmp/arrivals-watching")
+"""There while `watch` sends."""
 RECORD = struct.Struct("!dd")
 WARM_UP = 50
 TIMEOUT = 120
@@ -41,7 +43,8 @@ def arrive(due: float) -> None:
 
 class Arrivals:
     def __init__(self) -> None:
-        SOCKET.unlink(missing_ok=True)
+        for left in (SOCKET, WATCHING):
+            left.unlink(missing_ok=True)
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(SOCKET))
         SOCKET.chmod(0o666)
@@ -93,6 +96,7 @@ def watch(arrivals: Arrivals, queue: str, seconds: float, hertz: float) -> dict[
             time.sleep(max(0.0, due + 1 / hertz - time.time()))
 
     threading.Thread(target=send_on, daemon=True).start()
+    WATCHING.touch()
     times = [time.time()]
     arrivals.socket.settimeout(1)
     while time.time() < ended:
@@ -101,6 +105,7 @@ def watch(arrivals: Arrivals, queue: str, seconds: float, hertz: float) -> dict[
         except TimeoutError:
             continue
     times.sort()
+    WATCHING.unlink()
     return {"lull": max(later - earlier for earlier, later in zip(times, times[1:] or times, strict=False))}
 
 
