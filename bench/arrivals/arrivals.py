@@ -16,6 +16,7 @@ import struct
 import sys
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -104,9 +105,9 @@ def watch(arrivals: Arrivals, queue: str, seconds: float, hertz: float) -> dict[
             times.append(arrivals.next()[1])
         except TimeoutError:
             continue
-    times.sort()
     WATCHING.unlink()
-    return {"lull": max(later - earlier for earlier, later in zip(times, times[1:] or times, strict=False))}
+    times = [*sorted(times), ended]
+    return {"lull": max(later - earlier for earlier, later in pairwise(times))}
 
 
 def main() -> None:
