@@ -278,9 +278,9 @@ class LeasedScheduler(DatabaseScheduler):
         self._dirty.clear()
 
     def close(self) -> None:
+        self.is_to_stop = True
         if self.is_ticking:
             # Called by the signal handler, which may have interrupted a query; Celery calls again on its way out.
-            self.is_to_stop = True
             return
         super().close()
         self.sweeper.stop()

@@ -11,15 +11,18 @@ import json
 import os
 import threading
 import time
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
 from celery import bootsteps, signals
+from celery.concurrency import prefork
 from celery.utils.log import get_logger
 from celery.worker import state
 from celery.worker.consumer import Consumer
 
 from celery_ops import delayed_delivery, environment, rabbitmq_transport, redis_transport, watchdog
+from celery_ops.redis_left_behind import left_behind
 
 SECONDS_BETWEEN_BEATS = 5
 
@@ -165,28 +168,50 @@ class BeatingConsumer(Consumer):
         default_steps = tuple(REPLACED_STEPS.get(step, step) for step in Consumer.Blueprint.default_steps)
 
     is_in_event_loop = False
+    has_timer = False
+    kept: Set[Any] = frozenset()
+    """Requests that the pool still works on although their connection is lost."""
 
     def on_ready(self) -> None:
         super().on_ready()
         self.is_in_event_loop = True
         self.beat()
-        self.settle()
+        if self.hub and not self.has_timer:
+            self.has_timer = True
+            self.timer.call_repeatedly(1, self.settle)
 
-    def settle(self) -> None:
-        """What the last connection could not tell the broker."""
-        running = {request.message.delivery_tag for request in tuple(state.active_requests)}
+    def settle(self, is_last: bool = False) -> None:
+        """What the last connection to Redis could not tell."""
+        channel = self.task_consumer and self.task_consumer.channel
+        if not left_behind or not isinstance(channel, redis_transport.Channel) or channel.closed:
+            return
+        self.kept = {request for request in self.kept if not request.acknowledged}
+        running = {request.message.delivery_tag for request in (*self.kept, *tuple(state.active_requests))}
         with contextlib.suppress(*self.connection_errors):
-            if self.task_consumer and redis_transport.settle(self.task_consumer.channel, running):
-                self.timer.call_after(1, self.settle)
+            left_behind.settle(channel.qos, running, is_last)
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        channel = self.task_consumer and self.task_consumer.channel
+        if isinstance(channel, redis_transport.Channel):
+            left_behind.take(channel.qos)
+        super().on_connection_error_after_connected(exc)
 
     def on_close(self) -> None:
         self.is_in_event_loop = False
+        # Any other pool runs what waits in it as well: it has nothing to drop it with (BasePool.flush).
+        goes_on = state.active_requests if isinstance(self.pool, prefork.TaskPool) else state.reserved_requests
+        self.kept |= set(goes_on)
         super().on_close()
         self.beat()
+
+    def shutdown(self) -> None:
+        self.settle(is_last=True)
+        super().shutdown()
 
     def perform_pending_operations(self) -> None:
         super().perform_pending_operations()
         self.beat()
+        self.settle()
 
     def add_task_queue(self, queue: str, exchange: str | None = None, *args: Any, **options: Any) -> None:
         if exchange is None:

@@ -17,8 +17,14 @@ class Connection(SSLConnection):
     def _wrap_socket_with_ssl(self, sock: socket) -> ssl.SSLSocket:
         context = ssl.create_default_context(cafile=self.ca_certs)
         context.check_hostname, context.verify_mode = self.check_hostname, self.cert_reqs
+        # One that another signed, and whose root is not told; Python 3.13's default.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         if self.certfile:
-            context.load_cert_chain(self.certfile, self.keyfile)
+            context.load_cert_chain(self.certfile, self.keyfile, self.certificate_password)
+        if self.ssl_min_version is not None:
+            context.minimum_version = self.ssl_min_version
+        if self.ssl_ciphers:
+            context.set_ciphers(self.ssl_ciphers)
         return context.wrap_socket(sock, server_hostname=self.host)
 
 

@@ -8,6 +8,7 @@ A client on a pool has no state of its own, so one serves all threads.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,36 +18,10 @@ from kombu.transport import redis as kombu_redis
 from redis.connection import SSLConnection
 
 from celery_ops import redis_tls
+from celery_ops.redis_left_behind import left_behind
 
 SECONDS_TO_RETURN = 300
 """What kombu may need to return a message that is overdue: it looks every 100 s."""
-
-
-class LeftBehind:
-    """Messages of this process whose channel was closed while the broker was away, by their delivery tags.
-
-    kombu gives messages back when it closes a channel, which such a broker does not hear. They would be hidden for the
-    visibility timeout, an ETA task of 10 s as well, and what still runs would run again after it: its acknowledgement
-    has no channel (kombu/transport/virtual/base.py, restore_unacked_once; celery/worker/consumer/consumer.py, on_close).
-    """
-
-    def __init__(self) -> None:
-        self.held: set[str] = set()
-        self.acknowledged: set[str] = set()
-
-    def settle(self, qos: QoS, running: set[str]) -> bool:
-        """Acknowledges what ended, and gives back what does not run. Whether anything still runs."""
-        for tag in tuple(self.acknowledged):
-            qos.forget(tag)
-            self.acknowledged.discard(tag)
-            self.held.discard(tag)
-        for tag in self.held - running:
-            qos.restore_by_tag(tag)  # type: ignore[no-untyped-call]
-            self.held.discard(tag)
-        return bool(self.held)
-
-
-left_behind = LeftBehind()
 
 
 class QoS(kombu_redis.QoS):
@@ -60,6 +35,7 @@ class QoS(kombu_redis.QoS):
 
     def append(self, message: Any, delivery_tag: str) -> None:
         self._arriving = delivery_tag
+        message.received_at = time.time()
         try:
             super().append(message, delivery_tag)  # type: ignore[no-untyped-call]
         finally:
@@ -74,27 +50,17 @@ class QoS(kombu_redis.QoS):
             yield commands
 
     def ack(self, delivery_tag: str) -> None:
+        if self.channel.closed:
+            left_behind.acknowledge(delivery_tag)
+            return
         try:
-            if not self.channel.closed:
-                super().ack(delivery_tag)  # type: ignore[no-untyped-call]
-                return
+            super().ack(delivery_tag)  # type: ignore[no-untyped-call]
         except self.channel.connection_errors:
-            left_behind.acknowledged.add(delivery_tag)
+            left_behind.acknowledge(delivery_tag)
             raise
-        left_behind.acknowledged.add(delivery_tag)
 
     def forget(self, delivery_tag: str) -> None:
         self._remove_from_indices(delivery_tag).execute()
-
-    def restore_unacked(self, client: Any = None) -> None:
-        try:
-            with self.channel.conn_or_acquire(client) as client:
-                while self._delivered:
-                    self.restore_by_tag(next(iter(self._delivered)), client)  # type: ignore[no-untyped-call]
-                    self._delivered.popitem(last=False)
-        except self.channel.connection_errors:
-            left_behind.held.update(self._delivered)
-            self._delivered.clear()
 
     def _remove_from_indices(self, delivery_tag: str, pipe: Any = None) -> Any:
         commands = super()._remove_from_indices(delivery_tag, pipe)  # type: ignore[no-untyped-call]
@@ -123,15 +89,8 @@ class Channel(kombu_redis.Channel):
         except self.connection_errors:
             # Half closed, it would end the worker when it is closed again: it has no connection any more to be closed
             # with (kombu/transport/redis.py, Channel.close and _connparams). What is left to do needs no broker.
-            self._fanout_queues.clear()
+            self.auto_delete_queues.clear()
             super().close()  # type: ignore[no-untyped-call]
-
-
-def settle(channel: Any, running: set[str]) -> bool:
-    """Whether to call it again in a moment, for a task that still runs and whose message was left behind."""
-    if not isinstance(channel, Channel) or channel.closed:
-        return False
-    return left_behind.settle(channel.qos, running)
 
 
 class Transport(kombu_redis.Transport):

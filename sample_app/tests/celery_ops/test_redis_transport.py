@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from celery_ops import redis_transport
+from celery_ops.redis_left_behind import LeftBehind
 from config.celery import app
 from tests.celery_ops.tasks import wait_at_gate
 from tests.conftest import worker_arguments
@@ -70,7 +71,30 @@ def test_a_worker_of_another_pool_returns_what_a_killed_one_held(
     until(lambda: counted()[0] == 0, why="it is done")
 
 
+@pytest.mark.parametrize("pool", ["prefork", "threads", "gevent"])
 def test_an_outage_of_the_broker_hides_no_message_and_runs_no_task_again(
+    services: Services,
+    gate: Gate,
+    counted: Callable[[], tuple[int, int]],
+    start_worker: Callable[..., Process],
+    pool: str,
+) -> None:
+    worker = start_worker(pool=pool, concurrency=1)
+    for seconds in (3, 3, 25):
+        wait_at_gate.apply_async((str(gate.path),), countdown=seconds)
+    until(lambda: counted()[0] == 3, why="the worker holds them")
+    until(lambda: gate.arrivals, why="one runs, one waits in the pool, and one is not due")
+    with services.redis.away():
+        until(lambda: not worker.heartbeat["consuming"], why="the worker has noticed")
+    until(lambda: services.redis.messages_in(), why="what is not due is given back")
+    gate.open()
+    until(lambda: counted()[0] == services.redis.messages_in() == 0, seconds=60, why="all is done")
+    print(worker.log[-6000:])
+    assert len(gate.arrivals) == 3
+    assert worker.is_running
+
+
+def test_a_lost_connection_runs_no_task_again(
     services: Services,
     gate: Gate,
     counted: Callable[[], tuple[int, int]],
@@ -78,23 +102,42 @@ def test_an_outage_of_the_broker_hides_no_message_and_runs_no_task_again(
 ) -> None:
     worker = start_worker()
     wait_at_gate.delay(str(gate.path))
-    until(lambda: gate.arrivals, why="one task runs")
-    wait_at_gate.apply_async((str(gate.path),), countdown=20)
-    until(lambda: counted()[0] == 2, why="the worker holds the other until it is due")
+    until(lambda: gate.arrivals, why="the task runs")
+    with services.redis.client() as client:
+        client.client_kill_filter(_type="normal", skipme=True)
+    until(lambda: "Connection to broker lost" in worker.log)
+    worker.until_consuming()
+    wait_at_gate.delay(str(gate.path))
+    until(lambda: len(gate.arrivals) == 2, why="the worker takes tasks")
+    gate.open()
+    until(lambda: counted()[0] == services.redis.messages_in() == 0, why="both are done")
+    assert len(gate.arrivals) == 2
+
+
+def test_a_worker_that_stops_after_an_outage_acknowledges_what_it_ends(
+    services: Services,
+    gate: Gate,
+    counted: Callable[[], tuple[int, int]],
+    start_worker: Callable[..., Process],
+) -> None:
+    worker = start_worker()
+    wait_at_gate.delay(str(gate.path))
+    until(lambda: gate.arrivals, why="the task runs")
     with services.redis.away():
         until(lambda: not worker.heartbeat["consuming"], why="the worker has noticed")
     worker.until_consuming()
+    worker.signal(signal.SIGTERM)
+    until(lambda: not worker.heartbeat["consuming"], why="it stops")
     gate.open()
-    until(lambda: len(gate.arrivals) == 2, seconds=60, why="long before the visibility timeout")
-    until(lambda: counted()[0] == 0, why="both are acknowledged")
-    assert services.redis.messages_in() == 0
-    assert worker.is_running
+    assert worker.stop() == 0
+    assert (counted()[0], services.redis.messages_in()) == (0, 0)
 
 
-def test_a_connection_that_waits_for_a_message_is_closed_without_the_broker(
-    services: Services, gate: Gate, counted: Callable[[], tuple[int, int]]
-) -> None:
+@pytest.fixture
+def left(services: Services, gate: Gate, empty_broker: None) -> LeftBehind:
+    """One message, whose channel waited for the next when the broker went away."""
     wait_at_gate.delay(str(gate.path))
+    left = LeftBehind()
     with app.connection_for_read() as connection:
         received: list[Any] = []
         queues = [app.amqp.queues["celery"]]
@@ -102,17 +145,36 @@ def test_a_connection_that_waits_for_a_message_is_closed_without_the_broker(
         with consumer:
             until(lambda: drained(connection) and received)
             drained(connection)
+            left.take(connection.default_channel.qos)
             with services.redis.away():
                 with suppress(*connection.connection_errors):
                     connection.collect()
                 connection.close()
-    assert counted()[0] == 1
-    with app.connection_for_read() as connection:
-        assert not redis_transport.settle(connection.default_channel, running=set())
-    assert (counted()[0], services.redis.messages_in()) == (0, 1)
+    return left
 
 
 def drained(connection: Any) -> bool:
     with suppress(TimeoutError):
         connection.drain_events(timeout=1)
     return True
+
+
+def test_what_is_left_behind_is_given_back(
+    services: Services, left: LeftBehind, counted: Callable[[], tuple[int, int]]
+) -> None:
+    assert counted()[0] == 1
+    with app.connection_for_read() as connection:
+        left.settle(connection.default_channel.qos, running=set(), is_last=True)
+    assert (counted()[0], services.redis.messages_in()) == (0, 1)
+    assert not left
+
+
+def test_what_another_worker_may_hold_by_now_is_not_given_back(
+    services: Services, left: LeftBehind, counted: Callable[[], tuple[int, int]]
+) -> None:
+    with app.connection_for_read() as connection:
+        qos = connection.default_channel.qos
+        qos.visibility_timeout = 0
+        left.settle(qos, running=set(), is_last=True)
+    assert (counted()[0], services.redis.messages_in()) == (1, 0)
+    assert not left
