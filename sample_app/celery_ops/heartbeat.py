@@ -180,19 +180,22 @@ class BeatingConsumer(Consumer):
             self.has_timer = True
             self.timer.call_repeatedly(1, self.settle)
 
-    def settle(self, is_last: bool = False) -> None:
-        """What the last connection to Redis could not tell."""
+    @property
+    def redis_channel(self) -> redis_transport.Channel | None:
         channel = self.task_consumer and self.task_consumer.channel
-        if not left_behind or not isinstance(channel, redis_transport.Channel) or channel.closed:
+        return channel if isinstance(channel, redis_transport.Channel) and not channel.closed else None
+
+    def settle(self) -> None:
+        """What the last connection to Redis could not tell."""
+        if not left_behind or not (channel := self.redis_channel):
             return
-        self.kept = {request for request in self.kept if not request.acknowledged}
-        running = {request.message.delivery_tag for request in (*self.kept, *tuple(state.active_requests))}
+        requests = (*self.kept, *tuple(state.active_requests))
+        running = {request.message.delivery_tag for request in requests if not request.acknowledged}
         with contextlib.suppress(*self.connection_errors):
-            left_behind.settle(channel.qos, running, is_last)
+            left_behind.settle(channel.qos, running)
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
-        channel = self.task_consumer and self.task_consumer.channel
-        if isinstance(channel, redis_transport.Channel):
+        if channel := self.redis_channel:
             left_behind.take(channel.qos)
         super().on_connection_error_after_connected(exc)
 
@@ -200,12 +203,14 @@ class BeatingConsumer(Consumer):
         self.is_in_event_loop = False
         # Any other pool runs what waits in it as well: it has nothing to drop it with (BasePool.flush).
         goes_on = state.active_requests if isinstance(self.pool, prefork.TaskPool) else state.reserved_requests
-        self.kept |= set(goes_on)
+        self.kept = {request for request in (*self.kept, *tuple(goes_on)) if not request.acknowledged}
         super().on_close()
         self.beat()
 
     def shutdown(self) -> None:
-        self.settle(is_last=True)
+        if channel := self.redis_channel:
+            with contextlib.suppress(*self.connection_errors):
+                left_behind.end(channel.qos)
         super().shutdown()
 
     def perform_pending_operations(self) -> None:

@@ -38,23 +38,33 @@ class LeftBehind:
     def acknowledge(self, tag: str) -> None:
         self._acknowledged.add(tag)
 
-    def settle(self, qos: Any, running: Set[str], is_last: bool = False) -> None:
-        """Tells the broker by `qos`; to be called time and again until nothing is left. What is idle twice is given
-        back, the last time what is idle at all."""
-        if not is_last and time.monotonic() < self._settled_at + SECONDS_TO_SEE_IDLE:
+    def settle(self, qos: Any, running: Set[str]) -> None:
+        """Acknowledges what has ended, and gives back what does not run; to be called time and again."""
+        if time.monotonic() < self._settled_at + SECONDS_TO_SEE_IDLE:
             return
         self._settled_at = time.monotonic()
+        self._tell_acknowledged(qos)
+        idle = self._received_at.keys() - running
+        self._give_back(qos, idle & self._idle)
+        self._idle = idle
+
+    def end(self, qos: Any) -> None:
+        """When nothing runs any more."""
+        self._tell_acknowledged(qos)
+        self._give_back(qos, set(self._received_at))
+
+    def _tell_acknowledged(self, qos: Any) -> None:
         for tag in tuple(self._acknowledged):
             qos.forget(tag)
             self._acknowledged.discard(tag)
             self._received_at.pop(tag, None)
-        idle = self._received_at.keys() - running
-        for tag in idle if is_last else idle & self._idle:
+
+    def _give_back(self, qos: Any, tags: Set[str]) -> None:
+        for tag in tags:
             # Later than that any worker gives it back, and another may work on it.
             if time.time() < self._received_at[tag] + qos.visibility_timeout:
                 qos.restore_by_tag(tag)
             del self._received_at[tag]
-        self._idle = idle
 
 
 left_behind = LeftBehind()

@@ -164,7 +164,7 @@ def test_what_is_left_behind_is_given_back(
 ) -> None:
     assert counted()[0] == 1
     with app.connection_for_read() as connection:
-        left.settle(connection.default_channel.qos, running=set(), is_last=True)
+        left.end(connection.default_channel.qos)
     assert (counted()[0], services.redis.messages_in()) == (0, 1)
     assert not left
 
@@ -175,6 +175,6 @@ def test_what_another_worker_may_hold_by_now_is_not_given_back(
     with app.connection_for_read() as connection:
         qos = connection.default_channel.qos
         qos.visibility_timeout = 0
-        left.settle(qos, running=set(), is_last=True)
+        left.end(qos)
     assert (counted()[0], services.redis.messages_in()) == (1, 0)
     assert not left
