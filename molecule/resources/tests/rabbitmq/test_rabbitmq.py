@@ -170,7 +170,7 @@ def test_a_dead_letter_that_nobody_takes_stays(deployment: Deployment) -> None:
 
 
 def test_a_task_for_later_waits_in_the_broker(deployment: Deployment) -> None:
-    (later,) = deployment.send_effects("later", 1, 0, countdown=8)
+    (later,) = deployment.send_effects("later", 1, 0, countdown=30)
     delayed = wait_for(
         "RabbitMQ holds it",
         lambda: [
@@ -178,7 +178,7 @@ def test_a_task_for_later_waits_in_the_broker(deployment: Deployment) -> None:
             for row in listed(deployment, "list_queues", "name", "messages")
             if row["name"].startswith("celery_delayed_") and row["messages"]
         ],
-        seconds=8,
+        seconds=30,
     )
     assert delayed
     assert deployment.ledger([later]) == {}
