@@ -224,10 +224,20 @@ class RabbitMQ:
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
         self._signal(signal.SIGSTOP)
+        until(self._is_stopped, why="the signal has reached each thread, which a busy host lets run on for a moment")
         try:
             yield
         finally:
             self._signal(signal.SIGCONT)
+
+    def _is_stopped(self) -> bool:
+        states = []
+        for stat in Path("/proc").glob("[0-9]*/task/[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                state, _, group = stat.read_text().rpartition(")")[2].split()[:3]
+                if self.process and int(group) == self.process.pid:
+                    states.append(state)
+        return set(states) == {"T"}
 
     def _signal(self, number: signal.Signals) -> None:
         assert self.process
