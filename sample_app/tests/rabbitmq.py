@@ -87,7 +87,7 @@ class RabbitMQ:
             )
             + "\n"
         )
-        # As Stalk sets it: 3 minutes pass else until a message that is due is sent again, as a killed node led its queue.
+        # As Stalk sets it; else 3 minutes pass until what a killed node's queue did not confirm is sent again.
         (folder / "advanced.config").write_text(
             "[{rabbit, [{dead_letter_worker_publisher_confirm_timeout, 10000}]}].\n"
         )
