@@ -12,7 +12,6 @@ import time
 from collections.abc import Set
 from typing import Any
 
-
 SECONDS_TO_SEE_IDLE = 1
 """Between a pool and its worker a task is for a moment neither waiting, nor running, nor ended."""
 
