@@ -33,6 +33,7 @@ class LeftBehind:
         qos._flush()
         self._received_at |= {tag: message.received_at for tag, message in qos._delivered.items()}
         qos._delivered.clear()
+        self._idle = frozenset()
 
     def acknowledge(self, tag: str) -> None:
         self._acknowledged.add(tag)
