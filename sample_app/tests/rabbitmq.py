@@ -87,7 +87,7 @@ class RabbitMQ:
             )
             + "\n"
         )
-        # As Stalk sets it; else 3 minutes pass until what a killed node's queue did not confirm is sent again.
+        # As Stalk sets it; else 3 minutes pass until what is due, and its queue did not take, is sent again.
         (folder / "advanced.config").write_text(
             "[{rabbit, [{dead_letter_worker_publisher_confirm_timeout, 10000}]}].\n"
         )

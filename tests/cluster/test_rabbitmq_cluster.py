@@ -173,11 +173,12 @@ def test_tasks_outlive_a_kill_of_the_node_that_leads_their_queue(release: Releas
     before = uids(release)
     long = [*desk.send("long", 1, 30), *desk.send("long-io", 3, 30, "webhooks")]
     until_all_run(release, long)
+    delayed = [key for seconds in (5, 20, 40) for key in desk.send("delayed", 2, 0, countdown=seconds)]
     with desk.flow("celery", "webhooks") as keys:
         release.kubectl("delete", "pod", killed, "--grace-period=0", "--force")
         wait_for("there is another pod", lambda: uids(release).get(killed, before[killed]) != before[killed])
         release.wait(f"pod/{killed}", "condition=Ready", SECONDS_UNTIL_ALL_IS_WELL)
-    assert once(release.all_effects([*long, *keys], SECONDS_UNTIL_ALL_IS_WELL))
+    assert once(release.all_effects([*long, *delayed, *keys], SECONDS_UNTIL_ALL_IS_WELL))
     until_whole(release)
 
 

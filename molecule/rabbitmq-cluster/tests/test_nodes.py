@@ -116,17 +116,20 @@ def seconds_until_work_flows(deployment: Deployment, name: str) -> tuple[list[st
     return keys, time.monotonic() - started
 
 
-def test_a_killed_leader_costs_no_task(deployment: Deployment) -> None:
+@pytest.mark.parametrize("leads", [True, False], ids=["leader", "follower"])
+def test_a_killed_node_costs_no_task(deployment: Deployment, leads: bool) -> None:
     running_tasks = deployment.send_effects("led", 4, 3, QUEUE)
     later = deployment.send_effects("led-later", 2, 0, QUEUE, countdown=20)
     wait_for("one runs", lambda: deployment.ledger(running_tasks))
     leader = queues(deployment, deployment.first("rabbitmq"))[QUEUE]["leader"].partition("@")[2]
     before = main_processes(deployment)
-    deployment.servers[leader].run("systemctl", "kill", "--signal=SIGKILL", unit(deployment))
+    killed = next(name for name in before if (name == leader) is leads)
+    deployment.servers[killed].run("systemctl", "kill", "--signal=SIGKILL", unit(deployment))
     keys, seconds = seconds_until_work_flows(deployment, "after-the-kill")
-    print(f"{leader} led and was killed: work flowed after {seconds:.0f} s")
-    assert once(deployment, [*running_tasks, *later, *keys])
-    wait_for("systemd starts it again", lambda: main_processes(deployment)[leader] not in (before[leader], "0"))
+    print(f"{killed} was killed, {leader} led: work flowed after {seconds:.0f} s")
+    delayed = deployment.send_effects("led-delayed", 4, 0, QUEUE, countdown=3)
+    assert once(deployment, [*running_tasks, *later, *keys, *delayed])
+    wait_for("systemd starts it again", lambda: main_processes(deployment)[killed] not in (before[killed], "0"))
 
 
 @pytest.fixture

@@ -106,6 +106,24 @@ def test_a_primary_that_is_gone_costs_no_task(
     assert information(deployment, gone)["role"] == "slave"
 
 
+def test_a_replica_that_is_gone_costs_no_task(deployment: Deployment) -> None:
+    until_whole(deployment)
+    wait_for("the primary is a host of its own", lambda: leave_first(deployment), seconds=180)
+    followed, app = primary(deployment), deployment.first("web")
+    gone = next(server for server in deployment.on("redis") if server not in (followed, app))
+    keys = deployment.send_effects("replicated", 6, 1)
+    wait_for("tasks run", lambda: deployment.ledger(keys))
+    bring_back = kill(deployment, gone)
+    try:
+        keys += deployment.send_effects("replicated-once", 6, 0)
+        ledger = deployment.all_effects(keys, SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK)
+        assert {line.effects for line in ledger.values()} == {1}, ledger
+        assert primary(deployment) is followed
+    finally:
+        bring_back()
+    until_whole(deployment)
+
+
 def test_a_primary_that_systemd_starts_again_costs_no_task(deployment: Deployment) -> None:
     until_whole(deployment)
     keys = deployment.send_effects("again", 6, 1)
