@@ -22,6 +22,19 @@ def refusal(deployment: Deployment, changes: dict[str, Any], **variables: Any) -
     return lines[0]
 
 
+def refused_while_a_message_waits(deployment: Deployment, described: dict[str, Any]) -> None:
+    """To leave is refused to a pool whose queue still has a message."""
+    server = deployment.first("worker")
+    pool = {"queues": ["archive"], "servers": {"hosts": server.name}}
+    deployment.converge(changes={**described, "app": {"queues": ["archive"]}, "pools": {"archive": pool}})
+    with away(server, f"{deployment.app}-worker@archive.service"):
+        waiting = deployment.send_effects("archived", 1, 0, queue="archive")
+        line = refusal(deployment, described)
+        assert line.startswith("queue archive: 1 message waits and no pool would consume it; ")
+    deployment.all_effects(waiting)
+    deployment.converge(changes=described or None)
+
+
 @contextmanager
 def away(server: Server, unit: str) -> Iterator[None]:
     server.run("systemctl", "stop", unit)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from resources.deployment import Deployment, Server
-from resources.refused import away, refusal
+from resources.refused import away, refusal, refused_while_a_message_waits
 from storefront import watch
 
 ORDERS = 10
@@ -114,17 +114,7 @@ def test_amazon_sqs_is_refused(deployment: Deployment) -> None:
 
 
 def test_a_queue_with_messages_there_keeps_its_pool(deployment: Deployment) -> None:
-    pool = {"queues": ["archive"], "servers": {"hosts": "stalk-external"}}
-    added = {"app": {"queues": ["archive"]}, "pools": {"archive": pool}}
-    deployment.converge(changes=added)
-    server = deployment.first("worker")
-    with away(server, f"{deployment.app}-worker@archive.service"):
-        deployment.django(
-            "import config.celery\nfrom shop.tasks import sleep\nsleep.apply_async((0,), queue='archive')"
-        )
-        line = refusal(deployment, {})
-        assert line.startswith("queue archive: 1 message waits and no pool would consume it; ")
-    deployment.converge()
+    refused_while_a_message_waits(deployment, {})
 
 
 def test_another_one_is_not_begun_while_it_may_have_messages(deployment: Deployment, tmp_path: Path) -> None:

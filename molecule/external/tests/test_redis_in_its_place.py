@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 from resources.deployment import Deployment, Server
-from resources.refused import away, refusal
+from resources.refused import away, refusal, refused_while_a_message_waits
 from storefront import watch
 
 ORDERS = 10
@@ -82,13 +82,4 @@ def test_one_that_is_away_is_refused(deployment: Deployment, managed: Server) ->
 
 
 def test_a_queue_with_messages_there_keeps_its_pool(deployment: Deployment) -> None:
-    pool = {"queues": ["archive"], "servers": {"hosts": "stalk-external"}}
-    deployment.converge(changes={**BROKER, "app": {"queues": ["archive"]}, "pools": {"archive": pool}})
-    server = deployment.first("worker")
-    with away(server, f"{deployment.app}-worker@archive.service"):
-        deployment.django(
-            "import config.celery\nfrom shop.tasks import sleep\nsleep.apply_async((0,), queue='archive')"
-        )
-        line = refusal(deployment, BROKER)
-        assert line.startswith("queue archive: 1 message waits and no pool would consume it; ")
-    deployment.converge(changes=BROKER)
+    refused_while_a_message_waits(deployment, BROKER)
