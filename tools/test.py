@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import xml.etree.ElementTree as ElementTree
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +35,7 @@ SHELL_SCRIPTS = (
 @dataclass(frozen=True)
 class Kind:
     """A kind of test: its commands, run in order in `folder`; `{junit}` is where a command writes its report, `{long}`
-    leaves long tests out. One that is `long` is left to --all itself."""
+    leaves long tests out. One that is `long` is left to --all itself; two of a `scenario` have the same hosts."""
 
     name: str
     lane: int
@@ -43,6 +44,7 @@ class Kind:
     env: dict[str, str] = field(default_factory=dict)
     least: int = 1
     long: bool = False
+    scenario: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,10 @@ class Outcome:
     seconds: float
 
 
-def on_servers(name: str, scenario: str, debian: str, *, least: int, long: bool = False) -> Kind:
+def on_servers(name: str, scenario: str, debian: str, *, least: int, lane: int = 1, long: bool = False) -> Kind:
     """A scenario of Molecule on this release of Debian."""
-    return Kind(name, 1, (f"{BIN}/molecule test -s {scenario}",), env={"STALK_DEBIAN": debian}, least=least, long=long)
+    commands = (f"{BIN}/molecule test -s {scenario}",)
+    return Kind(name, lane, commands, env={"STALK_DEBIAN": debian}, least=least, long=long, scenario=scenario)
 
 
 KINDS = (
@@ -90,15 +93,15 @@ KINDS = (
     Kind("servers-by-ssh", 0, (f"{BIN}/molecule test -s spread",), least=60),
     Kind("external-broker", 0, (f"{BIN}/molecule test -s external",), least=20),
     on_servers("server-bookworm", "default", "bookworm", least=80),
-    on_servers("server-trixie", "default", "trixie", least=80, long=True),
+    on_servers("server-trixie", "default", "trixie", least=80, lane=0, long=True),
     on_servers("rabbitmq-bookworm", "rabbitmq", "bookworm", least=95),
     on_servers("sentinel-bookworm", "sentinel", "bookworm", least=50, long=True),
     on_servers("sentinel-trixie", "sentinel", "trixie", least=50, long=True),
     on_servers("valkey-trixie", "valkey", "trixie", least=65),
-    on_servers("rabbitmq-trixie", "rabbitmq", "trixie", least=70, long=True),
+    on_servers("rabbitmq-trixie", "rabbitmq", "trixie", least=70, lane=0, long=True),
     on_servers("rabbitmq-cluster-trixie", "rabbitmq-cluster", "trixie", least=75, long=True),
-    on_servers("switch-bookworm", "switch", "bookworm", least=5, long=True),
-    on_servers("switch-sentinel-bookworm", "switch-sentinel", "bookworm", least=2, long=True),
+    on_servers("switch-bookworm", "switch", "bookworm", least=5, lane=0, long=True),
+    on_servers("switch-sentinel-bookworm", "switch-sentinel", "bookworm", least=2, lane=0, long=True),
     # It waits more than it works. Kubernetes is compiled when it is the first time, beside the other lanes.
     Kind(
         "cluster",
@@ -109,6 +112,7 @@ KINDS = (
 )
 
 terminal = threading.Lock()
+scenarios: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
 def say(text: str) -> None:
@@ -185,6 +189,14 @@ def run(kind: Kind, long: str) -> Outcome:
     return Outcome(kind, passed, failed, skipped, seconds)
 
 
+def in_lane(kinds: list[Kind], long: str) -> list[Outcome]:
+    outcomes = []
+    for kind in kinds:
+        with scenarios[kind.scenario or kind.name]:
+            outcomes.append(run(kind, long))
+    return outcomes
+
+
 def main() -> int:
     names = [kind.name for kind in KINDS]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -198,9 +210,7 @@ def main() -> int:
     LOGS.mkdir(parents=True, exist_ok=True)
     lanes = [[kind for kind in KINDS if kind.lane == lane and kind.name in wanted] for lane in range(3)]
     with ThreadPoolExecutor(len(lanes)) as pool:
-        outcomes = [
-            outcome for lane in pool.map(lambda kinds: [run(kind, long) for kind in kinds], lanes) for outcome in lane
-        ]
+        outcomes = [outcome for lane in pool.map(lambda kinds: in_lane(kinds, long), lanes) for outcome in lane]
     print("\nTests by kind:")
     for outcome in outcomes:
         print(
