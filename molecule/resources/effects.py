@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from resources.waiting import SECONDS_TO_WAIT, wait_for
@@ -15,6 +15,13 @@ class LedgerLine:
     starts: int
     effects: int
     worker: str
+
+
+def once(ledger: Mapping[str, LedgerLine]) -> bool:
+    """Whether each task took effect once; fails with those that did not."""
+    others = {key: line for key, line in ledger.items() if line.effects != 1}
+    assert not others, others
+    return True
 
 
 class Effects(ABC):

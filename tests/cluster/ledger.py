@@ -12,13 +12,6 @@ from tests.cluster.release import Release
 SECONDS_UNTIL_ALL_RUN = 300
 
 
-def once(ledger: Mapping[str, LedgerLine]) -> bool:
-    """Whether each task took effect once; fails with those that did not."""
-    others = {key: line for key, line in ledger.items() if line.effects != 1}
-    assert not others, others
-    return True
-
-
 def ended_where_they_began(ledger: Mapping[str, LedgerLine], began: Mapping[str, str]) -> bool:
     """Whether each task took effect in the pod that worked on it when `holders` was asked; fails with the others."""
     moved = {key: (pod, ledger[key]) for key, pod in began.items() if pod_of(ledger[key].worker) != pod}

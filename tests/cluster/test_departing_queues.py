@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import yaml
 from cluster import ClusterFailed
+from resources.effects import once
 from resources.waiting import wait_for
 
 from tests.cluster.desk import NAME, Desk
-from tests.cluster.ledger import once
 from tests.cluster.release import BRIEF, Release
 
 SECONDS_AHEAD = 600

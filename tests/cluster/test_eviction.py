@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import pytest
 from cluster import ClusterFailed
+from resources.effects import once
 from resources.waiting import wait_for
 
 from tests.cluster.desk import Desk
-from tests.cluster.ledger import ended_where_they_began, once, until_all_run, workers_of
+from tests.cluster.ledger import ended_where_they_began, until_all_run, workers_of
 from tests.cluster.release import BRIEF, Release, is_ready, name_of
 
 # The killed task, when it comes back, keeps a worker from the others for so long, and they run for longer.

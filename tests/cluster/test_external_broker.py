@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 from cluster import ClusterFailed
+from resources.effects import once
 from resources.waiting import wait_for
 from storefront import watch
 
 from tests.cluster.desk import Desk
 from tests.cluster.external_redis import VALUES_FOR_IT, provide
-from tests.cluster.ledger import once
 from tests.cluster.release import BRIEF, Release
 
 ORDERS = 10

@@ -10,10 +10,11 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from resources.effects import once
 from resources.waiting import wait_for
 
 from tests.cluster.desk import Desk
-from tests.cluster.ledger import ended_where_they_began, holders, once, until_all_run
+from tests.cluster.ledger import ended_where_they_began, holders, until_all_run
 from tests.cluster.release import BRIEF, Release, is_ready, name_of
 
 POOLS = ("default", "io")

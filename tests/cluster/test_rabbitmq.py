@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from cluster import ClusterFailed
 from resources.certificates import Authority
+from resources.effects import once
 from resources.task_behaviour import TaskBehaviour
 from resources.waiting import wait_for
 from storefront import watch
 
 from tests.cluster.desk import Desk
 from tests.cluster.greeting import NOBODY, answer_of, authority_of, is_refused
-from tests.cluster.ledger import ended_where_they_began, holders, once, until_all_run
+from tests.cluster.ledger import ended_where_they_began, holders, until_all_run
 from tests.cluster.rabbitmq import listed, rabbitmqctl
 from tests.cluster.release import BRIEF, Release, name_of
 

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 from cluster import ClusterFailed
 from resources.certificates import Authority
+from resources.effects import once
 from resources.waiting import wait_for
 from storefront import watch
 
 from tests.cluster.desk import Desk, pod_like_a_worker
 from tests.cluster.greeting import NOBODY, answer_of, authority_of, is_refused
 from tests.cluster.greeting import PORTS as NUMBERS
-from tests.cluster.ledger import once, until_all_run
+from tests.cluster.ledger import until_all_run
 from tests.cluster.rabbitmq import listed, rabbitmqctl
 from tests.cluster.release import BRIEF, Release, is_ready, name_of
 

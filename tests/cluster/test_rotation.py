@@ -10,11 +10,12 @@ import uuid
 from typing import Any
 
 import pytest
+from resources.effects import once
 from resources.waiting import wait_for
 from storefront import watch
 
 from tests.cluster.desk import Desk
-from tests.cluster.ledger import ended_where_they_began, once, until_all_run
+from tests.cluster.ledger import ended_where_they_began, until_all_run
 from tests.cluster.release import BRIEF, Release, name_of
 
 COMPONENTS = ("redis", "postgresql", "web", "beat", "worker", "flower")

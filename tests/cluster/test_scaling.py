@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from resources.effects import once
 from resources.waiting import wait_for
 
 from tests.cluster.desk import Desk
-from tests.cluster.ledger import ended_where_they_began, holders, once
+from tests.cluster.ledger import ended_where_they_began, holders
 from tests.cluster.release import BRIEF, Release, name_of
 
 MOST = 3

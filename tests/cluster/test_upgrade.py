@@ -13,9 +13,10 @@ import pytest
 import yaml
 from chart_release import CHART
 from cluster import ClusterFailed
+from resources.effects import once
 
 from tests.cluster.desk import Desk
-from tests.cluster.ledger import ended_where_they_began, once, until_all_run
+from tests.cluster.ledger import ended_where_they_began, until_all_run
 from tests.cluster.release import BRIEF, Release, name_of
 
 SECONDS_UNTIL_ALL_TOOK_EFFECT = 300

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 from cluster import ClusterFailed
+from resources.effects import once
 from resources.waiting import wait_for
 from storefront import watch
 
 from tests.cluster.desk import Desk
-from tests.cluster.ledger import once, until_all_run
+from tests.cluster.ledger import until_all_run
 from tests.cluster.release import BRIEF, Release, name_of
 
 ORDERS = 5

@@ -12,12 +12,14 @@ import pytest
 import yaml
 from resources.certificates import Authority, Pair
 from resources.deployment import Deployment, Server
+from resources.effects import once
 from resources.waiting import wait_for
 
 HANDSHAKE = Path(__file__).parents[2] / "resources" / "handshake.py"
 PORTS = {"rabbitmq": 5671, "https": 15671, "distribution": 25671}
 QUEUE = "reports"
 NODES = 3
+SECONDS_UNTIL_ALL_IS_WELL = 300
 
 
 def control(deployment: Deployment, server: Server, *arguments: str, program: str = "rabbitmqctl") -> str:
@@ -66,14 +68,9 @@ def other_than_the_apps(deployment: Deployment) -> Server:
     return next(server for server in deployment.on("rabbitmq") if server.name not in apps)
 
 
-def once(deployment: Deployment, keys: list[str]) -> bool:
-    ledger = deployment.all_effects(keys, seconds=300)
-    return {line.effects for line in ledger.values()} == {1}
-
-
 @pytest.fixture(autouse=True)
 def whole(deployment: Deployment) -> None:
-    wait_for("the cluster is whole", lambda: all_nodes_are_online(deployment), seconds=300)
+    wait_for("the cluster is whole", lambda: all_nodes_are_online(deployment), SECONDS_UNTIL_ALL_IS_WELL)
 
 
 def test_every_queue_is_on_every_node_and_not_all_are_led_by_one(deployment: Deployment) -> None:
@@ -112,7 +109,7 @@ def test_the_cookie_is_one_and_its_nodes_alone_read_it(deployment: Deployment) -
 def seconds_until_work_flows(deployment: Deployment, name: str) -> tuple[list[str], float]:
     started = time.monotonic()
     keys = deployment.send_effects(name, 3, 0, QUEUE)
-    deployment.all_effects(keys, seconds=300)
+    deployment.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL)
     return keys, time.monotonic() - started
 
 
@@ -128,7 +125,7 @@ def test_a_killed_node_costs_no_task(deployment: Deployment, leads: bool) -> Non
     keys, seconds = seconds_until_work_flows(deployment, "after-the-kill")
     print(f"{killed} was killed, {leader} led: work flowed after {seconds:.0f} s")
     delayed = deployment.send_effects("led-delayed", 4, 0, QUEUE, countdown=3)
-    assert once(deployment, [*running_tasks, *later, *keys, *delayed])
+    assert once(deployment.all_effects([*running_tasks, *later, *keys, *delayed], SECONDS_UNTIL_ALL_IS_WELL))
     wait_for("systemd starts it again", lambda: main_processes(deployment)[killed] not in (before[killed], "0"))
 
 
@@ -152,7 +149,7 @@ def test_a_node_that_is_cut_off_costs_no_task_and_comes_back(
     server = cut_off()
     keys, seconds = seconds_until_work_flows(deployment, "after-the-cut")
     print(f"{server} was cut off: work flowed after {seconds:.0f} s")
-    assert once(deployment, [*running_tasks, *keys])
+    assert once(deployment.all_effects([*running_tasks, *keys], SECONDS_UNTIL_ALL_IS_WELL))
     wait_for(
         "the others see it gone",
         lambda: server.name not in running(deployment, deployment.first("worker")),
@@ -170,7 +167,8 @@ def test_nodes_restart_one_after_another_while_tasks_flow(deployment: Deployment
     deployment.converge("--tags", "rabbitmq")
     after = main_processes(deployment)
     assert all(after[name] not in (before[name], "0") for name in before), (before, after)
-    assert once(deployment, [*keys, *seconds_until_work_flows(deployment, "after-the-restarts")[0]])
+    keys += seconds_until_work_flows(deployment, "after-the-restarts")[0]
+    assert once(deployment.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
 
 
 def test_a_node_whose_data_is_gone_joins_anew(deployment: Deployment) -> None:
@@ -181,7 +179,7 @@ def test_a_node_whose_data_is_gone_joins_anew(deployment: Deployment) -> None:
     server.run("rm", "-rf", f"/var/lib/{deployment.app}-rabbitmq/data")
     deployment.converge("--tags", "rabbitmq")
     assert all_nodes_are_online(deployment)
-    assert once(deployment, keys)
+    assert once(deployment.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
     assert deployment.converge("--tags", "rabbitmq").changed == 0
 
 
@@ -204,6 +202,7 @@ def test_another_host_takes_the_place_of_a_node(deployment: Deployment) -> None:
         assert {frozenset(hosts_of(queue["members"])) for queue in queues(deployment, server).values()} == {
             frozenset(names)
         }
-        assert once(deployment, [*keys, *seconds_until_work_flows(deployment, "after-the-replacement")[0]])
+        keys += seconds_until_work_flows(deployment, "after-the-replacement")[0]
+        assert once(deployment.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
     finally:
         deployment.inventory_arguments = own

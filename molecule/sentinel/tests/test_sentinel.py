@@ -9,6 +9,7 @@ from functools import partial
 
 import pytest
 from resources.deployment import Deployment, Server
+from resources.effects import once
 from resources.waiting import wait_for
 
 SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK = 300
@@ -98,8 +99,7 @@ def test_a_primary_that_is_gone_costs_no_task(
         chosen = time.monotonic() - start
         deployment.all_effects(deployment.send_effects("flows", 1, 0), seconds=SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK)
         print(f"another primary after {chosen:.0f} s, work flows after {time.monotonic() - start:.0f} s")
-        ledger = deployment.all_effects(keys, SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK)
-        assert {line.effects for line in ledger.values()} == {1}, ledger
+        assert once(deployment.all_effects(keys, SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK))
     finally:
         bring_back()
     until_whole(deployment)
@@ -116,8 +116,7 @@ def test_a_replica_that_is_gone_costs_no_task(deployment: Deployment) -> None:
     bring_back = kill(deployment, gone)
     try:
         keys += deployment.send_effects("replicated-once", 6, 0)
-        ledger = deployment.all_effects(keys, SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK)
-        assert {line.effects for line in ledger.values()} == {1}, ledger
+        assert once(deployment.all_effects(keys, SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK))
         assert primary(deployment) is followed
     finally:
         bring_back()
@@ -129,8 +128,7 @@ def test_a_primary_that_systemd_starts_again_costs_no_task(deployment: Deploymen
     keys = deployment.send_effects("again", 6, 1)
     wait_for("tasks run", lambda: deployment.ledger(keys))
     primary(deployment).kill(unit(deployment))
-    ledger = deployment.all_effects(keys, SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK)
-    assert {line.effects for line in ledger.values()} == {1}, ledger
+    assert once(deployment.all_effects(keys, SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK))
     until_whole(deployment)
 
 
@@ -148,8 +146,7 @@ def test_a_restart_of_the_primarys_host_costs_no_task(deployment: Deployment) ->
     # A Sentinel that takes the primary for a replica makes it one of its own.
     for server in deployment.on("redis"):
         assert f"{chosen.name}:6379" not in sentinel(deployment, server, "REPLICAS", deployment.app)
-    ledger = deployment.all_effects(keys, SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK)
-    assert {line.effects for line in ledger.values()} == {1}, ledger
+    assert once(deployment.all_effects(keys, SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK))
     assert primary(deployment) is chosen
 
 
@@ -166,8 +163,7 @@ def test_restarts_one_after_another_cost_no_task(deployment: Deployment) -> None
     keys = deployment.send_effects("restarts", 20, 1)
     for server in deployment.on("redis"):
         server.run("systemctl", "restart", unit(deployment))
-    ledger = deployment.all_effects(keys, SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK)
-    assert {line.effects for line in ledger.values()} == {1}, ledger
+    assert once(deployment.all_effects(keys, SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK))
     until_whole(deployment)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from resources.deployment import Deployment, Server
+from resources.effects import once
 from resources.rabbitmq import page, page_on, tls_of
 from resources.waiting import wait_for
 
@@ -25,7 +26,7 @@ def test_prometheus_hears_the_length_of_each_queue(deployment: Deployment, idle:
 
     wait_for("RabbitMQ has counted", told)
     idle.run("systemctl", "start", f"{deployment.app}-worker@reports.service")
-    assert {line.effects for line in deployment.all_effects(keys).values()} == {1}
+    assert once(deployment.all_effects(keys))
 
 
 def test_prometheus_is_refused_without_a_certificate_and_in_plain_text(deployment: Deployment) -> None:
