@@ -35,7 +35,8 @@ class HeartbeatFile:
     def __init__(self, path: str) -> None:
         self._path = Path(path)
         self._next = path + ".next"
-        self._lock = threading.Lock()
+        # Taken twice where a signal's handler removes what it interrupted.
+        self._lock = threading.RLock()
         self._written_at = float("-inf")
         self._failed = False
         self._removed = False
@@ -53,7 +54,8 @@ class HeartbeatFile:
             try:
                 with open(self._next, "w", encoding="utf-8") as file:  # noqa: PTH123
                     json.dump({"time": time.time(), **content}, file)
-                os.replace(self._next, self._path)  # noqa: PTH105
+                if not self._removed:
+                    os.replace(self._next, self._path)  # noqa: PTH105
             except OSError as error:
                 if not self._failed:
                     logger.error("CELERY_HEARTBEAT_FILE: %s cannot be written (%s)", self._path, error.strerror)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
-from collections.abc import Callable
+from collections import UserDict
+from collections.abc import Callable, KeysView
 from functools import partial
+from pathlib import Path
 
 import pytest
 
+from celery_ops.heartbeat import HeartbeatFile
 from config.celery import app
 from tests.brokers import ON_BOTH_BROKERS
 from tests.celery_ops.tasks import wait_at_gate
@@ -111,3 +115,24 @@ def test_a_full_disk_does_not_stop_the_worker(start_worker: Callable[..., Proces
     blocked.unlink()
     until(worker.heartbeat_file.exists)
     assert worker.log.count("cannot be written") == 1
+
+
+class Interrupted(UserDict[str, object]):
+    """A content in whose middle a signal's handler removes the file."""
+
+    def __init__(self, file: HeartbeatFile) -> None:
+        super().__init__()
+        self.file = file
+
+    def keys(self) -> KeysView[str]:
+        self.file.remove()
+        return super().keys()
+
+
+def test_a_handler_removes_the_file_that_its_signal_keeps_from_being_written(tmp_path: Path) -> None:
+    file = HeartbeatFile(str(tmp_path / "heartbeat"))
+    writer = threading.Thread(target=file.write, args=(Interrupted(file),), daemon=True)
+    writer.start()
+    writer.join(10)
+    assert not writer.is_alive()
+    assert list(tmp_path.iterdir()) == []
