@@ -101,7 +101,7 @@ KINDS = (
     on_servers("rabbitmq-trixie", "rabbitmq", "trixie", least=70, lane=0, long=True),
     on_servers("rabbitmq-cluster-trixie", "rabbitmq-cluster", "trixie", least=75, long=True),
     on_servers("switch-bookworm", "switch", "bookworm", least=5, lane=0, long=True),
-    on_servers("switch-sentinel-bookworm", "switch-sentinel", "bookworm", least=2, lane=0, long=True),
+    on_servers("switch-sentinel-bookworm", "switch-sentinel", "bookworm", least=4, lane=0, long=True),
     # It waits more than it works. Kubernetes is compiled when it is the first time, beside the other lanes.
     Kind(
         "cluster",

@@ -8,7 +8,7 @@ import re
 import shlex
 import subprocess
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -131,6 +131,7 @@ class Deployment(Effects):
         self.scenario = Path(environment["MOLECULE_SCENARIO_DIRECTORY"])
         self.scratch = Path(environment["MOLECULE_EPHEMERAL_DIRECTORY"])
         config = yaml.safe_load(Path(environment["MOLECULE_FILE"]).read_text())
+        self.inventory_file = self.scenario / "inventory" / "hosts.yml"
         self.inventory_arguments: list[str] = config["ansible"]["executor"]["args"]["ansible_playbook"]
         self.environment = {
             **environment,
@@ -157,6 +158,16 @@ class Deployment(Effects):
     def servers(self) -> dict[str, Server]:
         names = self.inventory["_meta"]["hostvars"]
         return {name: Server(name, names[name].get("server_prefix", "") + name) for name in sorted(names)}
+
+    def place(self, **groups: Iterable[str]) -> None:
+        """Goes on with these hosts in these groups; who is in none any more has left the inventory."""
+        described = yaml.safe_load(self.inventory_file.read_text())
+        described |= {group: {"hosts": dict.fromkeys(hosts)} for group, hosts in groups.items()}
+        self.inventory_file = self.scratch / "placed" / "hosts.yml"
+        self.inventory_file.parent.mkdir(exist_ok=True)
+        self.inventory_file.write_text(yaml.safe_dump(described))
+        self.inventory_arguments = [f"--inventory={self.inventory_file}"]
+        self.__dict__.pop("inventory", None)
 
     def on(self, group: str) -> list[Server]:
         return [self.servers[name] for name in self.inventory[group]["hosts"]]

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from resources.certificates import Authority, Pair
 from resources.deployment import Deployment, Server
 from resources.effects import once
@@ -185,24 +184,16 @@ def test_a_node_whose_data_is_gone_joins_anew(deployment: Deployment) -> None:
 
 def test_another_host_takes_the_place_of_a_node(deployment: Deployment) -> None:
     left, new = deployment.on("rabbitmq")[-1], deployment.servers["mq4"]
-    inventory = deployment.scratch / "replaced" / "hosts.yml"
-    inventory.parent.mkdir(exist_ok=True)
-    described = yaml.safe_load((deployment.scenario / "inventory" / "hosts.yml").read_text())
-    del described["rabbitmq"]["hosts"][left.name]
-    described["rabbitmq"]["hosts"][new.name] = None
-    inventory.write_text(yaml.safe_dump(described))
+    stay = [server.name for server in deployment.on("rabbitmq")[:-1]]
     keys = deployment.send_effects("replaced", 10, 1, QUEUE)
     left.run("systemctl", "disable", "--now", unit(deployment))
-    own, deployment.inventory_arguments = deployment.inventory_arguments, [f"--inventory={inventory}"]
-    try:
-        deployment.converge()
-        names = {*described["rabbitmq"]["hosts"]}
-        server = deployment.first("worker")
-        assert running(deployment, server) == names
-        assert {frozenset(hosts_of(queue["members"])) for queue in queues(deployment, server).values()} == {
-            frozenset(names)
-        }
-        keys += seconds_until_work_flows(deployment, "after-the-replacement")[0]
-        assert once(deployment.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
-    finally:
-        deployment.inventory_arguments = own
+    deployment.place(rabbitmq=[*stay, new.name], spare=[])
+    deployment.converge()
+    names = {*stay, new.name}
+    server = deployment.first("worker")
+    assert running(deployment, server) == names
+    assert {frozenset(hosts_of(queue["members"])) for queue in queues(deployment, server).values()} == {
+        frozenset(names)
+    }
+    keys += seconds_until_work_flows(deployment, "after-the-replacement")[0]
+    assert once(deployment.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))

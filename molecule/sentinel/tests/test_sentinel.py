@@ -10,52 +10,10 @@ from functools import partial
 import pytest
 from resources.deployment import Deployment, Server
 from resources.effects import once
+from resources.sentinel import information, is_whole, primary, sentinel, unit, until_another_serves, until_whole
 from resources.waiting import wait_for
 
 SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK = 300
-ASK = (
-    "REDISCLI_AUTH=$(cat /etc/{app}/credentials/redis/sentinel) timeout 5 redis-cli -p 26379 --user sentinel "
-    "--no-auth-warning --tls --cacert /etc/{app}/pki/ca.crt --cert /etc/{app}/pki/redis.crt "
-    "--key /etc/{app}/pki/redis.key "
-)
-
-
-def sentinel(deployment: Deployment, server: Server, *words: str) -> list[str]:
-    ask = ASK.format(app=deployment.app)
-    return server.attempt("sh", "-c", f"{ask} SENTINEL {' '.join(words)}").stdout.split()
-
-
-def said_by(deployment: Deployment, server: Server) -> str:
-    return (sentinel(deployment, server, "GET-MASTER-ADDR-BY-NAME", deployment.app) or [""])[0]
-
-
-def information(deployment: Deployment, server: Server) -> dict[str, str]:
-    command = "REDISCLI_AUTH=$(cat /run/{app}-redis-operator) timeout 5 redis-cli -s /run/{app}-redis/redis.sock"
-    ask = f"{command} --user operator --no-auth-warning INFO replication".format(app=deployment.app)
-    lines = server.attempt("sh", "-c", ask).stdout.splitlines()
-    return dict(line.split(":", 1) for line in lines if ":" in line)
-
-
-def primary(deployment: Deployment) -> Server:
-    answers = [said_by(deployment, server) for server in deployment.on("redis")]
-    return deployment.servers[max(set(answers) - {""}, key=answers.count)]
-
-
-def is_whole(deployment: Deployment) -> bool:
-    """Every Sentinel names one primary, which two replicas follow."""
-    nodes = deployment.on("redis")
-    if len({said_by(deployment, server) for server in nodes}) != 1:
-        return False
-    told = information(deployment, primary(deployment))
-    return told.get("role") == "master" and told.get("min_slaves_good_slaves") == str(len(nodes) - 1)
-
-
-def until_whole(deployment: Deployment) -> None:
-    wait_for("a primary with two replicas", partial(is_whole, deployment), seconds=120)
-
-
-def unit(deployment: Deployment) -> str:
-    return f"{deployment.app}-redis.service"
 
 
 def kill(deployment: Deployment, server: Server) -> Callable[[], object]:
@@ -91,11 +49,8 @@ def test_a_primary_that_is_gone_costs_no_task(
     wait_for("tasks run", lambda: deployment.ledger(keys))
     bring_back = fault(deployment, gone)
     start = time.monotonic()
-    others = [server for server in deployment.on("redis") if server is not gone]
     try:
-        wait_for(
-            "another primary", lambda: {said_by(deployment, each) for each in others} - {gone.name, ""}, seconds=60
-        )
+        until_another_serves(deployment, gone, seconds=60)
         chosen = time.monotonic() - start
         deployment.all_effects(deployment.send_effects("flows", 1, 0), seconds=SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK)
         print(f"another primary after {chosen:.0f} s, work flows after {time.monotonic() - start:.0f} s")
@@ -138,9 +93,8 @@ def test_a_restart_of_the_primarys_host_costs_no_task(deployment: Deployment) ->
     keys = deployment.send_effects("host", 6, 1)
     wait_for("tasks run", lambda: deployment.ledger(keys))
     gone = primary(deployment)
-    others = [server for server in deployment.on("redis") if server is not gone]
     gone.restart()
-    wait_for("another primary", lambda: {said_by(deployment, each) for each in others} - {gone.name, ""}, seconds=120)
+    until_another_serves(deployment, gone)
     chosen = primary(deployment)
     until_whole(deployment)
     # A Sentinel that takes the primary for a replica makes it one of its own.

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from resources.deployment import Deployment
 from resources.effects import once
+from resources.sentinel import information, unit
 from resources.waiting import wait_for
 
 TO_RABBITMQ: dict[str, Any] = {"broker": {"kind": "rabbitmq", "topology": "single"}}
@@ -20,15 +21,9 @@ def waiting(deployment: Deployment) -> list[str]:
     server, app = deployment.first("worker"), deployment.app
     server.run("systemctl", "stop", f"{app}-worker@default.service")
     first = deployment.first("redis")
-    first.run("systemctl", "restart", f"{app}-redis.service")
-    wait_for("the first node is a replica", lambda: "role:slave" in first.run("sh", "-c", INFORMATION))
+    first.run("systemctl", "restart", unit(deployment))
+    wait_for("the first node is a replica", lambda: information(deployment, first).get("role") == "slave")
     return deployment.send_effects("waiting", WAITING, 0)
-
-
-INFORMATION = (
-    "REDISCLI_AUTH=$(cat /run/shop-redis-operator) redis-cli -s /run/shop-redis/redis.sock --user operator "
-    "--no-auth-warning info replication"
-)
 
 
 def test_site_refuses_while_it_has_messages(deployment: Deployment, waiting: list[str]) -> None:

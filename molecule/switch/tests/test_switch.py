@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from resources.deployment import Deployment, Run
+from resources.load import repeated
 from resources.waiting import wait_for
 
 TO_RABBITMQ: dict[str, Any] = {"broker": {"kind": "rabbitmq"}}
@@ -50,31 +51,17 @@ def switch(deployment: Deployment, changes: dict[str, Any]) -> Run:
     return deployment.site_by("switch_broker.yml", changes=changes)
 
 
-@contextmanager
-def load(deployment: Deployment, sent: Sent) -> Iterator[None]:
+def load(deployment: Deployment, sent: Sent) -> AbstractContextManager[None]:
     """Tasks that are sent all the time: short and long ones, for now and for later."""
-    stop = threading.Event()
-    errors: list[AssertionError] = []
 
     def send() -> None:
-        try:
-            while not stop.is_set():
-                sent.outbox += deployment.send_effects("short", 2, 0.1)
-                sent.outbox += deployment.send_effects("later", 1, 0, countdown=15)
-                sent.plain += send_plain(deployment, "plain", 2, 0.1, "high_priority")
-                sent.plain += send_plain(deployment, "plain-later", 1, 0, countdown=15)
-                sent.plain += send_plain(deployment, "long", 1, 6)
-        except AssertionError as error:
-            errors.append(error)
+        sent.outbox += deployment.send_effects("short", 2, 0.1)
+        sent.outbox += deployment.send_effects("later", 1, 0, countdown=15)
+        sent.plain += send_plain(deployment, "plain", 2, 0.1, "high_priority")
+        sent.plain += send_plain(deployment, "plain-later", 1, 0, countdown=15)
+        sent.plain += send_plain(deployment, "long", 1, 6)
 
-    sender = threading.Thread(target=send)
-    sender.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        sender.join()
-    assert not errors, errors
+    return repeated(send)
 
 
 def assert_nothing_is_lost(deployment: Deployment, sent: Sent) -> None:
