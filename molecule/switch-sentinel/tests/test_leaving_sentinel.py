@@ -43,4 +43,5 @@ def test_messages_come_over_and_every_node_is_left(deployment: Deployment, waiti
     left += [f"/usr/local/lib/{deployment.app}/leave-primary", f"/var/lib/{deployment.app}-redis"]
     for server in deployment.on("redis"):
         assert [path for path in left if server.shell.file(path).exists] == []
-    assert deployment.site(changes=TO_RABBITMQ).rc == 0
+    again = deployment.site(changes=TO_RABBITMQ)
+    assert again.rc == 0, again.output
