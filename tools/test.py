@@ -35,7 +35,7 @@ SHELL_SCRIPTS = (
 @dataclass(frozen=True)
 class Kind:
     """A kind of test: its commands, run in order in `folder`; `{junit}` is where a command writes its report, `{long}`
-    leaves long tests out. One that is `long` is left to --all itself; two of a `scenario` have the same hosts."""
+    leaves long tests out. One that is `long` is left to --all itself; two of a `scenario` share containers."""
 
     name: str
     lane: int

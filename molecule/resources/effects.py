@@ -37,8 +37,16 @@ class Effects(ABC):
         self, name: str, count: int, seconds: float, queue: str = "celery", countdown: float | None = None
     ) -> list[str]:
         """Sends tasks whose effects the ledger counts, through the outbox; returns their keys."""
+        return self._send("apply_async_on_commit", name, count, seconds, queue, countdown)
+
+    def send_plain(
+        self, name: str, count: int, seconds: float, queue: str = "celery", countdown: float | None = None
+    ) -> list[str]:
+        """The same without the outbox: nobody sends them again."""
+        return self._send("apply_async", name, count, seconds, queue, countdown)
+
+    def _send(self, by: str, name: str, count: int, seconds: float, queue: str, countdown: float | None) -> list[str]:
         run = uuid.uuid4().hex[:8]
-        options = {} if countdown is None else {"countdown": countdown}
         keys = [f"{name}-{run}-{number}" for number in range(count)]
         self.django(
             "import config.celery\n"
@@ -46,7 +54,7 @@ class Effects(ABC):
             "from shop.tasks import record_effect\n"
             "with transaction.atomic():\n"
             f"    for key in {keys!r}:\n"
-            f"        record_effect.apply_async_on_commit((key, {seconds}), queue={queue!r}, **{options!r})\n"
+            f"        record_effect.{by}((key, {seconds}), queue={queue!r}, countdown={countdown!r})\n"
         )
         return keys
 

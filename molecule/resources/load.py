@@ -8,23 +8,23 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def repeated(send: Callable[[], object]) -> Iterator[None]:
-    """Calls `send` again and again until the block ends, and fails as it does."""
-    stop = threading.Event()
-    errors: list[AssertionError] = []
+def repeated(send: Callable[[], object], pause: float = 0) -> Iterator[None]:
+    """Calls `send` again and again, after a `pause` in seconds, until the block ends; fails when it failed."""
+    ended = threading.Event()
+    failures: list[Exception] = []
 
     def keep_sending() -> None:
         try:
-            while not stop.is_set():
+            while not ended.wait(pause):
                 send()
-        except AssertionError as error:
-            errors.append(error)
+        except Exception as failure:
+            failures.append(failure)
 
     sender = threading.Thread(target=keep_sending)
     sender.start()
     try:
         yield
     finally:
-        stop.set()
+        ended.set()
         sender.join()
-    assert not errors, errors
+    assert not failures, failures

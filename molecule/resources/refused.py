@@ -22,8 +22,8 @@ def refusal(deployment: Deployment, changes: dict[str, Any], **variables: Any) -
     return lines[0]
 
 
-def refused_while_a_message_waits(deployment: Deployment, described: dict[str, Any]) -> None:
-    """To leave is refused to a pool whose queue still has a message."""
+def assert_a_waiting_message_keeps_its_pool(deployment: Deployment, described: dict[str, Any]) -> None:
+    """A pool whose queue still has a message is not allowed to leave."""
     server = deployment.first("worker")
     pool = {"queues": ["archive"], "servers": {"hosts": server.name}}
     deployment.converge(changes={**described, "app": {"queues": ["archive"]}, "pools": {"archive": pool}})

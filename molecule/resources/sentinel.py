@@ -39,7 +39,8 @@ def primary(deployment: Deployment) -> Server:
 def is_whole(deployment: Deployment) -> bool:
     """Every Sentinel names one primary, which two replicas follow."""
     nodes = deployment.on("redis")
-    if len({said_by(deployment, server) for server in nodes}) != 1:
+    named = {said_by(deployment, server) for server in nodes}
+    if len(named) != 1 or "" in named:
         return False
     told = information(deployment, primary(deployment))
     return told.get("role") == "master" and told.get("min_slaves_good_slaves") == str(len(nodes) - 1)
@@ -54,5 +55,5 @@ def until_another_serves(deployment: Deployment, gone: Server, seconds: float = 
     wait_for("another primary", lambda: {said_by(deployment, each) for each in others} - {gone.name, ""}, seconds)
 
 
-def unit(deployment: Deployment) -> str:
+def redis_unit(deployment: Deployment) -> str:
     return f"{deployment.app}-redis.service"

@@ -153,8 +153,8 @@ class LeasedScheduler(DatabaseScheduler):
             # What a signal handler raises is dropped when it interrupts a finalizer (sys.unraisablehook).
             raise SystemExit
         self.is_ticking = self.could_send = True
-        self.sweeper.start()
         try:
+            self.sweeper.start()
             seconds = self._tick(*args, **options)
         except DATABASE_ERRORS as error:
             logger.error("beat: waits for the database: %s", error)

@@ -54,8 +54,7 @@ class HeartbeatFile:
             try:
                 with open(self._next, "w", encoding="utf-8") as file:  # noqa: PTH123
                     json.dump({"time": time.time(), **content}, file)
-                if not self._removed:
-                    os.replace(self._next, self._path)  # noqa: PTH105
+                os.replace(self._next, self._path)  # noqa: PTH105
             except OSError as error:
                 if not self._failed:
                     logger.error("CELERY_HEARTBEAT_FILE: %s cannot be written (%s)", self._path, error.strerror)

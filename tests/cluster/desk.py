@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from resources.load import repeated
+
 from tests.cluster.release import Release
 
 NAME = "desk"
@@ -107,25 +109,13 @@ class Desk:
     def flow(self, *queues: str) -> Iterator[list[str]]:
         """Sends short tasks to these queues all the time; gives the list of keys, which is whole at the end."""
         keys: list[str] = []
-        failures: list[Exception] = []
-        ended = threading.Event()
 
-        def send_on() -> None:
-            try:
-                while not ended.wait(SECONDS_BETWEEN_TASKS):
-                    for queue in queues:
-                        keys.extend(self.send("flow", 1, 0, queue))
-            except Exception as failure:
-                failures.append(failure)
+        def send() -> None:
+            for queue in queues:
+                keys.extend(self.send("flow", 1, 0, queue))
 
-        thread = threading.Thread(target=send_on)
-        thread.start()
-        try:
+        with repeated(send, SECONDS_BETWEEN_TASKS):
             yield keys
-        finally:
-            ended.set()
-            thread.join()
-        assert not failures, failures
         assert keys
 
 

@@ -174,7 +174,7 @@ def test_tasks_outlive_a_kill_of_the_node_that_leads_their_queue(release: Releas
     before = uids(release)
     long = [*desk.send("long", 1, 30), *desk.send("long-io", 3, 30, "webhooks")]
     until_all_run(release, long)
-    delayed = [key for seconds in (5, 20, 40) for key in desk.send("delayed", 2, 0, countdown=seconds)]
+    delayed = [key for due in (10, 20, 40) for key in desk.send("delayed", 2, countdown=due)]
     with desk.flow("celery", "webhooks") as keys:
         release.kubectl("delete", "pod", killed, "--grace-period=0", "--force")
         wait_for("there is another pod", lambda: uids(release).get(killed, before[killed]) != before[killed])

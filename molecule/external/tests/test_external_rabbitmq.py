@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from resources.deployment import Deployment, Server
-from resources.refused import away, refusal, refused_while_a_message_waits
+from resources.refused import assert_a_waiting_message_keeps_its_pool, away, refusal
 from storefront import watch
 
 ORDERS = 10
@@ -114,7 +114,7 @@ def test_amazon_sqs_is_refused(deployment: Deployment) -> None:
 
 
 def test_a_queue_with_messages_there_keeps_its_pool(deployment: Deployment) -> None:
-    refused_while_a_message_waits(deployment, {})
+    assert_a_waiting_message_keeps_its_pool(deployment, {})
 
 
 def test_another_one_is_not_begun_while_it_may_have_messages(deployment: Deployment, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 from resources.deployment import Deployment, Server
-from resources.refused import away, refusal, refused_while_a_message_waits
+from resources.refused import assert_a_waiting_message_keeps_its_pool, away, refusal
 from storefront import watch
 
 ORDERS = 10
@@ -82,4 +82,4 @@ def test_one_that_is_away_is_refused(deployment: Deployment, managed: Server) ->
 
 
 def test_a_queue_with_messages_there_keeps_its_pool(deployment: Deployment) -> None:
-    refused_while_a_message_waits(deployment, BROKER)
+    assert_a_waiting_message_keeps_its_pool(deployment, BROKER)

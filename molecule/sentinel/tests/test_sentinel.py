@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 from resources.deployment import Deployment, Server
 from resources.effects import once
-from resources.sentinel import information, is_whole, primary, sentinel, unit, until_another_serves, until_whole
+from resources.sentinel import information, is_whole, primary, redis_unit, sentinel, until_another_serves, until_whole
 from resources.waiting import wait_for
 
 SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK = 300
@@ -18,15 +18,15 @@ SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK = 300
 
 def kill(deployment: Deployment, server: Server) -> Callable[[], object]:
     """As a process that the kernel ends and nobody starts again."""
-    change = f"/run/systemd/system/{unit(deployment)}.d/stays-dead.conf"
+    change = f"/run/systemd/system/{redis_unit(deployment)}.d/stays-dead.conf"
     server.run("install", "-D", "/dev/stdin", change, stdin="[Service]\nRestart=no\n")
     server.run("systemctl", "daemon-reload")
-    server.run("systemctl", "kill", "--signal=KILL", unit(deployment))
+    server.run("systemctl", "kill", "--signal=KILL", redis_unit(deployment))
 
     def bring_back() -> None:
         server.run("rm", change)
         server.run("systemctl", "daemon-reload")
-        server.run("systemctl", "start", unit(deployment))
+        server.run("systemctl", "start", redis_unit(deployment))
 
     return bring_back
 
@@ -82,7 +82,7 @@ def test_a_primary_that_systemd_starts_again_costs_no_task(deployment: Deploymen
     until_whole(deployment)
     keys = deployment.send_effects("again", 6, 1)
     wait_for("tasks run", lambda: deployment.ledger(keys))
-    primary(deployment).kill(unit(deployment))
+    primary(deployment).kill(redis_unit(deployment))
     assert once(deployment.all_effects(keys, SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK))
     until_whole(deployment)
 
@@ -108,7 +108,7 @@ def leave_first(deployment: Deployment) -> bool:
     """The first host has the app too."""
     if primary(deployment) is not deployment.first("web"):
         return is_whole(deployment)
-    deployment.first("web").run("systemctl", "restart", unit(deployment))
+    deployment.first("web").run("systemctl", "restart", redis_unit(deployment))
     return False
 
 
@@ -116,7 +116,7 @@ def test_restarts_one_after_another_cost_no_task(deployment: Deployment) -> None
     until_whole(deployment)
     keys = deployment.send_effects("restarts", 20, 1)
     for server in deployment.on("redis"):
-        server.run("systemctl", "restart", unit(deployment))
+        server.run("systemctl", "restart", redis_unit(deployment))
     assert once(deployment.all_effects(keys, SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK))
     until_whole(deployment)
 

@@ -12,7 +12,7 @@ import yaml
 from resources.deployment import Deployment, Server
 from resources.effects import once
 from resources.load import repeated
-from resources.sentinel import is_whole, primary, unit, until_another_serves, until_whole
+from resources.sentinel import is_whole, primary, redis_unit, until_another_serves, until_whole
 
 BEHIND_SENTINEL: dict[str, Any] = yaml.safe_load(
     (Path(__file__).parents[2] / "resources" / "description" / "sentinel.yml").read_text()
@@ -22,9 +22,14 @@ SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK = 300
 
 @contextmanager
 def flow(deployment: Deployment, name: str) -> Iterator[None]:
-    """Tasks come all the while, and each takes effect once."""
+    """Tasks come all the while, for now and for later, and each takes effect once."""
     keys: list[str] = []
-    with repeated(lambda: keys.extend(deployment.send_effects(name, 3, 0.5))):
+
+    def send() -> None:
+        keys.extend(deployment.send_effects(name, 3, 0.5))
+        keys.extend(deployment.send_effects(f"{name}-later", 1, 0, countdown=15))
+
+    with repeated(send):
         yield
     assert once(deployment.all_effects(keys, SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK))
 
@@ -35,19 +40,17 @@ def stop_for_good(server: Server) -> None:
 
 def test_one_host_becomes_three_with_sentinels(deployment: Deployment) -> None:
     first, second, third, fourth = deployment.servers
-    waiting = deployment.send_effects("delayed", 3, 0, countdown=60)
     with flow(deployment, "grown"):
         deployment.place(redis=[first, second, third], spare=[fourth])
         deployment.converge(changes=BEHIND_SENTINEL)
     until_whole(deployment)
     assert primary(deployment).name == first
-    assert once(deployment.all_effects(waiting, SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK))
     assert deployment.converge(changes=BEHIND_SENTINEL).changed == 0
 
 
 def test_another_host_takes_the_place_of_one_that_is_gone(deployment: Deployment) -> None:
     first, second, third, fourth = deployment.servers.values()
-    first.run("systemctl", "restart", unit(deployment))
+    first.run("systemctl", "restart", redis_unit(deployment))
     until_another_serves(deployment, first)
     until_whole(deployment)
     gone = primary(deployment)

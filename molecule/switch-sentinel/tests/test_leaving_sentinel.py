@@ -1,4 +1,4 @@
-"""Redis with Sentinels is left for RabbitMQ: what waits comes over, and nothing of it stays on any node."""
+"""The Redis with Sentinels of test_hosts.py is left for RabbitMQ: what waits comes over, and no node keeps a thing."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from resources.deployment import Deployment
 from resources.effects import once
-from resources.sentinel import information, unit
+from resources.sentinel import information, redis_unit
 from resources.waiting import wait_for
 
-TO_RABBITMQ: dict[str, Any] = {"broker": {"kind": "rabbitmq", "topology": "single"}}
+TO_RABBITMQ: dict[str, Any] = {"broker": {"kind": "rabbitmq"}}
 WAITING = 20
 SECONDS_TO_WORK_OFF = 300
 
@@ -21,7 +21,7 @@ def waiting(deployment: Deployment) -> list[str]:
     server, app = deployment.first("worker"), deployment.app
     server.run("systemctl", "stop", f"{app}-worker@default.service")
     first = deployment.first("redis")
-    first.run("systemctl", "restart", unit(deployment))
+    first.run("systemctl", "restart", redis_unit(deployment))
     wait_for("the first node is a replica", lambda: information(deployment, first).get("role") == "slave")
     return deployment.send_effects("waiting", WAITING, 0)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -32,21 +31,6 @@ class Sent:
         return iter([*self.outbox, *self.plain])
 
 
-def send_plain(
-    deployment: Deployment, name: str, count: int, seconds: float, queue: str = "celery", countdown: float | None = None
-) -> list[str]:
-    """Sends tasks without the outbox; returns their keys."""
-    run = uuid.uuid4().hex[:8]
-    keys = [f"{name}-{run}-{number}" for number in range(count)]
-    deployment.django(
-        "import config.celery\n"
-        "from shop.tasks import record_effect\n"
-        f"for key in {keys!r}:\n"
-        f"    record_effect.apply_async((key, {seconds}), queue={queue!r}, countdown={countdown})\n"
-    )
-    return keys
-
-
 def switch(deployment: Deployment, changes: dict[str, Any]) -> Run:
     return deployment.site_by("switch_broker.yml", changes=changes)
 
@@ -57,9 +41,9 @@ def load(deployment: Deployment, sent: Sent) -> AbstractContextManager[None]:
     def send() -> None:
         sent.outbox += deployment.send_effects("short", 2, 0.1)
         sent.outbox += deployment.send_effects("later", 1, 0, countdown=15)
-        sent.plain += send_plain(deployment, "plain", 2, 0.1, "high_priority")
-        sent.plain += send_plain(deployment, "plain-later", 1, 0, countdown=15)
-        sent.plain += send_plain(deployment, "long", 1, 6)
+        sent.plain += deployment.send_plain("plain", 2, 0.1, "high_priority")
+        sent.plain += deployment.send_plain("plain-later", 1, 0, countdown=15)
+        sent.plain += deployment.send_plain("long", 1, 6)
 
     return repeated(send)
 
@@ -95,8 +79,8 @@ def waiting(deployment: Deployment) -> Sent:
     """Many messages in a queue whose pool stands still, and one in the hand of a worker that was killed."""
     server, app = deployment.first("worker"), deployment.app
     server.run("systemctl", "stop", f"{app}-worker@reports.service")
-    sent = Sent(plain=send_plain(deployment, "waiting", ENOUGH_TO_KILL_THE_MOVER_AMONG, 0, "reports"))
-    held = send_plain(deployment, "held", 1, 8, "high_priority")
+    sent = Sent(plain=deployment.send_plain("waiting", ENOUGH_TO_KILL_THE_MOVER_AMONG, 0, "reports"))
+    held = deployment.send_plain("held", 1, 8, "high_priority")
     wait_for("a task runs", lambda: deployment.ledger(held))
     server.run("kill", "-KILL", server.property(f"{app}-worker@high.service", "MainPID"))
     sent.plain += held
@@ -173,7 +157,7 @@ def test_nothing_is_lost_on_the_way_back(deployment: Deployment) -> None:
     deployment.django("from config.celery import app\napp.send_task('shop.tasks.unknown', queue='reports')\n")
     # A worker of Redis would drop it.
     wait_for("RabbitMQ has a dead letter", lambda: dead_letters_in_rabbitmq(deployment) == 1)
-    sent.plain += send_plain(deployment, "much-later", 2, 0, countdown=120)
+    sent.plain += deployment.send_plain("much-later", 2, 0, countdown=120)
     with load(deployment, sent):
         run = switch(deployment, {})
         assert run.rc == 0, run.output

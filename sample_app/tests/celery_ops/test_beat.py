@@ -221,6 +221,22 @@ def test_a_beat_that_lost_its_lease_before_the_claim_sends_nothing(broker: Broke
     assert not scheduler.is_active
 
 
+def test_a_signal_while_the_sweeper_starts_lets_the_lease_go(
+    scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tick_until_idle(scheduler)
+
+    def handle_signal() -> None:
+        scheduler.close()
+        raise SystemExit
+
+    monkeypatch.setattr(scheduler.sweeper, "start", handle_signal)
+    with pytest.raises(SystemExit):
+        scheduler.tick()
+    scheduler.close()
+    assert BeatLease.objects.get().expires_at is None
+
+
 @ON_BOTH_BROKERS
 def test_a_run_whose_lease_ended_between_claim_and_send_is_given_back(broker: Broker, scheduler: Scheduler) -> None:
     is_due()

@@ -69,7 +69,7 @@ def are_sent(*task_ids: str) -> bool:
 
 
 def test_a_killed_node_costs_no_task(broker: RabbitMQCluster, gate: Gate, start_worker: Callable[..., Process]) -> None:
-    """None is delayed: RabbitMQ 3.10.8 may keep those back after an election (rabbitmq-server#7677), 4.0 does not."""
+    """None is delayed: RabbitMQ 3.10.8 keeps some back after elections (rabbitmq-server#16203)."""
     path = str(gate.path)
     worker = start_worker()
     running = [effect.delay_on_commit(path, f"running {number}") for number in range(2)]
