@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from resources.waiting import SECONDS_TO_WAIT, wait_for
 
+# The lease of the killed run, as long again from when that is noticed, and the sweeps that notice and send again.
+SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK = 300
+
 
 @dataclass(frozen=True)
 class LedgerLine:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 from cluster import ClusterFailed
-from resources.effects import once
+from resources.effects import SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK, once
 from resources.waiting import wait_for
 
 from tests.cluster.desk import Desk
@@ -17,8 +17,6 @@ from tests.cluster.release import BRIEF, Release, is_ready, name_of
 
 # The killed task, when it comes back, keeps a worker from the others for so long, and they run for longer.
 SHORT, LONG = 15, 40
-# The lease of the killed run, as long again from when that is noticed, and the sweeps that notice and send again.
-SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK = 300
 
 
 @pytest.fixture(scope="module")

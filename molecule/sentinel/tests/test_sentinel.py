@@ -9,11 +9,9 @@ from functools import partial
 
 import pytest
 from resources.deployment import Deployment, Server
-from resources.effects import once
+from resources.effects import SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK, once
 from resources.sentinel import information, is_whole, primary, redis_unit, sentinel, until_another_serves, until_whole
 from resources.waiting import wait_for
-
-SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK = 300
 
 
 def kill(deployment: Deployment, server: Server) -> Callable[[], object]:

@@ -10,14 +10,13 @@ from typing import Any
 
 import yaml
 from resources.deployment import Deployment, Server
-from resources.effects import once
+from resources.effects import SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK, once
 from resources.load import repeated
 from resources.sentinel import is_whole, primary, redis_unit, until_another_serves, until_whole
 
 BEHIND_SENTINEL: dict[str, Any] = yaml.safe_load(
     (Path(__file__).parents[2] / "resources" / "description" / "sentinel.yml").read_text()
 )
-SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK = 300
 
 
 @contextmanager

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 import pytest
 from resources.deployment import Deployment
-from resources.effects import once
+from resources.effects import SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK, once
 from resources.waiting import wait_for
 
 # With Redis: the visibility timeout of the impatient description, its restore interval and a sweep of the outbox.
-SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK = 300
 
 
 @dataclass(frozen=True)
