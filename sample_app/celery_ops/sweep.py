@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from kombu.exceptions import OperationalError
 
 from celery_ops import environment, outbox
 from celery_ops.database import from_now
+from celery_ops.leases import LEASE_SECONDS
 from celery_ops.models import OutboxMessage
 
 SWEEP_BATCH = 100
@@ -27,11 +29,20 @@ KEEP_OTHERS = timedelta(seconds=environment.seconds("CELERY_OUTBOX_KEEP_OTHERS",
 logger = get_logger(__name__)
 
 
-def sweep(app: Celery | None = None) -> dict[str, int]:
+@dataclass(frozen=True)
+class Swept:
+    sent: int
+    forgotten: int
+    is_left: bool
+    """Whether something is due that only a later sweep can send, for its lease or for a broker that took nothing."""
+
+
+def sweep(app: Celery | None = None) -> Swept:
     """Sends again what is open, due and missing; forgets what ended long ago. Safe to run twice at once."""
     app = app or current_app._get_current_object()
     suspect_expired_leases()
-    return {"sent": send_missing(app), "forgotten": forget_ended()}
+    sent, is_left = send_missing(app)
+    return Swept(sent, forget_ended(), is_left or are_leases_expired())
 
 
 def due_rows() -> QuerySet[OutboxMessage]:
@@ -44,12 +55,19 @@ def suspect_expired_leases() -> None:
     outbox.suspect(list(expired.values_list("pk", flat=True)[:SWEEP_LIMIT]))
 
 
-def send_missing(app: Celery) -> int:
+def are_leases_expired() -> bool:
+    """Whether there are runs that may still renew theirs, which is over within another lease."""
+    soon_due = OutboxMessage.objects.filter(acknowledged_at=None, next_send_at__lte=from_now(LEASE_SECONDS))
+    return soon_due.filter(leased_until__lt=Now()).exists()
+
+
+def send_missing(app: Celery) -> tuple[int, bool]:
+    """How many were sent, and whether others are still to be."""
     try:
         missing = is_missing(app)
     except outbox.BROKER_IS_AWAY as error:
         logger.warning("The sweep sends nothing: %s", error)
-        return 0
+        return 0, due_rows().exists()
     sent = 0
     after: datetime | None = None
     refusing: set[str] = set()
@@ -58,7 +76,7 @@ def send_missing(app: Celery) -> int:
         sent += sent_now
         if after is None:
             break
-    return sent
+    return sent, due_rows().filter(outbox.is_free(), missing).exists()
 
 
 def visibility_timeout(app: Celery) -> float:

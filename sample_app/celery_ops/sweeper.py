@@ -17,6 +17,8 @@ from django.db import connection
 from celery_ops import sweep
 
 SECONDS_BETWEEN_SWEEPS = 60
+SECONDS_BETWEEN_TRIES = 10
+"""After a sweep that failed or left something: what it waits for may be back at any moment."""
 SECONDS_TO_END = 2
 
 logger = get_logger(__name__)
@@ -27,6 +29,7 @@ class Sweeper:
         self._app = app
         self._may_sweep = may_sweep
         self._seconds = seconds
+        self._seconds_between_tries = min(SECONDS_BETWEEN_TRIES, seconds)
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -46,15 +49,16 @@ class Sweeper:
         due_at = float("-inf")
         while not self._stopped.is_set():
             if time.monotonic() >= due_at and self._may_sweep():
-                self._sweep()
-                due_at = time.monotonic() + self._seconds
+                due_at = time.monotonic() + (self._seconds if self._sweep() else self._seconds_between_tries)
             self._stopped.wait(min(1, self._seconds))
 
-    def _sweep(self) -> None:
+    def _sweep(self) -> bool:
+        """Whether nothing is left to another try."""
         try:
-            sweep.sweep(self._app)
+            return not sweep.sweep(self._app).is_left
         except Exception:
-            logger.exception("The sweep failed, the next is in %s s", self._seconds)
+            logger.exception("The sweep failed, the next is in %s s", self._seconds_between_tries)
+            return False
         finally:
             with suppress(Exception):
                 connection.close()

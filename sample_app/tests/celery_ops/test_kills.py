@@ -39,9 +39,9 @@ def test_a_killed_host_costs_no_task(gate: Gate, start_worker: Callable[..., Pro
     first.kill()
     second = start_worker("second")
     make_due(task_id)
-    assert sweep.sweep()["sent"] == 0, "the lease is not over"
+    assert sweep.sweep().sent == 0, "the lease is not over"
     make_due(task_id, **EXPIRED)
-    assert sweep.sweep()["sent"] == 1
+    assert sweep.sweep().sent == 1
     gate.open()
     until(lambda: state_of(task_id) == "SUCCESS")
     assert len(gate.arrivals) == 2
@@ -97,7 +97,7 @@ def test_a_cold_stop_hands_the_task_to_another_worker(
         with services.redis.client() as client:
             assert not client.exists(f"{PREFIX}celery", f"{PREFIX}unacked")
         make_due(task_id)
-        assert sweep.sweep()["sent"] == 1
+        assert sweep.sweep().sent == 1
     start_worker("second", pool=pool)
     gate.open()
     until(lambda: state_of(task_id) == "SUCCESS")

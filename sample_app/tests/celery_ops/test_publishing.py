@@ -15,6 +15,7 @@ from kombu.exceptions import OperationalError
 
 from celery_ops import outbox, sweep
 from celery_ops.models import OutboxMessage
+from celery_ops.sweep import Swept
 from config.celery import app
 from tests.brokers import ON_BOTH_BROKERS
 from tests.celery_ops.tasks import (
@@ -58,8 +59,8 @@ def test_a_broker_that_is_down_does_not_fail_the_request_and_the_sweep_sends(
     with services.redis.away():
         with transaction.atomic():
             ids = [effect.delay_on_commit(str(gate.open()), str(number)) for number in range(20)]
-        assert sweep.sweep()["sent"] == 0
-    assert sweep.sweep()["sent"] == 20
+        assert sweep.sweep() == Swept(sent=0, forgotten=0, is_left=True)
+    assert sweep.sweep() == Swept(sent=20, forgotten=0, is_left=False)
     assert broker.messages_in() == 20
     start_worker()
     until(lambda: all(state_of(task_id) == "SUCCESS" for task_id in ids))
@@ -110,7 +111,7 @@ def test_the_queue_of_a_task_is_known(broker: Broker) -> None:
     assert row(task_id).queue == "reports"
     assert broker.messages_in("reports") == 1
     make_due(task_id)
-    assert sweep.sweep()["sent"] == 0, "it waits"
+    assert sweep.sweep().sent == 0, "it waits"
 
 
 def test_an_atomic_task_has_nothing_that_a_kill_after_its_commit_loses() -> None:

@@ -65,7 +65,7 @@ def are_sent(*task_ids: str) -> bool:
     """A queue takes nothing while its members elect one that leads it."""
     unsent = [task_id for task_id in task_ids if row(task_id).sent_at is None]
     make_due(*unsent)
-    return not unsent or sweep.sweep()["sent"] == len(unsent)
+    return not unsent or sweep.sweep().sent == len(unsent)
 
 
 def test_a_killed_node_costs_no_task(broker: RabbitMQCluster, gate: Gate, start_worker: Callable[..., Process]) -> None:

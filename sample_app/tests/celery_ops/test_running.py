@@ -172,7 +172,7 @@ def test_a_run_that_lost_its_lease_is_rolled_back(gate: Gate, worker: Process) -
     until(lambda: "lost its lease" in worker.log)
     assert not Group.objects.exists()
     make_due(task_id)
-    assert sweep.sweep()["sent"] == 1
+    assert sweep.sweep().sent == 1
     until(lambda: state_of(task_id) == "SUCCESS")
     assert Group.objects.count() == 1
 

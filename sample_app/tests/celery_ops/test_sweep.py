@@ -17,6 +17,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from celery_ops import outbox, sweep
 from celery_ops.leases import Keeper
 from celery_ops.models import OutboxMessage
+from celery_ops.sweep import Swept
 from tests.brokers import ON_BOTH_BROKERS
 from tests.celery_ops.tasks import (
     effect,
@@ -28,6 +29,7 @@ from tests.services import Broker, Services
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("empty_broker", "forgotten_outage")]
 
+NOT_YET = Swept(sent=0, forgotten=0, is_left=True)
 EXPIRED = {"leased_until": timezone.now() + LONG_AGO, "suspected_at": timezone.now() + LONG_AGO}
 
 
@@ -36,10 +38,10 @@ def test_a_message_that_the_broker_lost_is_sent_again(broker: Broker, gate: Gate
     worker.stop()
     task_id = effect.delay_on_commit(str(gate.open()))
     broker.lose_messages()
-    assert sweep.sweep()["sent"] == 0, "its pause is not over"
+    assert sweep.sweep().sent == 0, "its pause is not over"
     make_due(task_id)
-    assert sweep.sweep()["sent"] == 1
-    assert sweep.sweep()["sent"] == 0
+    assert sweep.sweep().sent == 1
+    assert sweep.sweep().sent == 0
     assert row(task_id).sends == 1
     assert broker.messages_in() == 1
 
@@ -49,10 +51,10 @@ def test_a_message_that_waits_in_a_long_queue_is_left_alone(broker: Broker, gate
     ids = [effect.delay_on_commit(str(gate.path)) for _ in range(3)]
     for task_id in ids:
         make_due(task_id)
-    assert sweep.sweep()["sent"] == 0
+    assert sweep.sweep().sent == 0
     assert broker.messages_in() == 3
     make_due(ids[2], started_at=timezone.now(), leased_until=timezone.now() + timedelta(minutes=1))
-    assert sweep.sweep()["sent"] == 2, "a newer one has overtaken them"
+    assert sweep.sweep().sent == 2, "a newer one has overtaken them"
 
 
 @ON_BOTH_BROKERS
@@ -62,7 +64,7 @@ def test_a_broker_that_forgot_everything_gets_everything_again(broker: Broker, g
             effect.delay_on_commit(str(gate.path))
     broker.lose_messages()
     OutboxMessage.objects.update(next_send_at=timezone.now() + LONG_AGO)
-    assert sweep.sweep()["sent"] == 250
+    assert sweep.sweep().sent == 250
     assert broker.messages_in() == 250
 
 
@@ -92,7 +94,7 @@ def test_an_expired_message_is_not_sent_again(broker: Broker, gate: Gate) -> Non
     broker.lose_messages()
     options = row(task_id).options | {"expires": (timezone.now() + LONG_AGO).isoformat()}
     make_due(task_id, options=options)
-    assert sweep.sweep()["sent"] == 0
+    assert sweep.sweep().sent == 0
     assert state_of(task_id) == "EXPIRED"
 
 
@@ -106,7 +108,7 @@ def test_successes_are_forgotten_after_a_day_and_what_may_be_run_again_after_a_m
     for (state, days), task_id in ended.items():
         acknowledged_at = timezone.now() - timedelta(days=days)
         OutboxMessage.objects.filter(pk=task_id).update(acknowledged_at=acknowledged_at, state=state)
-    assert sweep.sweep()["forgotten"] == 4
+    assert sweep.sweep().forgotten == 4
     kept = {ended[key] for key in (("SUCCESS", 0), ("FAILURE", 0), ("FAILURE", 3), ("REVOKED", 0), ("REVOKED", 3))}
     assert set(OutboxMessage.objects.values_list("pk", flat=True)) == kept | {waiting}
 
@@ -116,14 +118,14 @@ def test_a_run_that_could_not_renew_its_lease_for_long_keeps_it(gate: Gate) -> N
     task_id = effect.delay_on_commit(str(gate.path))
     outbox.take(task_id, "run")
     make_due(task_id, leased_until=timezone.now() + LONG_AGO)
-    assert sweep.sweep()["sent"] == 0
+    assert sweep.sweep() == NOT_YET
     make_due(task_id)
-    assert sweep.sweep()["sent"] == 0
+    assert sweep.sweep() == NOT_YET
     Keeper()._renew(["run"])
     make_due(task_id, leased_until=timezone.now() + LONG_AGO)
-    assert sweep.sweep()["sent"] == 0, "it was renewed meanwhile"
+    assert sweep.sweep() == NOT_YET, "it was renewed meanwhile"
     make_due(task_id, **EXPIRED)
-    assert sweep.sweep()["sent"] == 1
+    assert sweep.sweep() == Swept(sent=1, forgotten=0, is_left=False)
 
 
 def test_a_copy_waits_for_the_run_that_could_not_renew_its_lease(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +151,7 @@ def test_a_sweep_looks_at_no_message_that_waits(broker: Broker, gate: Gate, djan
     OutboxMessage.objects.update(next_send_at=timezone.now() + LONG_AGO)
     make_due(ids[-1], sent_at=None)
     with django_assert_max_num_queries(20):
-        assert sweep.sweep()["sent"] == 1
+        assert sweep.sweep() == Swept(sent=1, forgotten=0, is_left=False)
     assert broker.messages_in() == 151
 
 
@@ -166,7 +168,7 @@ def test_a_sweep_that_cannot_ask_for_the_length_of_a_queue_goes_on(
         raise error
 
     monkeypatch.setattr(Queue, "queue_declare", fail)
-    assert sweep.sweep() == {"sent": 0, "forgotten": 1}
+    assert sweep.sweep() == Swept(sent=0, forgotten=1, is_left=False)
 
 
 def test_a_sweep_ends_after_its_limit(services: Services, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,9 +189,9 @@ def test_a_full_broker_makes_no_message_wait_longer(services: Services, gate: Ga
         make_due(task_id, sent_at=None)
     with services.redis.client() as client:
         client.config_set("maxmemory", "1mb")
-        assert sweep.sweep()["sent"] == 0
+        assert sweep.sweep() == NOT_YET
         client.config_set("maxmemory", "0")
-    assert sweep.sweep()["sent"] == 2
+    assert sweep.sweep() == Swept(sent=2, forgotten=0, is_left=False)
 
 
 def test_a_message_that_the_broker_refuses_does_not_keep_the_others_back(
@@ -206,6 +208,6 @@ def test_a_message_that_the_broker_refuses_does_not_keep_the_others_back(
         send(app, message)
 
     monkeypatch.setattr(outbox, "send", send_or_refuse)
-    assert sweep.sweep()["sent"] + sweep.sweep()["sent"] == 1
+    assert sweep.sweep().sent + sweep.sweep().sent == 1
     assert row(good).sends == 1
     assert row(refused).sent_at is None

@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from celery_ops import sweep, sweeper
+from celery_ops.sweep import Swept
 from celery_ops.sweeper import Sweeper
 from config.celery import app
 from tests.waiting import until
+
+NOTHING = Swept(sent=0, forgotten=0, is_left=False)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -19,7 +22,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def sweeps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the threads that swept."""
     names: list[str] = []
-    monkeypatch.setattr(sweep, "sweep", lambda app: names.append(threading.current_thread().name))
+
+    def note(app: object) -> Swept:
+        names.append(threading.current_thread().name)
+        return NOTHING
+
+    monkeypatch.setattr(sweep, "sweep", note)
     return names
 
 
@@ -27,8 +35,8 @@ def sweeps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def start() -> Iterator[Callable[..., Sweeper]]:
     started: list[Sweeper] = []
 
-    def start(may_sweep: Callable[[], bool] = lambda: True) -> Sweeper:
-        started.append(Sweeper(app, may_sweep, seconds=0.01))
+    def start(may_sweep: Callable[[], bool] = lambda: True, seconds: float = 0.01) -> Sweeper:
+        started.append(Sweeper(app, may_sweep, seconds))
         started[-1].start()
         return started[-1]
 
@@ -77,27 +85,31 @@ def test_it_sweeps_only_while_it_may(sweeps: list[str], start: Callable[..., Swe
     assert asked.index(True) == 5
 
 
-def test_a_sweep_that_fails_is_not_the_last(
-    monkeypatch: pytest.MonkeyPatch, start: Callable[..., Sweeper], caplog: pytest.LogCaptureFixture
+def test_a_sweep_that_failed_or_left_something_is_soon_followed_by_another(
+    monkeypatch: pytest.MonkeyPatch, start: Callable[..., Sweeper]
 ) -> None:
     tries: list[int] = []
 
-    def fail(app: object) -> None:
+    def sweep_in_vain(app: object) -> Swept:
         tries.append(len(tries))
-        raise OSError("the broker is away")
+        if len(tries) % 2:
+            raise OSError("the database is away")
+        return Swept(sent=0, forgotten=0, is_left=True)
 
-    monkeypatch.setattr(sweep, "sweep", fail)
-    start()
-    until(lambda: len(tries) >= 2)
+    monkeypatch.setattr(sweep, "sweep", sweep_in_vain)
+    monkeypatch.setattr(sweeper, "SECONDS_BETWEEN_TRIES", 0.01)
+    start(seconds=3600)
+    until(lambda: len(tries) >= 3)
 
 
 def test_a_stop_does_not_wait_for_a_long_sweep(monkeypatch: pytest.MonkeyPatch, start: Callable[..., Sweeper]) -> None:
     may_end = threading.Event()
     began = threading.Event()
 
-    def long(app: object) -> None:
+    def long(app: object) -> Swept:
         began.set()
         may_end.wait(30)
+        return NOTHING
 
     monkeypatch.setattr(sweep, "sweep", long)
     monkeypatch.setattr(sweeper, "SECONDS_TO_END", 0.1)
