@@ -8,9 +8,11 @@ So not even a beat that was frozen between its check and its send repeats what a
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -121,6 +123,20 @@ def comes_of(error: BaseException | None, kinds: type[BaseException] | tuple[typ
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+@contextmanager
+def deaf_to_signals() -> Iterator[None]:
+    """A second stop would interrupt the first, wait for the locks that it holds, and leave the rest of it undone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 class LeasedScheduler(DatabaseScheduler):
@@ -282,16 +298,17 @@ class LeasedScheduler(DatabaseScheduler):
         if self.is_ticking:
             # Called by the signal handler, which may have interrupted a query; Celery calls again on its way out.
             return
-        super().close()
-        self.sweeper.stop()
-        with suppress(*DATABASE_ERRORS):
-            if self.is_active:
-                self.is_active = False
+        with deaf_to_signals():
+            super().close()
+            self.sweeper.stop()
+            with suppress(*DATABASE_ERRORS):
+                if self.is_active:
+                    self.is_active = False
+                    connection.close()
+                    self.lease.release()
                 connection.close()
-                self.lease.release()
-            connection.close()
-        if self.heartbeat:
-            self.heartbeat.remove()
+            if self.heartbeat:
+                self.heartbeat.remove()
 
     def beat(self) -> None:
         if self.heartbeat and self.heartbeat.is_due:

@@ -237,6 +237,30 @@ def test_a_signal_while_the_sweeper_starts_lets_the_lease_go(
     assert BeatLease.objects.get().expires_at is None
 
 
+def test_a_second_signal_does_not_interrupt_the_stop(scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch) -> None:
+    tick_until_idle(scheduler)
+    heard: list[int] = []
+    stop = scheduler.sweeper.stop
+
+    def be_signalled() -> None:
+        monkeypatch.setattr(scheduler.sweeper, "stop", stop)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.raise_signal(number)
+        stop()
+
+    monkeypatch.setattr(scheduler.sweeper, "stop", be_signalled)
+    handlers = {n: signal.signal(n, lambda number, _: heard.append(number)) for n in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        scheduler.close()
+        assert not heard
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert heard == [signal.SIGTERM], "the handlers are back"
+    assert BeatLease.objects.get().expires_at is None
+
+
 @ON_BOTH_BROKERS
 def test_a_run_whose_lease_ended_between_claim_and_send_is_given_back(broker: Broker, scheduler: Scheduler) -> None:
     is_due()
