@@ -128,7 +128,8 @@ def test_no_visitor_is_turned_away_while_services_change(server: Server, shop: S
         server.run("systemctl", "reload", "nginx.service")
         server.run("systemctl", "restart", f"{deployment.app}-web.service")
         server.run("systemctl", "reload", "nginx.service")
-    assert set(answers) == {"200"}
+    journal = ("journalctl", "--no-pager", "--output=cat", "--lines=80", "--unit=nginx.service")
+    assert set(answers) == {"200"}, server.run(*journal, f"--unit={deployment.app}-web.service")
 
 
 @pytest.fixture
