@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.stalk.celery.plugins.module_utils.host_answer import HostFailed, host_answer
 from ansible_collections.stalk.celery.plugins.module_utils.leaving_broker import (
     leaving_problem,
     left_question,
@@ -21,12 +22,6 @@ from ansible_collections.stalk.celery.plugins.module_utils.secrets_store import 
 from ansible_collections.stalk.celery.plugins.module_utils.stack_variables import state_folder, templated
 from ansible_collections.stalk.celery.plugins.module_utils.status.questions import expected_on
 from ansible_collections.stalk.celery.plugins.module_utils.stranded import SECONDS_UNTIL_COUNTED
-
-
-class HostFailed(Exception):
-    def __init__(self, answer: dict[str, Any]) -> None:
-        self.answer = answer
-        super().__init__()
 
 
 class ActionModule(ActionBase):
@@ -62,14 +57,7 @@ class ActionModule(ActionBase):
         return {"changed": False, "figures": figures}
 
     def ask(self, variables: dict[str, Any], **arguments: Any) -> dict[str, Any]:
-        answer: dict[str, Any] = self._execute_module(
-            "stalk.celery.component_status",
-            module_args={"app": variables["stack"]["app"]["name"], **arguments},
-            task_vars=variables,
-        )
-        if answer.get("failed") or answer.get("unreachable"):
-            raise HostFailed(answer)
-        return answer
+        return host_answer(self, variables, "component_status", app=variables["stack"]["app"]["name"], **arguments)
 
     def judged(self, component: str, variables: dict[str, Any]) -> dict[str, Any]:
         hosts = variables["stack"]["broker"]["leaving"][component]["hosts"]

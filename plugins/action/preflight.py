@@ -21,6 +21,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.external import (
     external_question,
 )
 from ansible_collections.stalk.celery.plugins.module_utils.host_address import host_address
+from ansible_collections.stalk.celery.plugins.module_utils.host_answer import HostFailed, host_answer
 from ansible_collections.stalk.celery.plugins.module_utils.leaving_broker import (
     leaving_problem,
     port_problem,
@@ -53,12 +54,6 @@ from ansible_collections.stalk.celery.plugins.module_utils.status.questions impo
     worker_unit,
 )
 from ansible_collections.stalk.celery.plugins.module_utils.stranded import SECONDS_UNTIL_COUNTED
-
-
-class HostFailed(Exception):
-    def __init__(self, answer: dict[str, Any]) -> None:
-        self.answer = answer
-        super().__init__()
 
 
 class ActionModule(ActionBase):
@@ -204,9 +199,4 @@ class ActionModule(ActionBase):
         return names(templated(variable, self.variables, self._templar))
 
     def ask(self, module: str, **arguments: Any) -> dict[str, Any]:
-        answer: dict[str, Any] = self._execute_module(
-            f"stalk.celery.{module}", module_args=arguments, task_vars=self.variables
-        )
-        if answer.get("failed") or answer.get("unreachable"):
-            raise HostFailed(answer)
-        return answer
+        return host_answer(self, self.variables, module, **arguments)
