@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+import uuid
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,24 @@ class Release(ChartRelease, Effects):
     def wait(self, what: str, condition: str, seconds: int = 120) -> None:
         """wait("pods", "condition=Ready")"""
         self.kubectl("wait", what, f"--for={condition}", f"--timeout={seconds}s")
+
+    def leaf(self, component: str) -> str:
+        """Its certificate."""
+        return self.secret(f"shop-{component}-tls")["tls.crt"]
+
+    def renew_leaves(self, *components: str) -> None:
+        """Has the chart issue their certificates again, and the pods mount them."""
+        job = f"renewal-{uuid.uuid4().hex[:6]}"
+        old = [self.leaf(component) for component in components]
+        self.kubectl("delete", "secret", *(f"shop-{component}-tls" for component in components))
+        self.kubectl("create", "job", "--from=cronjob/shop-secrets", job)
+        self.wait(f"job/{job}", "condition=Complete", seconds=300)
+        assert not {*old} & {self.leaf(component) for component in components}
+        self.mount_what_changed()
+
+    def mount_what_changed(self, pods: str = "--all") -> None:
+        """The kubelet looks at the Secrets of a pod that changed at once, of others within a minute or two."""
+        self.kubectl("annotate", "pods", pods, "--overwrite", f"looked-at={uuid.uuid4().hex}")
 
     def pods(self, component: str, pool: str = "") -> list[dict[str, Any]]:
         """Those of a component, or of a pool of workers, that nobody has asked to end."""

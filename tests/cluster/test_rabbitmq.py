@@ -206,13 +206,9 @@ def test_tasks_outlive_a_kill_of_rabbitmq(release: Release, desk: Desk) -> None:
 
 def test_renewed_leaves_are_shown_without_a_restart(release: Release, desk: Desk) -> None:
     before = process(release)
-    old = release.secret("shop-rabbitmq-tls")["tls.crt"]
     with desk.flow("celery", "webhooks") as keys:
-        release.kubectl("delete", "secret", "shop-rabbitmq-tls")
-        release.kubectl("create", "job", "--from=cronjob/shop-secrets", "renewal")
-        release.wait("job/renewal", "condition=Complete")
-        new = release.secret("shop-rabbitmq-tls")["tls.crt"]
-        assert new != old
+        release.renew_leaves("rabbitmq")
+        new = release.leaf("rabbitmq")
         wait_for("RabbitMQ shows it", lambda: is_shown(release, new), SECONDS_UNTIL_ALL_IS_WELL)
     assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
     assert process(release) == before

@@ -64,10 +64,6 @@ def wait_until_mounted(release: Release, pod: str, leaf: str) -> None:
     )
 
 
-def leaves(release: Release) -> dict[str, str]:
-    return {name: release.secret(f"shop-{name}-tls")["tls.crt"] for name in COMPONENTS}
-
-
 def processes(release: Release) -> dict[str, tuple[str, int]]:
     """Each pod of the stack, and how often its containers were restarted."""
     pods: list[dict[str, Any]] = [pod for name in COMPONENTS for pod in release.pods(name)]
@@ -99,7 +95,7 @@ def change_passwords(release: Release, digest: str = "") -> str:
     removal = [{"op": "remove", "path": f"/data/{name}"} for name in names]
     release.kubectl("patch", "secret", "shop-secrets", "--type=json", f"--patch={json.dumps(removal)}")
     release.upgrade({**WITH_FLOWER, "broker": {"kubernetes": {"existingSecret": {"digest": digest}}}})
-    mount_what_changed(release, "shop-redis-0")
+    release.mount_what_changed("shop-redis-0")
     new = password(release)
     wait_for("Redis takes the new password", lambda: takes(release, new), SECONDS_UNTIL_A_FILE_IS_FOLLOWED)
     return new
@@ -128,15 +124,13 @@ def users(release: Release) -> set[str]:
 
 
 def test_renewed_leaves_are_taken_without_a_restart_while_tasks_run(release: Release, desk: Desk) -> None:
-    before, old = processes(release), leaves(release)
+    before = processes(release)
     long = [*desk.send("long", 2, 30), *desk.send("long-io", 3, 30, "webhooks")]
     began = until_all_run(release, long)
     with desk.flow("celery", "webhooks") as short:
-        renew(release)
-        new = leaves(release)
-        assert all(new[name] != old[name] for name in COMPONENTS)
+        release.renew_leaves(*COMPONENTS)
         for server in SERVERS:
-            wait_until_shown(release, server, new[server])
+            wait_until_shown(release, server, release.leaf(server))
     ledger = release.all_effects([*long, *short], SECONDS_UNTIL_A_FILE_IS_FOLLOWED)
     assert once(ledger)
     assert ended_where_they_began(ledger, began)
@@ -148,7 +142,7 @@ def test_connections_are_made_anew_with_the_new_leaves(release: Release, desk: D
     before = processes(release)
     for component in ("worker", "beat"):
         for pod in release.pods(component):
-            wait_until_mounted(release, name_of(pod), release.secret(f"shop-{component}-tls")["tls.crt"])
+            wait_until_mounted(release, name_of(pod), release.leaf(component))
     cut_connections(release)
     release.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'shop'")
     with release.shop() as shop:
@@ -194,7 +188,7 @@ def test_a_component_that_is_switched_off_is_refused_from_the_next_change_on(rel
     def change(megabytes: int) -> set[str]:
         """The users of Redis, once it took the change."""
         release.upgrade({"broker": {"maxmemory": f"{megabytes}mb"}})
-        mount_what_changed(release, "shop-redis-0")
+        release.mount_what_changed("shop-redis-0")
         setting = ("shop-redis-0", "/etc/stalk/redis/ask", "CONFIG", "GET", "maxmemory")
         wait_for(
             "Redis took the change",

@@ -141,13 +141,9 @@ def test_a_queue_with_messages_keeps_its_pool_and_the_broker_its_topology(releas
 @pytest.mark.long
 def test_renewed_leaves_reach_nodes_and_sentinels_without_a_restart_of_a_pod(release: Release, desk: Desk) -> None:
     before = {pod["metadata"]["uid"] for pod in release.pods("redis")}
-    old = release.secret("shop-redis-tls")["tls.crt"]
     with desk.flow("celery", "webhooks") as keys:
-        release.kubectl("delete", "secret", "shop-redis-tls")
-        release.kubectl("create", "job", "--from=cronjob/shop-secrets", "renewal")
-        release.wait("job/renewal", "condition=Complete")
-        new = release.secret("shop-redis-tls")["tls.crt"]
-        assert new != old
+        release.renew_leaves("redis")
+        new = release.leaf("redis")
         for node in range(NODES):
             for port in (6379, 26379):
                 shown = partial(is_shown, release, f"shop-redis-node-{node}", port, new)
