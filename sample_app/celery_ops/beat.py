@@ -11,8 +11,8 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -87,7 +87,9 @@ class Lease:
 
     def release(self) -> None:
         self._valid_until = float("-inf")
-        BeatLease.objects.filter(process=self.process).update(expires_at=None, holder="", process="")
+        with transaction.atomic():
+            limit_waits(self.seconds)
+            BeatLease.objects.filter(process=self.process).update(expires_at=None, holder="", process="")
 
     def lose(self) -> None:
         self._valid_until = float("-inf")
@@ -125,18 +127,11 @@ def comes_of(error: BaseException | None, kinds: type[BaseException] | tuple[typ
     return False
 
 
-@contextmanager
-def deaf_to_signals() -> Iterator[None]:
+def ignore_further_signals() -> None:
     """A second stop would interrupt the first, wait for the locks that it holds, and leave the rest of it undone."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
 
 
 class LeasedScheduler(DatabaseScheduler):
@@ -295,20 +290,20 @@ class LeasedScheduler(DatabaseScheduler):
 
     def close(self) -> None:
         self.is_to_stop = True
+        ignore_further_signals()
         if self.is_ticking:
             # Called by the signal handler, which may have interrupted a query; Celery calls again on its way out.
             return
-        with deaf_to_signals():
-            super().close()
-            self.sweeper.stop()
-            with suppress(*DATABASE_ERRORS):
-                if self.is_active:
-                    self.is_active = False
-                    connection.close()
-                    self.lease.release()
+        super().close()
+        self.sweeper.stop()
+        with suppress(*DATABASE_ERRORS):
+            if self.is_active:
+                self.is_active = False
                 connection.close()
-            if self.heartbeat:
-                self.heartbeat.remove()
+                self.lease.release()
+            connection.close()
+        if self.heartbeat:
+            self.heartbeat.remove()
 
     def beat(self) -> None:
         if self.heartbeat and self.heartbeat.is_due:

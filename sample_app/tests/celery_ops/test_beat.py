@@ -189,8 +189,11 @@ class Scheduler(LeasedScheduler):
 def scheduler(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scheduler]:
     monkeypatch.setenv("CELERY_BEAT_HOLDER", "tested")
     scheduler = Scheduler(app)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield scheduler
     scheduler.close()
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def tick_until_idle(scheduler: Scheduler) -> None:
@@ -237,27 +240,19 @@ def test_a_signal_while_the_sweeper_starts_lets_the_lease_go(
     assert BeatLease.objects.get().expires_at is None
 
 
-def test_a_second_signal_does_not_interrupt_the_stop(scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_ticking", [False, True])
+def test_a_second_signal_does_not_interrupt_the_stop(scheduler: Scheduler, is_ticking: bool) -> None:
     tick_until_idle(scheduler)
     heard: list[int] = []
-    stop = scheduler.sweeper.stop
-
-    def be_signalled() -> None:
-        monkeypatch.setattr(scheduler.sweeper, "stop", stop)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.raise_signal(number)
-        stop()
-
-    monkeypatch.setattr(scheduler.sweeper, "stop", be_signalled)
-    handlers = {n: signal.signal(n, lambda number, _: heard.append(number)) for n in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        scheduler.close()
-        assert not heard
-        signal.raise_signal(signal.SIGTERM)
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    assert heard == [signal.SIGTERM], "the handlers are back"
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: heard.append(number))
+    scheduler.is_ticking = is_ticking
+    scheduler.close()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.raise_signal(number)
+    assert not heard
+    scheduler.is_ticking = False
+    scheduler.close()
     assert BeatLease.objects.get().expires_at is None
 
 
