@@ -34,15 +34,19 @@ class Swept:
     sent: int
     forgotten: int
     is_left: bool
-    """Whether something is due that only a later sweep can send, for its lease or for a broker that took nothing."""
+    """Whether a sweep in a moment may do more: when the broker answers, or when leases are over."""
 
 
 def sweep(app: Celery | None = None) -> Swept:
     """Sends again what is open, due and missing; forgets what ended long ago. Safe to run twice at once."""
     app = app or current_app._get_current_object()
     suspect_expired_leases()
-    sent, is_left = send_missing(app)
-    return Swept(sent, forget_ended(), is_left or are_leases_expired())
+    try:
+        sent, is_left = send_missing(app, is_missing(app)), are_leases_expired()
+    except outbox.BROKER_IS_AWAY as error:
+        logger.warning("The sweep sends nothing: %s", error)
+        sent, is_left = 0, True
+    return Swept(sent, forget_ended(), is_left)
 
 
 def due_rows() -> QuerySet[OutboxMessage]:
@@ -56,18 +60,12 @@ def suspect_expired_leases() -> None:
 
 
 def are_leases_expired() -> bool:
-    """Whether there are runs that may still renew theirs, which is over within another lease."""
-    soon_due = OutboxMessage.objects.filter(acknowledged_at=None, next_send_at__lte=from_now(LEASE_SECONDS))
-    return soon_due.filter(leased_until__lt=Now()).exists()
+    """Whether there are some that were noticed within the last LEASE_SECONDS, and may still be renewed."""
+    soon_due = Q(next_send_at__gt=Now(), next_send_at__lte=from_now(LEASE_SECONDS))
+    return OutboxMessage.objects.filter(soon_due, acknowledged_at=None, leased_until__lt=Now()).exists()
 
 
-def send_missing(app: Celery) -> tuple[int, bool]:
-    """How many were sent, and whether others are still to be."""
-    try:
-        missing = is_missing(app)
-    except outbox.BROKER_IS_AWAY as error:
-        logger.warning("The sweep sends nothing: %s", error)
-        return 0, due_rows().exists()
+def send_missing(app: Celery, missing: Q) -> int:
     sent = 0
     after: datetime | None = None
     refusing: set[str] = set()
@@ -76,7 +74,7 @@ def send_missing(app: Celery) -> tuple[int, bool]:
         sent += sent_now
         if after is None:
             break
-    return sent, due_rows().filter(outbox.is_free(), missing).exists()
+    return sent
 
 
 def visibility_timeout(app: Celery) -> float:

@@ -18,7 +18,7 @@ from celery_ops import sweep
 
 SECONDS_BETWEEN_SWEEPS = 60
 SECONDS_BETWEEN_TRIES = 10
-"""After a sweep that failed or left something: what it waits for may be back at any moment."""
+"""After a sweep that failed or left something: what it waits for may be there at any moment."""
 SECONDS_TO_END = 2
 
 logger = get_logger(__name__)
@@ -49,16 +49,19 @@ class Sweeper:
         due_at = float("-inf")
         while not self._stopped.is_set():
             if time.monotonic() >= due_at and self._may_sweep():
-                due_at = time.monotonic() + (self._seconds if self._sweep() else self._seconds_between_tries)
+                pause = self.sweep_once()
+                due_at = time.monotonic() + pause
             self._stopped.wait(min(1, self._seconds))
 
-    def _sweep(self) -> bool:
-        """Whether nothing is left to another try."""
+    def sweep_once(self) -> float:
+        """Sweeps once; returns the seconds until the next time."""
+        pause = self._seconds_between_tries
         try:
-            return not sweep.sweep(self._app).is_left
+            if not sweep.sweep(self._app).is_left:
+                pause = self._seconds
         except Exception:
-            logger.exception("The sweep failed, the next is in %s s", self._seconds_between_tries)
-            return False
+            logger.exception("The sweep failed, the next is in %s s", pause)
         finally:
             with suppress(Exception):
                 connection.close()
+        return pause

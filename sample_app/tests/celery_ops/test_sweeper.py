@@ -9,7 +9,7 @@ import pytest
 
 from celery_ops import sweep, sweeper
 from celery_ops.sweep import Swept
-from celery_ops.sweeper import Sweeper
+from celery_ops.sweeper import SECONDS_BETWEEN_SWEEPS, SECONDS_BETWEEN_TRIES, Sweeper
 from config.celery import app
 from tests.waiting import until
 
@@ -85,21 +85,36 @@ def test_it_sweeps_only_while_it_may(sweeps: list[str], start: Callable[..., Swe
     assert asked.index(True) == 5
 
 
-def test_a_sweep_that_failed_or_left_something_is_soon_followed_by_another(
-    monkeypatch: pytest.MonkeyPatch, start: Callable[..., Sweeper]
-) -> None:
+def test_a_sweep_that_fails_is_not_the_last(monkeypatch: pytest.MonkeyPatch, start: Callable[..., Sweeper]) -> None:
     tries: list[int] = []
 
-    def sweep_in_vain(app: object) -> Swept:
+    def fail(app: object) -> Swept:
         tries.append(len(tries))
-        if len(tries) % 2:
-            raise OSError("the database is away")
-        return Swept(sent=0, forgotten=0, is_left=True)
+        raise OSError("the database is away")
 
-    monkeypatch.setattr(sweep, "sweep", sweep_in_vain)
-    monkeypatch.setattr(sweeper, "SECONDS_BETWEEN_TRIES", 0.01)
-    start(seconds=3600)
-    until(lambda: len(tries) >= 3)
+    monkeypatch.setattr(sweep, "sweep", fail)
+    start()
+    until(lambda: len(tries) >= 2)
+
+
+@pytest.mark.parametrize(
+    ("found", "pause"),
+    [
+        (NOTHING, SECONDS_BETWEEN_SWEEPS),
+        (Swept(sent=1, forgotten=0, is_left=True), SECONDS_BETWEEN_TRIES),
+        (OSError("the database is away"), SECONDS_BETWEEN_TRIES),
+    ],
+)
+def test_what_left_something_is_soon_tried_again(
+    monkeypatch: pytest.MonkeyPatch, found: Swept | Exception, pause: float
+) -> None:
+    def find(app: object) -> Swept:
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(sweep, "sweep", find)
+    assert Sweeper(app, lambda: True).sweep_once() == pause
 
 
 def test_a_stop_does_not_wait_for_a_long_sweep(monkeypatch: pytest.MonkeyPatch, start: Callable[..., Sweeper]) -> None:
