@@ -73,9 +73,15 @@ class Release(ChartRelease, Effects):
 
     def pods(self, component: str, pool: str = "") -> list[dict[str, Any]]:
         """Those of a component, or of a pool of workers, that nobody has asked to end."""
+        return [pod for pod in self._pods(component, pool) if "deletionTimestamp" not in pod["metadata"]]
+
+    def leaving_pods(self, component: str, pool: str = "") -> list[dict[str, Any]]:
+        return [pod for pod in self._pods(component, pool) if "deletionTimestamp" in pod["metadata"]]
+
+    def _pods(self, component: str, pool: str) -> list[dict[str, Any]]:
         selector = f"app.kubernetes.io/component={component}" + (f",stalk.celery/pool={pool}" if pool else "")
-        found = self.get("pods", "--selector", selector)
-        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+        found: list[dict[str, Any]] = self.get("pods", "--selector", selector)
+        return found
 
     def running_pods(self) -> dict[str, str]:
         """The uid of each pod that is to stay, with its component; those of Jobs are not."""

@@ -6,7 +6,6 @@ import json
 import socket
 import ssl
 import struct
-import uuid
 from typing import Any
 
 import pytest
@@ -71,18 +70,6 @@ def processes(release: Release) -> dict[str, tuple[str, int]]:
         name_of(pod): (pod["metadata"]["uid"], sum(one["restartCount"] for one in pod["status"]["containerStatuses"]))
         for pod in pods
     }
-
-
-def renew(release: Release) -> None:
-    release.kubectl("delete", "secret", *(f"shop-{name}-tls" for name in COMPONENTS))
-    release.kubectl("create", "job", "--from=cronjob/shop-secrets", "renewal")
-    release.wait("job/renewal", "condition=Complete")
-    mount_what_changed(release)
-
-
-def mount_what_changed(release: Release, pods: str = "--all") -> None:
-    """The kubelet looks at the Secrets of a pod that changed at once, of others within a minute or two."""
-    release.kubectl("annotate", "pods", pods, "--overwrite", f"looked-at={uuid.uuid4().hex}")
 
 
 def password(release: Release) -> str:

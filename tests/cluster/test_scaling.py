@@ -53,10 +53,10 @@ def test_a_task_that_runs_keeps_a_worker_although_nothing_is_queued(release: Rel
 
 @pytest.mark.usefixtures("none")
 def test_a_burst_brings_more_workers_and_none_leaves_its_task(release: Release, desk: Desk) -> None:
-    # Of so many that one worker is not through before the last has started, and longer than an autoscaler looks away.
-    burst = desk.send("burst", 3 * MOST, 40)
+    # Longer than an autoscaler looks away, and so many that more than four are left when the last worker has started:
+    # four are work for two.
+    burst = desk.send("burst", 4 * MOST, 40)
     wait_for("as many workers as may be, each with a task", lambda: on_all_workers(release, burst), SECONDS_TO_SCALE)
-    # The last four, three or two are work for fewer workers than have them.
     began = wait_for(
         "one is asked to end that has a task", lambda: on_leaving_workers(release, burst), SECONDS_TO_SCALE
     )
@@ -71,6 +71,6 @@ def on_all_workers(release: Release, keys: list[str]) -> dict[str, str]:
 
 
 def on_leaving_workers(release: Release, keys: list[str]) -> dict[str, str]:
-    running = holders(release, keys)
-    staying = workers(release)
-    return {key: pod for key, pod in running.items() if pod not in staying}
+    """What those work on who were asked to end before."""
+    leaving = {name_of(pod) for pod in release.leaving_pods("worker", "default")}
+    return {key: pod for key, pod in holders(release, keys).items() if pod in leaving}
