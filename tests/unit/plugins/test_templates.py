@@ -167,4 +167,4 @@ def test_scripts_and_certificates(templated: Templated) -> None:
 
 
 def test_the_database_has_connections_for_as_many_processes_as_there_are_cpus(templated: Templated) -> None:
-    assert int(templated["postgresql"]["connections"]) == 300
+    assert int(templated["postgresql"]["connections"]) == 400

@@ -26,13 +26,13 @@ start: |
   {{- .Files.Get "files/postgresql/start" | nindent 2 }}
 {{- end }}
 
-{{/* One for each process, greenlet and thread of the stack, and 50 for people; at least 200 and in whole hundreds,
-     as a change restarts PostgreSQL. */}}
+{{/* Two for each process, greenlet and thread of the stack, as a worker keeps its leases by one of its own and an upgrade
+     has web twice; and 50 for people; at least 200 and in whole hundreds, as a change restarts PostgreSQL. */}}
 {{- define "stalk.postgresql.connections" -}}
-{{- $wanted := add 50 (mul (int64 .Values.web.workers) (int64 .Values.web.threads) (int64 .Values.web.kubernetes.replicas)) }}
+{{- $wanted := add 50 (mul 2 (int64 .Values.web.workers) (int64 .Values.web.threads) (int64 .Values.web.kubernetes.replicas)) }}
 {{- range include "stalk.pools" . | fromJson }}
 {{- $workers := .scaled | ternary .scale.max .kubernetes.replicas | int64 | add 1 }}
-{{- $wanted = add $wanted (mul $workers (eq (toString .concurrency) "auto" | ternary 64 .concurrency | int64)) }}
+{{- $wanted = add $wanted (mul 2 $workers (eq (toString .concurrency) "auto" | ternary 64 .concurrency | int64)) }}
 {{- end }}
 {{- max 200 (mul 100 (div (add $wanted 99) 100)) }}
 {{- end }}
