@@ -233,6 +233,7 @@ def test_a_burst_brings_more_workers_and_a_lull_takes_them_away(release: Release
     wait_for("one worker is left", lambda: len(workers(release)) == 1, SECONDS_UNTIL_ALL_IS_WELL)
 
 
+@pytest.mark.long
 def test_certificates_log_in_from_the_next_release_on(release: Release, desk: Desk) -> None:
     with desk.flow("celery", "webhooks") as keys:
         release.upgrade({**VALUES, "broker": {**BROKER, "login": "certificate"}})
