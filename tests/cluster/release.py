@@ -65,11 +65,12 @@ class Release(ChartRelease, Effects):
         self.kubectl("create", "job", "--from=cronjob/shop-secrets", job)
         self.wait(f"job/{job}", "condition=Complete", seconds=300)
         assert not {*old} & {self.leaf(component) for component in components}
-        self.mount_what_changed()
+        self.mount_what_changed(*components)
 
-    def mount_what_changed(self, pods: str = "--all") -> None:
+    def mount_what_changed(self, *components: str) -> None:
         """The kubelet looks at the Secrets of a pod that changed at once, of others within a minute or two."""
-        self.kubectl("annotate", "pods", pods, "--overwrite", f"looked-at={uuid.uuid4().hex}")
+        chosen = f"--selector=app.kubernetes.io/component in ({', '.join(components)})"
+        self.kubectl("annotate", "pods", chosen, "--overwrite", f"looked-at={uuid.uuid4().hex}")
 
     def pods(self, component: str, pool: str = "") -> list[dict[str, Any]]:
         """Those of a component, or of a pool of workers, that nobody has asked to end."""

@@ -82,7 +82,7 @@ def change_passwords(release: Release, digest: str = "") -> str:
     removal = [{"op": "remove", "path": f"/data/{name}"} for name in names]
     release.kubectl("patch", "secret", "shop-secrets", "--type=json", f"--patch={json.dumps(removal)}")
     release.upgrade({**WITH_FLOWER, "broker": {"kubernetes": {"existingSecret": {"digest": digest}}}})
-    release.mount_what_changed("shop-redis-0")
+    release.mount_what_changed("redis")
     new = password(release)
     wait_for("Redis takes the new password", lambda: takes(release, new), SECONDS_UNTIL_A_FILE_IS_FOLLOWED)
     return new
@@ -175,7 +175,7 @@ def test_a_component_that_is_switched_off_is_refused_from_the_next_change_on(rel
     def change(megabytes: int) -> set[str]:
         """The users of Redis, once it took the change."""
         release.upgrade({"broker": {"maxmemory": f"{megabytes}mb"}})
-        release.mount_what_changed("shop-redis-0")
+        release.mount_what_changed("redis")
         setting = ("shop-redis-0", "/etc/stalk/redis/ask", "CONFIG", "GET", "maxmemory")
         wait_for(
             "Redis took the change",

@@ -26,8 +26,8 @@ start: |
   {{- .Files.Get "files/postgresql/start" | nindent 2 }}
 {{- end }}
 
-{{/* Two for each process, greenlet and thread of the stack, as a worker keeps its leases by one of its own and an upgrade
-     has web twice; and 50 for people; at least 200 and in whole hundreds, as a change restarts PostgreSQL. */}}
+{{/* Two for each process, greenlet and thread of the stack, as a worker's process keeps its leases by one of its own, and
+     50 for people; at least 200 and in whole hundreds, as a change restarts PostgreSQL. */}}
 {{- define "stalk.postgresql.connections" -}}
 {{- $wanted := add 50 (mul 2 (int64 .Values.web.workers) (int64 .Values.web.threads) (int64 .Values.web.kubernetes.replicas)) }}
 {{- range include "stalk.pools" . | fromJson }}
