@@ -120,6 +120,8 @@ def test_a_run_that_could_not_renew_its_lease_for_long_keeps_it(gate: Gate) -> N
     make_due(task_id, leased_until=timezone.now() + LONG_AGO)
     assert sweep.sweep() == NOT_YET
     assert sweep.sweep() == NOT_YET
+    make_due(task_id)
+    assert sweep.sweep().sent == 0
     Keeper()._renew(["run"])
     make_due(task_id, leased_until=timezone.now() + LONG_AGO)
     assert sweep.sweep() == NOT_YET, "it was renewed meanwhile"
