@@ -57,9 +57,7 @@ def test_a_burst_brings_more_workers_and_none_leaves_its_task(release: Release, 
     # four are work for two.
     burst = desk.send("burst", 4 * MOST, 40)
     wait_for("as many workers as may be, each with a task", lambda: on_all_workers(release, burst), SECONDS_TO_SCALE)
-    began = wait_for(
-        "one is asked to end that has a task", lambda: on_leaving_workers(release, burst), SECONDS_TO_SCALE
-    )
+    began = wait_for("one is asked to end that has a task", lambda: with_one_leaving(release, burst), SECONDS_TO_SCALE)
     ledger = release.all_effects(burst, SECONDS_TO_SCALE)
     assert once(ledger)
     assert ended_where_they_began(ledger, began)
@@ -70,7 +68,8 @@ def on_all_workers(release: Release, keys: list[str]) -> dict[str, str]:
     return running if len(set(running.values())) == MOST else {}
 
 
-def on_leaving_workers(release: Release, keys: list[str]) -> dict[str, str]:
-    """What those work on who were asked to end before."""
+def with_one_leaving(release: Release, keys: list[str]) -> dict[str, str]:
+    """What runs, once one who works on it was asked to end before."""
     leaving = {name_of(pod) for pod in release.leaving_pods("worker", "default")}
-    return {key: pod for key, pod in holders(release, keys).items() if pod in leaving}
+    running = holders(release, keys)
+    return running if leaving & set(running.values()) else {}
