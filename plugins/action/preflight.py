@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.stalk.celery.plugins.module_utils.description.inventory import ports
 from ansible_collections.stalk.celery.plugins.module_utils.external import (
     APP_COMPONENTS,
     SECRETS,
@@ -36,6 +37,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.preflight import (
     departing_queues,
     foreign_problems,
     held_problems,
+    listener_problems,
     names,
     node_problems,
     package_problems,
@@ -124,11 +126,13 @@ class ActionModule(ActionBase):
         remembered = {**memory.hosts, broker: held}
         new = [name for name in TAKEN_OVER if name in components and self.host not in remembered.get(name, ())]
         is_node = broker in components and self.stack["broker"]["topology"] == "cluster"
-        kind = {"kind": self.stack["broker"]["kind"]}
-        found: dict[str, Any] = {"foreign": {}, "own": [], "nodes": []}
+        kind, to_open = self.stack["broker"]["kind"], [port for port in ports(self.stack) if port.group in new]
+        numbers = {name: [port.number for port in to_open if port.group == name] for name in new}
+        found: dict[str, Any] = {"foreign": {}, "listeners": {}, "own": [], "nodes": []}
         if new or is_node:
-            found = self.ask("preflight", app=app, components=new, nodes=is_node, **kind)
+            found = self.ask("preflight", app=app, components=new, kind=kind, ports=numbers, nodes=is_node)
         yield from foreign_problems(self.host, found["foreign"], self.given("stalk_take_over"))
+        yield from listener_problems(self.host, app, to_open, found["listeners"])
         if is_node:
             node = f"{app}@{host_address(self.variables['hostvars'][self.host])}"
             yield from node_problems(self.host, app, found["nodes"], node)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from ansible_collections.stalk.celery.plugins.module_utils.description.inventory import Port
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import listed
 from ansible_collections.stalk.celery.plugins.module_utils.memory import Memory
 from ansible_collections.stalk.celery.plugins.module_utils.stranded import (
@@ -75,6 +76,21 @@ def foreign_problems(host: str, found: Mapping[str, str], allowed: Collection[st
             f"{component} on {host}: {what}, and Stalk would take it over; drain and stop it, name another host in the "
             f"group {component}, or go on with -e stalk_take_over={host}"
         )
+
+
+def listener_problems(
+    host: str, app: str, ports: Collection[Port], listeners: Mapping[str, Collection[str]]
+) -> Iterator[str]:
+    """Ports on which a new component could not listen. Those of the app's own units, a broker's that leaves say, are
+    judged where that is."""
+    for port in ports:
+        others = [unit for unit in listeners.get(str(port.number), ()) if not unit.startswith(f"{app}-")]
+        if others:
+            elsewhere = ", or set another port" if port.path else ""
+            yield (
+                f"{port.what}: {listed(others)} on {host} already listens on {port.number}; stop and disable it "
+                f"there{elsewhere}"
+            )
 
 
 def data_problems(

@@ -9,6 +9,7 @@ description:
   - Fails, before anything is changed, when Redis, RabbitMQ, PostgreSQL or nginx serve something on a host that Stalk
     never deployed them on, unless the variable C(stalk_take_over) names the host; an unused service of a fresh package
     does not count.
+  - Fails when something else listens on a port of a component that is new on a host.
   - Fails when a queue that no pool would consume any more has messages, unless the variable C(stalk_abandon) names it.
   - Asks a host only for what the control node does not remember of the last run. As a task it needs the fact C(stack)
     and takes no arguments but C(ended) and C(told).
@@ -27,6 +28,10 @@ options:
     description: Kind of the broker, whose service of the distribution the component redis or rabbitmq replaces.
     type: str
     choices: [redis, valkey, rabbitmq, external]
+  ports:
+    description: Component to the ports that it is to listen on.
+    type: dict
+    default: {}
   nodes:
     description: Whether to tell the nodes of RabbitMQ whose data is on the host.
     type: bool
@@ -54,11 +59,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 foreign: {description: Component to what runs in its place., type: dict, returned: always}
+listeners: {description: Port to the units or programs that listen on it., type: dict, returned: always}
 own: {description: Components that Stalk deployed here before., type: list, returned: always}
 nodes: {description: Names of the nodes of RabbitMQ whose data is here., type: list, returned: always}
 figures: {description: The broker's component to its figures., type: dict, returned: with ended and without told}
 """
 
+import fnmatch
 import re
 import subprocess
 from collections.abc import Callable
@@ -137,6 +144,22 @@ def own_sites(folder: Path) -> list[str]:
     return sorted(str(path) for path in (*sites, *folder.glob("conf.d/*.conf")))
 
 
+def listeners(port: int) -> list[str]:
+    """Units that listen on a port of TCP, and programs outside of units."""
+    sockets = said("ss", "--no-header", "--listening", "--tcp", "--numeric", "--processes", f"sport = :{port}") or ""
+    found = re.findall(r'\("([^"]+)",pid=(\d+)', sockets)
+    return sorted({unit_of(pid) or program for program, pid in found})
+
+
+def unit_of(pid: str) -> str:
+    try:
+        groups = Path("/proc", pid, "cgroup").read_text()
+    except OSError:
+        return ""
+    unit = re.search(r"/([^/\n]+\.service)(?:/|$)", groups, re.MULTILINE)
+    return unit[1] if unit else ""
+
+
 LOOKS: dict[str, tuple[str, Callable[[list[str]], str]]] = {
     "redis": ("{kind}-server.service", redis),
     "rabbitmq": ("{kind}-server.service", rabbitmq),
@@ -151,6 +174,7 @@ def main() -> None:
             "app": {"type": "str", "required": True},
             "components": {"type": "list", "elements": "str", "choices": sorted(LOOKS), "required": True},
             "kind": {"type": "str", "choices": ["redis", "valkey", "rabbitmq", "external"]},
+            "ports": {"type": "dict", "default": {}},
             "nodes": {"type": "bool", "default": False},
             "ended": {"type": "bool", "default": False},
         },
@@ -162,15 +186,20 @@ def main() -> None:
     own = [name for name in module.params["components"] if Path(f"/etc/{app}/pki/{name}.crt").exists()]
     data = Path(f"/var/lib/{app}-rabbitmq/data")
     nodes = sorted(path.parent.name for path in data.glob("*/schema.DAT")) if module.params["nodes"] else []
-    foreign = {}
+    new = [name for name in module.params["components"] if name not in own]
+    foreign, listening = {}, {}
     try:
-        for name in module.params["components"]:
+        for name in new:
             pattern, look = LOOKS[name]
-            if name not in own and (what := look(systemd.active(pattern.format(kind=module.params["kind"])))):
+            taken_over = pattern.format(kind=module.params["kind"])
+            if what := look(systemd.active(taken_over)):
                 foreign[name] = what
+            for port in module.params["ports"].get(name, ()):
+                if others := [unit for unit in listeners(port) if not fnmatch.fnmatchcase(unit, taken_over)]:
+                    listening[port] = others
     except ServiceFailed as error:
         module.fail_json(msg=f"systemd does not answer on this host: {error}")
-    module.exit_json(changed=False, foreign=foreign, own=own, nodes=nodes)
+    module.exit_json(changed=False, foreign=foreign, listeners=listening, own=own, nodes=nodes)
 
 
 if __name__ == "__main__":

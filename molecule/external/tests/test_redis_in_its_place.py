@@ -81,5 +81,18 @@ def test_one_that_is_away_is_refused(deployment: Deployment, managed: Server) ->
     assert line.startswith(f"{ADDRESS}stalk-external-managed:6390 cannot be reached (Connection refused); ")
 
 
+def test_a_port_on_which_another_listens_is_refused(deployment: Deployment, managed: Server) -> None:
+    web = deployment.first("web")
+    deployment.place(web=[managed.name])
+    try:
+        line = refusal(deployment, {**BROKER, "web": {"servers": {"http_port": 6390}}})
+    finally:
+        deployment.place(web=[web.name])
+    assert line == (
+        "web.servers.http_port: redis-server@messages.service on stalk-external-managed already listens on 6390; "
+        "stop and disable it there, or set another port"
+    )
+
+
 def test_a_queue_with_messages_there_keeps_its_pool(deployment: Deployment) -> None:
     assert_a_waiting_message_keeps_its_pool(deployment, BROKER)

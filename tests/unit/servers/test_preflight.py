@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.stalk.celery.plugins.module_utils.description.chart import chart_defaults
+from ansible_collections.stalk.celery.plugins.module_utils.description.derive import derive
+from ansible_collections.stalk.celery.plugins.module_utils.description.inventory import Port, ports
 from ansible_collections.stalk.celery.plugins.module_utils.memory import Memory
 from ansible_collections.stalk.celery.plugins.module_utils.preflight import (
     data_problems,
@@ -13,11 +17,17 @@ from ansible_collections.stalk.celery.plugins.module_utils.preflight import (
     departing_queues,
     foreign_problems,
     held_problems,
+    listener_problems,
     names,
     package_problems,
     queue_problems,
 )
-from ansible_collections.stalk.celery.plugins.modules.preflight import apps_of, own_sites, use_of_redis
+from ansible_collections.stalk.celery.plugins.modules.preflight import (
+    apps_of,
+    listeners,
+    own_sites,
+    use_of_redis,
+)
 
 STACK = {"pools": {"default": {"queues": ["celery"]}, "archive": {"queues": ["moved"]}}}
 MEMORY = Memory(pools={"default": ("celery",), "reports": ("reports", "moved")})
@@ -70,6 +80,32 @@ def test_what_a_worker_took_ahead_of_its_time_counts() -> None:
     assert line.startswith("queue reports: pool reports on worker1 holds 3 messages for later and no pool ")
     assert list(held_problems("worker1", {"reports": 0}, departing, ())) == []
     assert list(held_problems("worker1", {"reports": 3}, departing, ("reports",))) == []
+
+
+def test_a_port_on_which_another_listens_is_refused() -> None:
+    https = Port("web", ("web", "servers", "https_port"), 443, "web.servers.https_port")
+    database = Port("postgresql", (), 5432, "PostgreSQL's port")
+    broker = Port("rabbitmq", ("broker", "port"), 6379, "broker.port")
+    listening = {"443": ["apache2.service"], "5432": ["postgresql@15-other.service"], "6379": ["shop-redis.service"]}
+    assert list(listener_problems("app1", "shop", [https, database, broker], listening)) == [
+        "web.servers.https_port: apache2.service on app1 already listens on 443; stop and disable it there, or set "
+        "another port",
+        "PostgreSQL's port: postgresql@15-other.service on app1 already listens on 5432; stop and disable it there",
+    ]
+
+
+@pytest.mark.parametrize("broker", [{"kind": "redis"}, {"kind": "rabbitmq"}, {"kind": "external"}])
+def test_the_fact_stack_has_every_port_of_the_description(broker: dict[str, str]) -> None:
+    values = chart_defaults()
+    values["broker"] |= broker
+    assert ports(derive(values)) == ports(values)
+
+
+def test_who_listens_on_a_port_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert listeners(port)
+    assert not listeners(port)
 
 
 def test_a_debian_without_valkey_is_refused_by_its_version() -> None:
