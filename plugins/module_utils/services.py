@@ -26,6 +26,7 @@ SHOWN = (
     "NRestarts",
     "Result",
     "ActiveEnterTimestamp",
+    "InactiveExitTimestamp",
     "ExecMainStartTimestamp",
     "StateChangeTimestamp",
     "TimeoutStopUSec",
@@ -69,10 +70,16 @@ class State:
     started: float
     settled: float
     stop_seconds: float = 0.0
+    sub: str = ""
 
     @property
     def runs(self) -> bool:
         return self.active in {"active", "activating", "reloading"}
+
+    @property
+    def is_up(self) -> bool:
+        """Whether its process has said that it is ready."""
+        return self.active in {"active", "reloading"} or self.sub == "start-post"
 
 
 @dataclass
@@ -81,13 +88,15 @@ class Work:
 
     start: list[str] = field(default_factory=list)
     restart: list[str] = field(default_factory=list)
+    # Nodes that are not up and have nothing to give away; what they wait for may be each other.
+    revive: list[str] = field(default_factory=list)
     refresh: list[str] = field(default_factory=list)
     stop: list[str] = field(default_factory=list)
     enable: list[str] = field(default_factory=list)
     reload: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.start or self.restart or self.refresh or self.stop or self.enable or self.reload)
+        return any(vars(self).values())
 
 
 def parse_show(text: str) -> dict[str, State]:
@@ -97,7 +106,9 @@ def parse_show(text: str) -> dict[str, State]:
         values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         if not values.get("Id"):
             continue
-        started = values.get("ExecMainStartTimestamp") or values.get("ActiveEnterTimestamp", "")
+        # In ExecStartPre= there is no process yet.
+        began = ("ExecMainStartTimestamp", "InactiveExitTimestamp", "ActiveEnterTimestamp")
+        moments = (parse_timestamp(values.get(name, "")) for name in began)
         states[values["Id"]] = State(
             unit=values["Id"],
             loaded=values.get("LoadState") == "loaded",
@@ -106,9 +117,10 @@ def parse_show(text: str) -> dict[str, State]:
             stale=values.get("NeedDaemonReload") == "yes",
             restarts=int(values.get("NRestarts") or 0),
             result=values.get("Result", ""),
-            started=parse_timestamp(started),
+            started=next(filter(None, moments), 0.0),
             settled=parse_timestamp(values.get("StateChangeTimestamp", "")),
             stop_seconds=parse_span(values.get("TimeoutStopUSec", "")),
+            sub=values.get("SubState", ""),
         )
     return states
 
@@ -150,9 +162,9 @@ def plan(
             # A restart of the target would restart every unit that is part of it.
             pass
         elif state.stale or configured(service) > state.started:
-            work.restart.append(service.unit)
-        elif newest_change(service.reload) > state.settled:
-            work.refresh.append(service.unit)
+            (work.restart if state.is_up or not service.spare else work.revive).append(service.unit)
+        elif newest_change(service.reload) > (state.settled if state.is_up else state.started):
+            (work.refresh if state.is_up or not service.spare else work.revive).append(service.unit)
         if state is None or not state.enabled:
             work.enable.append(service.unit)
     work.restart.sort(key=lambda unit: -states[unit].stop_seconds)

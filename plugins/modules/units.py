@@ -39,7 +39,8 @@ options:
         type: bool
       spare:
         description: Of a node of a cluster, the command that waits until the others can do without it, and fails when
-          that takes too long. Nothing restarts then; and a start waits for nothing, as nodes wait for each other.
+          that takes too long. Nothing restarts then. One that is not up is not asked, and its start waits for nothing,
+          as nodes wait for each other.
         type: list
         elements: str
   exactly:
@@ -51,6 +52,10 @@ options:
     default: []
   at_once:
     description: Whether units restart all at once, instead of one after another.
+    type: bool
+    default: false
+  down_only:
+    description: Whether to leave alone what is up, so that all nodes are back before the first one is to be spared.
     type: bool
     default: false
   timeout:
@@ -84,6 +89,7 @@ files: {description: Unit files that were written or removed., type: list, retur
 """
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +113,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "services": {"type": "dict", "default": {}},
     "exactly": {"type": "list", "elements": "str", "default": []},
     "at_once": {"type": "bool", "default": False},
+    "down_only": {"type": "bool", "default": False},
     "timeout": {"type": "int", "default": 120},
 }
 
@@ -130,6 +137,7 @@ class Units:
         self.exactly: list[str] = parameters["exactly"]
         self.files: dict[str, str] = parameters["files"]
         self.at_once: bool = parameters["at_once"]
+        self.down_only: bool = parameters["down_only"]
         self.timeout: int = parameters["timeout"]
         self.dry = dry
         self.systemd = Systemd()
@@ -153,6 +161,8 @@ class Units:
             departed,
             files_change=bool(expected),
         )
+        if self.down_only:
+            work = replace(work, restart=[], refresh=[])
         if not self.dry:
             self._carry_out(work)
         return work, expected
@@ -166,6 +176,8 @@ class Units:
 
     def _reload(self, wanted: Service) -> None:
         try:
+            # systemd reloads nothing that has not come up.
+            self.systemd.call("systemctl", "start", "--", wanted.unit)
             self.systemd.call("systemctl", "reload", "--", wanted.unit)
         except ServiceFailed:
             # systemd counts it as settled; the next run is to try again.
@@ -186,8 +198,11 @@ class Units:
         if work.start:
             self.systemd.call("systemctl", "reset-failed", "--", *work.start, check=False)
         services = {wanted.unit: wanted for wanted in self.services}
-        if nodes := [unit for unit in work.start if services[unit].spare]:
-            self.systemd.call("systemctl", "start", "--no-block", "--", *nodes)
+        if work.revive:
+            self.systemd.call("systemctl", "stop", "--", *work.revive)
+        nodes = [unit for unit in work.start if services[unit].spare]
+        if nodes or work.revive:
+            self.systemd.call("systemctl", "start", "--no-block", "--", *nodes, *work.revive)
         if others := [unit for unit in work.start if unit not in nodes]:
             self.systemd.call("systemctl", "start", "--", *others)
         for unit in work.refresh:
@@ -210,7 +225,7 @@ def main() -> None:
     module.exit_json(
         changed=bool(work) or bool(files),
         started=work.start,
-        restarted=work.restart,
+        restarted=[*work.revive, *work.restart],
         reloaded=work.refresh,
         stopped=work.stop,
         files=sorted(files.paths()),

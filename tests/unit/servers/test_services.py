@@ -25,6 +25,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.services import (
 SHOWN = """Id=shop-worker@high.service
 LoadState=loaded
 ActiveState=active
+SubState=running
 UnitFileState=enabled
 NeedDaemonReload=no
 NRestarts=2
@@ -55,7 +56,7 @@ def test_what_systemctl_shows_is_understood() -> None:
     states = parse_show(SHOWN)
     high = states[HIGH]
     assert (high.runs, high.enabled, high.restarts) == (True, True, 2)
-    assert high.stop_seconds == 1845
+    assert (high.stop_seconds, high.sub) == (1845, "running")
     assert high.started == parse_timestamp("Sat 2026-11-21 09:00:00.500000 UTC")
     assert not states["shop-worker@low.service"].runs
 
@@ -78,6 +79,35 @@ def test_a_unit_older_than_its_configuration_restarts(state: State | None, chang
     states = {state.unit: state} if state else {}
     work = plan([Service(unit)], states, lambda service: changed, [], files_change=False)
     assert (work.start, work.restart) == ([unit] if todo == "start" else [], [unit] if todo == "restart" else [])
+
+
+@pytest.mark.parametrize(
+    ("state", "change", "todo"),
+    [
+        (running(), "watched", "restart"),
+        (running(), "reloaded", "refresh"),
+        (running(active="activating", sub="start"), "watched", "revive"),
+        (running(active="activating", sub="auto-restart"), "reloaded", "revive"),
+        (running(active="activating", sub="start"), "", ""),
+        (running(active="activating", sub="start-post"), "watched", "restart"),
+        (running(active="activating", sub="start-post"), "reloaded", "refresh"),
+    ],
+)
+def test_a_node_that_is_not_up_is_asked_for_nothing(tmp_path: Path, state: State, change: str, todo: str) -> None:
+    node = Service(HIGH, reload=(tmp_path / "certificate",), spare=("ask",))
+    if change == "reloaded":
+        node.reload[0].touch()
+    configured = 101.0 if change == "watched" else 99.0
+    work = plan([node], {HIGH: state}, lambda service: configured, [], files_change=False)
+    assert {name: units for name, units in vars(work).items() if units} == ({todo: [HIGH]} if todo else {})
+
+
+def test_a_unit_in_its_first_commands_counts_from_when_it_left_the_inactive() -> None:
+    shown = SHOWN.replace("ActiveState=active", "ActiveState=activating").replace(
+        "ExecMainStartTimestamp=Sat 2026-11-21 09:00:00.500000 UTC",
+        "ExecMainStartTimestamp=n/a\nInactiveExitTimestamp=Sat 2026-11-21 09:30:00.000000 UTC",
+    )
+    assert parse_show(shown)[HIGH].started == parse_timestamp("Sat 2026-11-21 09:30:00.000000 UTC")
 
 
 def test_only_the_unit_that_changed_restarts() -> None:
