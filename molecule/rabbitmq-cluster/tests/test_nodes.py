@@ -169,6 +169,25 @@ def test_nodes_restart_one_after_another_while_tasks_flow(deployment: Deployment
     assert once(deployment.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
 
 
+def test_a_node_that_cannot_come_up_is_mended_before_the_others_restart(deployment: Deployment) -> None:
+    """The others wait, before they restart, until it could take their place."""
+    last = deployment.on("rabbitmq")[-1]
+    before = main_processes(deployment)
+    last.run("dd", f"of=/etc/{deployment.app}/credentials/rabbitmq/cookie", stdin="of another cluster")
+    last.run("systemctl", "stop", unit(deployment))
+    keys = deployment.send_effects("mended", 10, 1, QUEUE)
+    last.run("systemctl", "start", "--no-block", unit(deployment))
+    wait_for("it waits for its peers", lambda: main_processes(deployment)[last.name] not in (before[last.name], "0"))
+    assert last.property(unit(deployment), "ActiveState") == "activating"
+    for server in deployment.on("rabbitmq"):
+        server.run("touch", f"/etc/{deployment.app}/rabbitmq/rabbitmq.conf")
+    deployment.converge("--tags", "rabbitmq")
+    after = main_processes(deployment)
+    assert all(after[name] not in (before[name], "0") for name in before), (before, after)
+    assert all_nodes_are_online(deployment)
+    assert once(deployment.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
+
+
 def test_a_node_whose_data_is_gone_joins_anew(deployment: Deployment) -> None:
     server = other_than_the_apps(deployment)
     keys = deployment.send_effects("wiped", 4, 1, QUEUE)
