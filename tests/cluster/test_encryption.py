@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from resources.certificates import Authority
 
@@ -27,6 +29,12 @@ def test_no_client_certificate_is_refused(standing_release: Release, service: st
 @every_service
 def test_a_certificate_of_another_ca_is_refused(standing_release: Release, service: str) -> None:
     assert is_refused(standing_release, service, Authority.new("shop CA").leaf("worker"))
+
+
+@every_service
+def test_an_expired_certificate_is_refused(standing_release: Release, service: str) -> None:
+    expired = authority_of(standing_release).leaf("worker", ends_in=-timedelta(hours=1))
+    assert is_refused(standing_release, service, expired)
 
 
 @every_service

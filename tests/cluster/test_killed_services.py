@@ -15,6 +15,7 @@ from resources.waiting import wait_for
 
 from tests.cluster.desk import Desk
 from tests.cluster.ledger import ended_where_they_began, holders, until_all_run
+from tests.cluster.redis import ask
 from tests.cluster.release import BRIEF, Release, is_ready, name_of
 
 POOLS = ("default", "io")
@@ -103,7 +104,7 @@ def test_tasks_outlive_a_kill_of_the_broker(release: Release, desk: Desk) -> Non
 
 
 def test_nobody_asked_for_more_than_he_may_to_get_well_again(release: Release) -> None:
-    assert not release.execute("shop-redis-0", "/etc/stalk/redis/ask", "ACL", "LOG").strip()
+    assert not ask(release, "ACL", "LOG").strip()
 
 
 def test_tasks_outlive_a_kill_of_the_database(release: Release, desk: Desk) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -92,9 +93,10 @@ def test_a_certificate_of_the_stack_is_let_in_as_far_as_the_password(release: Re
     assert answer == {"refused": None, "replies": ["PLAIN"]}
 
 
-def test_no_certificate_another_cas_and_plain_text_are_refused(release: Release) -> None:
+def test_no_certificate_another_cas_an_expired_one_and_plain_text_are_refused(release: Release) -> None:
     assert is_refused(release, "rabbitmq", NOBODY)
     assert is_refused(release, "rabbitmq", Authority.new("shop CA").leaf("worker"))
+    assert is_refused(release, "rabbitmq", authority_of(release).leaf("worker", ends_in=-timedelta(hours=1)))
     assert is_refused(release, "rabbitmq", None)
 
 
@@ -189,6 +191,31 @@ def test_a_queue_with_messages_keeps_its_pool_and_the_broker_its_kind(release: R
     rabbitmqctl(release, "purge_queue", "--vhost", "shop", "archive")
     release.upgrade(VALUES)
     assert release.get("deployments", "--selector", "stalk.celery/pool=archive") == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("setting", "short", "described", "alarm"),
+    [
+        (("set_vm_memory_high_watermark", "absolute"), "1MB", BROKER["maxmemory"], "memory"),
+        (("set_disk_free_limit",), "100000GB", BROKER["disk_free_limit"], "disk"),
+    ],
+)
+def test_nothing_is_taken_in_a_shortage_and_no_task_is_lost(
+    release: Release, desk: Desk, setting: tuple[str, ...], short: str, described: str, alarm: str
+) -> None:
+    def alarms() -> str:
+        return rabbitmqctl(release, "eval", "rabbit_alarm:get_alarms().")
+
+    rabbitmqctl(release, *setting, short)
+    try:
+        wait_for(f"RabbitMQ is short of {alarm}", lambda: alarm in alarms())
+        keys = desk.send("without-room", 3)
+        assert release.ledger(keys) == {}
+    finally:
+        rabbitmqctl(release, *setting, described.upper())
+    assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
+    assert alarm not in alarms()
 
 
 def test_tasks_outlive_a_kill_of_rabbitmq(release: Release, desk: Desk) -> None:

@@ -15,6 +15,7 @@ from storefront import watch
 
 from tests.cluster.desk import Desk
 from tests.cluster.ledger import ended_where_they_began, until_all_run
+from tests.cluster.redis import ask
 from tests.cluster.release import BRIEF, Release, name_of
 
 COMPONENTS = ("redis", "postgresql", "web", "beat", "worker", "flower")
@@ -96,7 +97,7 @@ def takes(release: Release, password: str) -> bool:
 
 
 def cut_connections(release: Release) -> None:
-    release.execute("shop-redis-0", "/etc/stalk/redis/ask", "CLIENT", "KILL", "TYPE", "normal")
+    ask(release, "CLIENT", "KILL", "TYPE", "normal")
 
 
 def restart_redis(release: Release) -> None:
@@ -105,9 +106,7 @@ def restart_redis(release: Release) -> None:
 
 
 def users(release: Release) -> set[str]:
-    return {
-        line.split()[1] for line in release.execute("shop-redis-0", "/etc/stalk/redis/ask", "ACL", "LIST").splitlines()
-    }
+    return {line.split()[1] for line in ask(release, "ACL", "LIST").splitlines()}
 
 
 def test_renewed_leaves_are_taken_without_a_restart_while_tasks_run(release: Release, desk: Desk) -> None:
@@ -176,10 +175,9 @@ def test_a_component_that_is_switched_off_is_refused_from_the_next_change_on(rel
         """The users of Redis, once it took the change."""
         release.upgrade({"broker": {"maxmemory": f"{megabytes}mb"}})
         release.mount_what_changed("redis")
-        setting = ("shop-redis-0", "/etc/stalk/redis/ask", "CONFIG", "GET", "maxmemory")
         wait_for(
             "Redis took the change",
-            lambda: str(megabytes * 2**20) in release.execute(*setting).split(),
+            lambda: str(megabytes * 2**20) in ask(release, "CONFIG", "GET", "maxmemory").split(),
             SECONDS_UNTIL_A_FILE_IS_FOLLOWED,
         )
         return users(release)

@@ -9,12 +9,14 @@ import pytest
 from cluster import ClusterFailed
 from resources.certificates import Authority
 from resources.effects import once
+from resources.publisher import publisher_hears
 from resources.waiting import wait_for
 from storefront import watch
 
 from tests.cluster.desk import Desk
 from tests.cluster.greeting import NOBODY, answer_of, authority_of
 from tests.cluster.ledger import until_all_run
+from tests.cluster.redis import ask, evicted, little_memory
 from tests.cluster.release import BRIEF, Release, is_ready, name_of
 
 NODES = 3
@@ -33,8 +35,8 @@ def release(empty_release: Release) -> Release:
     return empty_release
 
 
-def ask(release: Release, pod: str, *command: str, container: str = "redis") -> str:
-    return release.execute(pod, "/etc/stalk/redis/ask", *command, container=container)
+def ask_sentinel(release: Release, pod: str, question: str) -> str:
+    return ask(release, "SENTINEL", question, "shop", pod=pod, container="sentinel")
 
 
 def primary(release: Release) -> str:
@@ -42,14 +44,14 @@ def primary(release: Release) -> str:
     named = []
     for pod in release.pods("redis"):
         if is_ready(pod):
-            said = ask(release, name_of(pod), "SENTINEL", "GET-MASTER-ADDR-BY-NAME", "shop", container="sentinel")
+            said = ask_sentinel(release, name_of(pod), "GET-MASTER-ADDR-BY-NAME")
             named.append(said.partition(".")[0])
     return max(set(named), key=named.count) if named else ""
 
 
 def replicas(release: Release) -> int:
     """Those that the primary has."""
-    lines = ask(release, primary(release), "INFO", "replication").splitlines()
+    lines = ask(release, "INFO", "replication", pod=primary(release)).splitlines()
     return sum("state=online" in line for line in lines)
 
 
@@ -61,6 +63,10 @@ def all_are_well(release: Release) -> bool:
 @pytest.fixture(autouse=True)
 def _well(release: Release) -> None:
     wait_for("every node is well", lambda: all_are_well(release), SECONDS_UNTIL_ALL_IS_WELL)
+
+
+def uids(release: Release) -> dict[str, str]:
+    return {name_of(pod): pod["metadata"]["uid"] for pod in release.pods("redis")}
 
 
 def workers(release: Release) -> set[str]:
@@ -85,14 +91,14 @@ def test_a_node_asks_for_a_certificate_and_a_password(release: Release, port: in
 
 def test_a_first_primary_that_lost_its_volume_takes_what_the_others_have(release: Release) -> None:
     lost = primary(release)
-    said = ask(release, lost, "SENTINEL", "MASTER", "shop", container="sentinel").splitlines()
+    said = ask_sentinel(release, lost, "MASTER").splitlines()
     assert said[said.index("config-epoch") + 1] == "0"
     code = "from config.celery import app\nfrom shop.tasks import noop\n"
     kept = release.django(f"{code}result = noop.delay()\nresult.get(timeout=90)\nprint(result.id)").split()[-1]
-    uid = next(pod["metadata"]["uid"] for pod in release.pods("redis") if name_of(pod) == lost)
+    uid = uids(release)[lost]
     release.execute(lost, "sh", "-c", "rm -rf /data/*", container="redis")
     release.kubectl("delete", "pod", lost, "--grace-period=0", "--force")
-    wait_for("another pod", lambda: uid not in {pod["metadata"]["uid"] for pod in release.pods("redis")})
+    wait_for("another pod", lambda: uid not in uids(release).values())
     wait_for("every node is well", lambda: all_are_well(release), SECONDS_UNTIL_ALL_IS_WELL)
     assert release.django(f"{code}print(app.AsyncResult('{kept}').state)").split()[-1] == "SUCCESS"
 
@@ -103,11 +109,47 @@ def test_tasks_outlive_a_kill_of_the_primary(release: Release, desk: Desk) -> No
     until_all_run(release, long)
     with desk.flow("celery", "webhooks") as keys:
         # Kubernetes may be faster with another pod than the Sentinels with another primary.
-        before = {pod["metadata"]["uid"] for pod in release.pods("redis")}
+        before = uids(release)
         release.kubectl("delete", "pod", killed, "--grace-period=0", "--force")
-        wait_for("there is another pod", lambda: {pod["metadata"]["uid"] for pod in release.pods("redis")} - before)
+        wait_for("there is another pod", lambda: set(uids(release).values()) - set(before.values()))
         wait_for("every node is well", lambda: all_are_well(release), SECONDS_UNTIL_ALL_IS_WELL)
     assert once(release.all_effects([*long, *keys], SECONDS_UNTIL_ALL_IS_WELL))
+
+
+@pytest.mark.long
+def test_tasks_outlive_a_kill_of_a_replica(release: Release, desk: Desk) -> None:
+    followed = primary(release)
+    before = uids(release)
+    killed = next(pod for pod in before if pod != followed)
+    with desk.flow("celery", "webhooks") as keys:
+        release.kubectl("delete", "pod", killed, "--grace-period=0", "--force")
+        wait_for("there is another pod", lambda: uids(release).get(killed, before[killed]) != before[killed])
+        wait_for("every node is well", lambda: all_are_well(release), SECONDS_UNTIL_ALL_IS_WELL)
+    assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
+    assert primary(release) == followed
+
+
+@pytest.mark.long
+def test_tasks_go_on_while_one_node_after_another_restarts(release: Release, desk: Desk) -> None:
+    before = uids(release)
+    with desk.flow("celery", "webhooks") as keys:
+        release.kubectl("rollout", "restart", "statefulset/shop-redis-node")
+        timeout = f"--timeout={NODES * SECONDS_UNTIL_ALL_IS_WELL}s"
+        release.kubectl("rollout", "status", "statefulset/shop-redis-node", timeout)
+    assert not set(before.values()) & set(uids(release).values())
+    assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
+
+
+@pytest.mark.long
+def test_publishers_are_told_of_a_primary_without_memory_and_no_task_is_lost(release: Release) -> None:
+    short = primary(release)
+    with little_memory(release, short) as error:
+        wait_for("a publisher is told", lambda: publisher_hears(release, error))
+        keys = release.send_effects("without-room", 3, 0)
+        assert evicted(release, short) == "evicted_keys:0"
+        assert release.ledger(keys) == {}
+    assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
+    assert primary(release) == short
 
 
 @pytest.mark.long
@@ -140,7 +182,7 @@ def test_a_queue_with_messages_keeps_its_pool_and_the_broker_its_topology(releas
 
 @pytest.mark.long
 def test_renewed_leaves_reach_nodes_and_sentinels_without_a_restart_of_a_pod(release: Release, desk: Desk) -> None:
-    before = {pod["metadata"]["uid"] for pod in release.pods("redis")}
+    before = uids(release)
     with desk.flow("celery", "webhooks") as keys:
         release.renew_leaves("redis")
         new = release.leaf("redis")
@@ -149,7 +191,7 @@ def test_renewed_leaves_reach_nodes_and_sentinels_without_a_restart_of_a_pod(rel
                 shown = partial(is_shown, release, f"shop-redis-node-{node}", port, new)
                 wait_for(f"node {node} shows it on {port}", shown, SECONDS_UNTIL_ALL_IS_WELL)
     assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
-    assert {pod["metadata"]["uid"] for pod in release.pods("redis")} == before
+    assert uids(release) == before
 
 
 def is_shown(release: Release, node: str, port: int, leaf: str) -> bool:
@@ -167,4 +209,4 @@ except OSError as error:
 def test_nobody_asked_for_more_than_he_may(release: Release) -> None:
     for pod in release.pods("redis"):
         for container in ("redis", "sentinel"):
-            assert not ask(release, name_of(pod), "ACL", "LOG", container=container).strip()
+            assert not ask(release, "ACL", "LOG", pod=name_of(pod), container=container).strip()

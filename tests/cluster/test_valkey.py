@@ -10,6 +10,7 @@ from storefront import watch
 
 from tests.cluster.desk import Desk
 from tests.cluster.ledger import until_all_run
+from tests.cluster.redis import ask
 from tests.cluster.release import BRIEF, Release, name_of
 
 ORDERS = 5
@@ -35,7 +36,7 @@ def workers(release: Release) -> set[str]:
 
 
 def test_valkey_carries_orders_that_are_placed_over_https(release: Release) -> None:
-    assert "valkey_version:" in release.execute("shop-redis-0", "/etc/stalk/redis/ask", "INFO", "server")
+    assert "valkey_version:" in ask(release, "INFO", "server")
     with release.shop() as shop:
         assert watch(shop, shop.place_orders(ORDERS))["shipped"] == ORDERS
 
@@ -55,10 +56,10 @@ def test_redis_does_not_begin_empty_while_valkey_has_messages(release: Release, 
 
 
 def test_nobody_asked_for_more_than_he_may(release: Release) -> None:
-    assert not release.execute("shop-redis-0", "/etc/stalk/redis/ask", "ACL", "LOG").strip()
+    assert not ask(release, "ACL", "LOG").strip()
 
 
 def test_redis_begins_in_valkeys_volume_once_that_is_drained(release: Release, desk: Desk) -> None:
     release.upgrade({**VALUES, "broker": {"kind": "redis"}})
-    assert "valkey_version:" not in release.execute("shop-redis-0", "/etc/stalk/redis/ask", "INFO", "server")
+    assert "valkey_version:" not in ask(release, "INFO", "server")
     assert once(release.all_effects(desk.send("after", 3), SECONDS_TO_SCALE))
