@@ -1,10 +1,13 @@
-"""RabbitMQ without room: it confirms nothing, `status` says why, and the outbox sends once there is room."""
+"""RabbitMQ without room: it confirms nothing, `status` and an alert say why, the outbox sends once there is room."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterator
 
 import pytest
 from resources.deployment import Deployment
 from resources.effects import once
+from resources.prometheus import prometheus
 from resources.waiting import wait_for
 
 SECONDS_UNTIL_THE_OUTBOX_HAS_SENT = 300
@@ -12,15 +15,26 @@ LITTLE_MEMORY = ("set_vm_memory_high_watermark", "absolute", "1MB")
 LITTLE_DISK = ("set_disk_free_limit", "100000GB")
 
 
+@pytest.fixture(scope="module")
+def firing(deployment: Deployment) -> Iterator[Callable[[], set[str]]]:
+    with prometheus(deployment) as firing:
+        yield firing
+
+
 @pytest.mark.parametrize(
-    ("limit", "alarm", "problem"),
+    ("limit", "alarm", "problem", "alert"),
     [
-        (LITTLE_MEMORY, "memory", "of its memory is used"),
-        (LITTLE_DISK, "disk", "has less free disk than broker.disk_free_limit"),
+        (LITTLE_MEMORY, "memory", "of its memory is used", "RabbitMQIsShortOfMemory"),
+        (LITTLE_DISK, "disk", "has less free disk than broker.disk_free_limit", "RabbitMQIsShortOfDisk"),
     ],
 )
 def test_nothing_is_taken_in_a_shortage_and_no_task_is_lost(
-    deployment: Deployment, limit: tuple[str, ...], alarm: str, problem: str
+    deployment: Deployment,
+    firing: Callable[[], set[str]],
+    limit: tuple[str, ...],
+    alarm: str,
+    problem: str,
+    alert: str,
 ) -> None:
     server, app = deployment.first("rabbitmq"), deployment.app
     rabbitmqctl = f"/usr/local/lib/{app}/rabbitmqctl"
@@ -36,8 +50,10 @@ def test_nothing_is_taken_in_a_shortage_and_no_task_is_lost(
         wait_for(f"RabbitMQ is short of {alarm}", lambda: alarm in alarms())
         keys = deployment.send_effects("without-room", 3, 0)
         wait_for("the management API has looked", told)
+        wait_for("an alert fires", lambda: alert in firing())
         assert deployment.ledger(keys) == {}
     finally:
         server.run("systemctl", "reload", f"{app}-rabbitmq.service")
     assert once(deployment.all_effects(keys, SECONDS_UNTIL_THE_OUTBOX_HAS_SENT))
     assert alarm not in alarms()
+    wait_for("the alert is over", lambda: alert not in firing())
