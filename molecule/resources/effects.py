@@ -61,6 +61,14 @@ class Effects(ABC):
         )
         return keys
 
+    def unsent(self, keys: Iterable[str]) -> int:
+        """How many of the tasks with these keys the broker has not taken."""
+        wanted = ", ".join(f"'{key}'" for key in keys)
+        ((count,),) = self.sql(
+            f"SELECT count(*) FROM celery_ops_outboxmessage WHERE sent_at IS NULL AND args->>0 IN ({wanted})"
+        )
+        return int(count)
+
     def ledger(self, keys: Iterable[str]) -> dict[str, LedgerLine]:
         """What the tasks with these keys did so far."""
         wanted = ", ".join(f"'{key}'" for key in keys)

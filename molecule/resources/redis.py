@@ -6,24 +6,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from resources.deployment import Deployment, Server
+from resources.redis_shortage import LITTLE_MEMORY, MEMORY_ERROR
 
 
 def operate(deployment: Deployment, server: Server, *command: str) -> str:
     app, cli = deployment.app, f"{deployment.broker_kind}-cli"
-    ask = f'REDISCLI_AUTH=$(cat /run/{app}-redis-operator) {cli} -s /run/{app}-redis/redis.sock "$@"'
-    return server.run("sh", "-c", ask, "sh", "--user", "operator", *command)
-
-
-def evicted(deployment: Deployment, server: Server) -> str:
-    lines = operate(deployment, server, "INFO", "stats").split()
-    return next(line for line in lines if line.startswith("evicted_keys:"))
+    password = f"REDISCLI_AUTH=$(cat /run/{app}-redis-operator)"
+    ask = f'{password} timeout 5 {cli} -s /run/{app}-redis/redis.sock --user operator --no-auth-warning "$@"'
+    return server.run("sh", "-c", ask, "sh", *command)
 
 
 @contextmanager
-def little_memory(deployment: Deployment, server: Server) -> Iterator[tuple[str, str]]:
-    """It may use less than it does; gives what it says to who sends, and what `status` says."""
-    operate(deployment, server, "CONFIG", "SET", "maxmemory", "1mb")
+def little_memory(deployment: Deployment, server: Server) -> Iterator[str]:
+    """It may use less than it does; gives what it says to who sends."""
+    operate(deployment, server, "CONFIG", "SET", "maxmemory", LITTLE_MEMORY)
     try:
-        yield "used memory > 'maxmemory'", "of its memory is used"
+        yield MEMORY_ERROR
     finally:
         server.run("systemctl", "reload", f"{deployment.app}-redis.service")

@@ -11,7 +11,7 @@ from resources.deployment import Deployment, Server
 
 def refusal(deployment: Deployment, changes: dict[str, Any], **variables: Any) -> str:
     """Every process goes on meanwhile."""
-    server = deployment.first("web")
+    server = deployment.first("worker")
     before = server.invocations(f"{deployment.app}-*.service")
     done = deployment.site(changes=changes or None, **variables)
     assert done.rc != 0, done.output

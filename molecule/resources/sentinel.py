@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from resources.deployment import Deployment, Server
+from resources.redis import operate
 from resources.waiting import wait_for
 
 ASK = (
@@ -25,9 +26,11 @@ def said_by(deployment: Deployment, server: Server) -> str:
 
 
 def information(deployment: Deployment, server: Server) -> dict[str, str]:
-    command = "REDISCLI_AUTH=$(cat /run/{app}-redis-operator) timeout 5 redis-cli -s /run/{app}-redis/redis.sock"
-    ask = f"{command} --user operator --no-auth-warning INFO replication".format(app=deployment.app)
-    lines = server.attempt("sh", "-c", ask).stdout.splitlines()
+    """What the node there says of its replication; nothing when it does not answer."""
+    try:
+        lines = operate(deployment, server, "INFO", "replication").splitlines()
+    except AssertionError:
+        return {}
     return dict(line.split(":", 1) for line in lines if ":" in line)
 
 

@@ -81,10 +81,10 @@ def foreign_problems(host: str, found: Mapping[str, str], allowed: Collection[st
 def listener_problems(
     host: str, app: str, ports: Collection[Port], listeners: Mapping[str, Collection[str]]
 ) -> Iterator[str]:
-    """Ports on which a new component could not listen. Those of the app's own units, a broker's that leaves say, are
-    judged where that is."""
+    """Ports on which a new component could not listen. An own broker or Flower there is about to leave, or to move."""
+    own = {f"{app}-{component}.service" for component in ("redis", "sentinel", "rabbitmq", "flower")}
     for port in ports:
-        others = [unit for unit in listeners.get(str(port.number), ()) if not unit.startswith(f"{app}-")]
+        others = [unit for unit in listeners.get(str(port.number), ()) if unit not in own]
         if others:
             elsewhere = ", or set another port" if port.path else ""
             yield (

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,7 @@ class State:
 
     @property
     def is_up(self) -> bool:
-        """Whether its process has said that it is ready."""
+        """Whether it has started, but for what ExecStartPost= may still do."""
         return self.active in {"active", "reloading"} or self.sub == "start-post"
 
 
@@ -88,7 +88,7 @@ class Work:
 
     start: list[str] = field(default_factory=list)
     restart: list[str] = field(default_factory=list)
-    # Nodes that are not up and have nothing to give away; what they wait for may be each other.
+    # Nodes that are not up: nothing is asked before they restart, and what they wait for may be each other.
     revive: list[str] = field(default_factory=list)
     refresh: list[str] = field(default_factory=list)
     stop: list[str] = field(default_factory=list)
@@ -97,6 +97,10 @@ class Work:
 
     def __bool__(self) -> bool:
         return any(vars(self).values())
+
+    def without_restarts(self) -> Work:
+        """systemd shows that a running unit is stale only until it reads its files again."""
+        return replace(self, restart=[], reload=self.reload and bool(self.start or self.revive))
 
 
 def parse_show(text: str) -> dict[str, State]:
@@ -161,10 +165,16 @@ def plan(
         elif service.unit.endswith(".target"):
             # A restart of the target would restart every unit that is part of it.
             pass
-        elif state.stale or configured(service) > state.started:
-            (work.restart if state.is_up or not service.spare else work.revive).append(service.unit)
-        elif newest_change(service.reload) > (state.settled if state.is_up else state.started):
-            (work.refresh if state.is_up or not service.spare else work.revive).append(service.unit)
+        elif service.spare and not state.is_up:
+            if state.stale or max(configured(service), newest_change(service.reload)) > state.started:
+                work.revive.append(service.unit)
+        else:
+            is_old = state.stale or configured(service) > state.started
+            if is_old:
+                work.restart.append(service.unit)
+            # Every node of a cluster reloads before the first restarts, which is to find the others by a new cookie.
+            if (service.spare or not is_old) and newest_change(service.reload) > state.settled:
+                work.refresh.append(service.unit)
         if state is None or not state.enabled:
             work.enable.append(service.unit)
     work.restart.sort(key=lambda unit: -states[unit].stop_seconds)

@@ -9,7 +9,7 @@ description:
   - Fails, before anything is changed, when Redis, RabbitMQ, PostgreSQL or nginx serve something on a host that Stalk
     never deployed them on, unless the variable C(stalk_take_over) names the host; an unused service of a fresh package
     does not count.
-  - Fails when something else listens on a port of a component that is new on a host.
+  - Fails when something else listens on a port of a broker, a database or a web that is new on a host.
   - Fails when a queue that no pool would consume any more has messages, unless the variable C(stalk_abandon) names it.
   - Asks a host only for what the control node does not remember of the last run. As a task it needs the fact C(stack)
     and takes no arguments but C(ended) and C(told).
@@ -144,20 +144,29 @@ def own_sites(folder: Path) -> list[str]:
     return sorted(str(path) for path in (*sites, *folder.glob("conf.d/*.conf")))
 
 
-def listeners(port: int) -> list[str]:
-    """Units that listen on a port of TCP, and programs outside of units."""
-    sockets = said("ss", "--no-header", "--listening", "--tcp", "--numeric", "--processes", f"sport = :{port}") or ""
-    found = re.findall(r'\("([^"]+)",pid=(\d+)', sockets)
-    return sorted({unit_of(pid) or program for program, pid in found})
+def listeners(port: int) -> list[str] | None:
+    """Units that listen on a port of TCP, and programs outside of units; nothing when that cannot be told."""
+    sockets = said("ss", "--no-header", "--listening", "--tcp", "--numeric", "--processes", f"sport = :{port}")
+    return None if sockets is None else sorted({name for line in sockets.splitlines() for name in holders(line)})
+
+
+def holders(socket: str) -> set[str]:
+    """Of a line of ss: a socket of another container has no process here."""
+    found = re.findall(r'\("([^"]+)",pid=(\d+)', socket)
+    return {unit_of(pid) or program for program, pid in found} or {"something"}
 
 
 def unit_of(pid: str) -> str:
     try:
-        groups = Path("/proc", pid, "cgroup").read_text()
+        return unit_in(Path("/proc", pid, "cgroup").read_text())
     except OSError:
         return ""
-    unit = re.search(r"/([^/\n]+\.service)(?:/|$)", groups, re.MULTILINE)
-    return unit[1] if unit else ""
+
+
+def unit_in(cgroups: str) -> str:
+    """The innermost service of a process."""
+    units = re.findall(r"/([^/\n]+\.service)(?=/|$)", cgroups, re.MULTILINE)
+    return units[-1] if units else ""
 
 
 LOOKS: dict[str, tuple[str, Callable[[list[str]], str]]] = {
@@ -195,7 +204,10 @@ def main() -> None:
             if what := look(systemd.active(taken_over)):
                 foreign[name] = what
             for port in module.params["ports"].get(name, ()):
-                if others := [unit for unit in listeners(port) if not fnmatch.fnmatchcase(unit, taken_over)]:
+                found = listeners(port)
+                if found is None:
+                    module.fail_json(msg="ss does not tell who listens on this host; install iproute2")
+                elif others := [unit for unit in found if not fnmatch.fnmatchcase(unit, taken_over)]:
                     listening[port] = others
     except ServiceFailed as error:
         module.fail_json(msg=f"systemd does not answer on this host: {error}")

@@ -39,8 +39,8 @@ options:
         type: bool
       spare:
         description: Of a node of a cluster, the command that waits until the others can do without it, and fails when
-          that takes too long. Nothing restarts then. One that is not up is not asked, and its start waits for nothing,
-          as nodes wait for each other.
+          that takes too long. Nothing restarts then. Of one that is not up nobody asks that, and its start waits for
+          nothing, as nodes wait for each other.
         type: list
         elements: str
   exactly:
@@ -54,10 +54,10 @@ options:
     description: Whether units restart all at once, instead of one after another.
     type: bool
     default: false
-  down_only:
-    description: Whether to leave alone what is up, so that all nodes are back before the first one is to be spared.
+  restarts:
+    description: Whether units that are up restart; else a later call does it, once all nodes of a cluster are there.
     type: bool
-    default: false
+    default: true
   timeout:
     description: Seconds to wait for a heartbeat.
     type: int
@@ -89,7 +89,6 @@ files: {description: Unit files that were written or removed., type: list, retur
 """
 
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +112,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "services": {"type": "dict", "default": {}},
     "exactly": {"type": "list", "elements": "str", "default": []},
     "at_once": {"type": "bool", "default": False},
-    "down_only": {"type": "bool", "default": False},
+    "restarts": {"type": "bool", "default": True},
     "timeout": {"type": "int", "default": 120},
 }
 
@@ -137,7 +136,7 @@ class Units:
         self.exactly: list[str] = parameters["exactly"]
         self.files: dict[str, str] = parameters["files"]
         self.at_once: bool = parameters["at_once"]
-        self.down_only: bool = parameters["down_only"]
+        self.restarts: bool = parameters["restarts"]
         self.timeout: int = parameters["timeout"]
         self.dry = dry
         self.systemd = Systemd()
@@ -161,8 +160,8 @@ class Units:
             departed,
             files_change=bool(expected),
         )
-        if self.down_only:
-            work = replace(work, restart=[], refresh=[])
+        if not self.restarts:
+            work = work.without_restarts()
         if not self.dry:
             self._carry_out(work)
         return work, expected

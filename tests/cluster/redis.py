@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from resources.redis_shortage import LITTLE_MEMORY, MEMORY_ERROR
+
 from tests.cluster.release import Release
 
 
@@ -16,12 +18,8 @@ def ask(release: Release, *command: str, pod: str = "shop-redis-0", container: s
 def little_memory(release: Release, pod: str = "shop-redis-0") -> Iterator[str]:
     """It may use less than it does; gives what it says to who sends."""
     limit = ask(release, "CONFIG", "GET", "maxmemory", pod=pod).split()[-1]
-    ask(release, "CONFIG", "SET", "maxmemory", "1mb", pod=pod)
+    ask(release, "CONFIG", "SET", "maxmemory", LITTLE_MEMORY, pod=pod)
     try:
-        yield "used memory > 'maxmemory'"
+        yield MEMORY_ERROR
     finally:
         ask(release, "CONFIG", "SET", "maxmemory", limit, pod=pod)
-
-
-def evicted(release: Release, pod: str = "shop-redis-0") -> str:
-    return next(line for line in ask(release, "INFO", "stats", pod=pod).split() if line.startswith("evicted_keys:"))

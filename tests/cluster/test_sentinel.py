@@ -9,14 +9,14 @@ import pytest
 from cluster import ClusterFailed
 from resources.certificates import Authority
 from resources.effects import once
-from resources.publisher import publisher_hears
+from resources.redis_shortage import shortage_without_loss
 from resources.waiting import wait_for
 from storefront import watch
 
 from tests.cluster.desk import Desk
 from tests.cluster.greeting import NOBODY, answer_of, authority_of
 from tests.cluster.ledger import until_all_run
-from tests.cluster.redis import ask, evicted, little_memory
+from tests.cluster.redis import ask, little_memory
 from tests.cluster.release import BRIEF, Release, is_ready, name_of
 
 NODES = 3
@@ -143,12 +143,9 @@ def test_tasks_go_on_while_one_node_after_another_restarts(release: Release, des
 @pytest.mark.long
 def test_publishers_are_told_of_a_primary_without_memory_and_no_task_is_lost(release: Release) -> None:
     short = primary(release)
-    with little_memory(release, short) as error:
-        wait_for("a publisher is told", lambda: publisher_hears(release, error))
-        keys = release.send_effects("without-room", 3, 0)
-        assert evicted(release, short) == "evicted_keys:0"
-        assert release.ledger(keys) == {}
-    assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
+    statistics = partial(ask, release, "INFO", "stats", pod=short)
+    with shortage_without_loss(release, little_memory(release, short), statistics) as keys:
+        assert release.unsent(keys) == len(keys)
     assert primary(release) == short
 
 

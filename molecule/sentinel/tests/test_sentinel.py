@@ -10,9 +10,10 @@ from functools import partial
 import pytest
 from resources.deployment import Deployment, Server
 from resources.effects import SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK, once
-from resources.publisher import publisher_hears
-from resources.redis import evicted, little_memory
+from resources.redis import little_memory, operate
+from resources.redis_shortage import shortage_without_loss
 from resources.sentinel import information, is_whole, primary, redis_unit, sentinel, until_another_serves, until_whole
+from resources.status import status
 from resources.waiting import wait_for
 
 
@@ -124,13 +125,11 @@ def test_restarts_one_after_another_cost_no_task(deployment: Deployment) -> None
 def test_publishers_are_told_of_a_primary_without_memory_and_no_task_is_lost(deployment: Deployment) -> None:
     until_whole(deployment)
     short = primary(deployment)
-    with little_memory(deployment, short) as (error, problem):
-        wait_for("a publisher is told", lambda: publisher_hears(deployment, error))
-        keys = deployment.send_effects("without-room", 3, 0)
-        assert evicted(deployment, short) == "evicted_keys:0"
-        said = deployment.play("status.yml").output
-    assert problem in " ".join(said.split()), said
-    assert once(deployment.all_effects(keys, SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK))
+    statistics = partial(operate, deployment, short, "INFO", "stats")
+    with shortage_without_loss(deployment, little_memory(deployment, short), statistics) as keys:
+        assert deployment.unsent(keys) == len(keys)
+        said = status(deployment)
+        assert "of its memory is used" in said, said
     assert primary(deployment) is short
 
 

@@ -24,8 +24,10 @@ from ansible_collections.stalk.celery.plugins.module_utils.preflight import (
 )
 from ansible_collections.stalk.celery.plugins.modules.preflight import (
     apps_of,
+    holders,
     listeners,
     own_sites,
+    unit_in,
     use_of_redis,
 )
 
@@ -86,11 +88,18 @@ def test_a_port_on_which_another_listens_is_refused() -> None:
     https = Port("web", ("web", "servers", "https_port"), 443, "web.servers.https_port")
     database = Port("postgresql", (), 5432, "PostgreSQL's port")
     broker = Port("rabbitmq", ("broker", "port"), 6379, "broker.port")
-    listening = {"443": ["apache2.service"], "5432": ["postgresql@15-other.service"], "6379": ["shop-redis.service"]}
-    assert list(listener_problems("app1", "shop", [https, database, broker], listening)) == [
+    management = Port("rabbitmq", (), 15671, "RabbitMQ's HTTPS port")
+    listening = {
+        "443": ["apache2.service"],
+        "5432": ["postgresql@15-other.service"],
+        "6379": ["shop-redis.service"],
+        "15671": ["shop-eu-rabbitmq.service"],
+    }
+    assert list(listener_problems("app1", "shop", [https, database, broker, management], listening)) == [
         "web.servers.https_port: apache2.service on app1 already listens on 443; stop and disable it there, or set "
         "another port",
         "PostgreSQL's port: postgresql@15-other.service on app1 already listens on 5432; stop and disable it there",
+        "RabbitMQ's HTTPS port: shop-eu-rabbitmq.service on app1 already listens on 15671; stop and disable it there",
     ]
 
 
@@ -101,11 +110,28 @@ def test_the_fact_stack_has_every_port_of_the_description(broker: dict[str, str]
     assert ports(derive(values)) == ports(values)
 
 
+@pytest.mark.parametrize(
+    ("cgroups", "unit"),
+    [
+        ("0::/system.slice/nginx.service\n", "nginx.service"),
+        ("0::/system.slice/system-postgresql.slice/postgresql@15-main.service\n", "postgresql@15-main.service"),
+        ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/redis.service\n", "redis.service"),
+        ("0::/user.slice/user-1000.slice/session-4.scope\n", ""),
+    ],
+)
+def test_a_process_is_known_by_its_innermost_service(cgroups: str, unit: str) -> None:
+    assert unit_in(cgroups) == unit
+
+
+def test_a_listener_without_a_process_is_one() -> None:
+    assert holders("LISTEN 0 511 0.0.0.0:6379 0.0.0.0:*") == {"something"}
+
+
 def test_who_listens_on_a_port_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         assert listeners(port)
-    assert not listeners(port)
+    assert listeners(port) == []
 
 
 def test_a_debian_without_valkey_is_refused_by_its_version() -> None:

@@ -86,6 +86,7 @@ def test_a_unit_older_than_its_configuration_restarts(state: State | None, chang
     [
         (running(), "watched", "restart"),
         (running(), "reloaded", "refresh"),
+        (running(), "both", "restart refresh"),
         (running(active="activating", sub="start"), "watched", "revive"),
         (running(active="activating", sub="auto-restart"), "reloaded", "revive"),
         (running(active="activating", sub="start"), "", ""),
@@ -95,11 +96,20 @@ def test_a_unit_older_than_its_configuration_restarts(state: State | None, chang
 )
 def test_a_node_that_is_not_up_is_asked_for_nothing(tmp_path: Path, state: State, change: str, todo: str) -> None:
     node = Service(HIGH, reload=(tmp_path / "certificate",), spare=("ask",))
-    if change == "reloaded":
+    if change in ("reloaded", "both"):
         node.reload[0].touch()
-    configured = 101.0 if change == "watched" else 99.0
+    configured = 101.0 if change in ("watched", "both") else 99.0
     work = plan([node], {HIGH: state}, lambda service: configured, [], files_change=False)
-    assert {name: units for name, units in vars(work).items() if units} == ({todo: [HIGH]} if todo else {})
+    assert {name: units for name, units in vars(work).items() if units} == {each: [HIGH] for each in todo.split()}
+
+
+def test_what_is_left_to_a_later_call_is_still_seen_by_it() -> None:
+    node = Service(HIGH, spare=("ask",))
+    stale = plan([node], {HIGH: running(stale=True)}, lambda service: 99.0, [], files_change=False)
+    assert (stale.restart, stale.reload) == ([HIGH], True)
+    assert not stale.without_restarts()
+    down = plan([node], {}, lambda service: 99.0, [], files_change=True).without_restarts()
+    assert (down.start, down.reload) == ([HIGH], True)
 
 
 def test_a_unit_in_its_first_commands_counts_from_when_it_left_the_inactive() -> None:

@@ -10,6 +10,7 @@ import pytest
 from resources.deployment import Deployment, Server
 from resources.effects import once
 from resources.rabbitmq import answer_to, control, length, listed, replies
+from resources.status import status
 from resources.waiting import wait_for
 
 DEAD_LETTERS = Path(__file__).parents[4] / "helm/stalk/files/rabbitmq/dead_letters.py"
@@ -86,7 +87,7 @@ def test_a_message_that_comes_back_too_often_is_a_dead_letter_that_status_names(
     wait_for("it is with the dead letters", lambda: length(deployment, "@dead.reports") == 1)
 
     def told() -> str | None:
-        said = " ".join(deployment.play("status.yml").output.split())
+        said = status(deployment)
         return said if "dead letter" in said else None
 
     said = wait_for("the management API has counted", told)

@@ -8,6 +8,7 @@ import pytest
 from resources.deployment import Deployment
 from resources.effects import once
 from resources.prometheus import prometheus
+from resources.status import status
 from resources.waiting import wait_for
 
 SECONDS_UNTIL_THE_OUTBOX_HAS_SENT = 300
@@ -42,16 +43,13 @@ def test_nothing_is_taken_in_a_shortage_and_no_task_is_lost(
     def alarms() -> str:
         return server.run(rabbitmqctl, "eval", "rabbit_alarm:get_alarms().")
 
-    def told() -> bool:
-        return problem in " ".join(deployment.play("status.yml").output.split())
-
     server.run(rabbitmqctl, *limit)
     try:
         wait_for(f"RabbitMQ is short of {alarm}", lambda: alarm in alarms())
         keys = deployment.send_effects("without-room", 3, 0)
-        wait_for("the management API has looked", told)
+        wait_for("the management API has looked", lambda: problem in status(deployment))
         wait_for("an alert fires", lambda: alert in firing())
-        assert deployment.ledger(keys) == {}
+        assert deployment.unsent(keys) == len(keys)
     finally:
         server.run("systemctl", "reload", f"{app}-rabbitmq.service")
     assert once(deployment.all_effects(keys, SECONDS_UNTIL_THE_OUTBOX_HAS_SENT))

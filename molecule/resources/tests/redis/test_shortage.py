@@ -1,22 +1,20 @@
-"""Redis or Valkey without room: it drops nothing, publishers are told, and the outbox sends once there is room."""
+"""Redis or Valkey without memory, and without disk."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 
 import pytest
 from resources.deployment import Deployment, Server
-from resources.effects import once
-from resources.publisher import publisher_hears
-from resources.redis import evicted, little_memory
-from resources.waiting import wait_for
-
-SECONDS_UNTIL_THE_OUTBOX_HAS_SENT = 300
+from resources.redis import little_memory, operate
+from resources.redis_shortage import shortage_without_loss
+from resources.status import status
 
 
 @contextmanager
-def full_disk(deployment: Deployment, server: Server) -> Iterator[tuple[str, str]]:
+def full_disk(deployment: Deployment, server: Server) -> Iterator[str]:
     """The data are on a small disk for a while, which something else fills."""
     folder = f"/var/lib/{deployment.app}-{deployment.broker_kind}"
     unit = f"{deployment.app}-redis.service"
@@ -27,7 +25,7 @@ def full_disk(deployment: Deployment, server: Server) -> Iterator[tuple[str, str
     )
     try:
         server.attempt("dd", "if=/dev/zero", f"of={folder}/filler", "bs=64k")
-        yield "MISCONF", "cannot write its append-only file"
+        yield "MISCONF"
     finally:
         back = f"rm -r {folder}/filler /root/data; cp -aT {folder} /root/data; umount {folder}; rm -r {folder}/*"
         while_stopped(server, unit, f"{back}; cp -aT /root/data {folder}; rm -r /root/data")
@@ -39,15 +37,16 @@ def while_stopped(server: Server, unit: str, commands: str) -> None:
     server.run("systemctl", "start", unit)
 
 
-@pytest.mark.parametrize("shortage", [little_memory, full_disk])
+@pytest.mark.parametrize(
+    ("shortage", "problem"),
+    [(little_memory, "of its memory is used"), (full_disk, "cannot write its append-only file")],
+)
 def test_publishers_are_told_of_a_shortage_and_no_task_is_lost(
-    deployment: Deployment, shortage: Callable[[Deployment, Server], AbstractContextManager[tuple[str, str]]]
+    deployment: Deployment, shortage: Callable[[Deployment, Server], AbstractContextManager[str]], problem: str
 ) -> None:
     server = deployment.first("redis")
-    with shortage(deployment, server) as (error, problem):
-        wait_for("a publisher is told", lambda: publisher_hears(deployment, error))
-        keys = deployment.send_effects("without-room", 3, 0)
-        assert evicted(deployment, server) == "evicted_keys:0"
-        said = deployment.play("status.yml").output
-    assert problem in " ".join(said.split()), said
-    assert once(deployment.all_effects(keys, SECONDS_UNTIL_THE_OUTBOX_HAS_SENT))
+    statistics = partial(operate, deployment, server, "INFO", "stats")
+    with shortage_without_loss(deployment, shortage(deployment, server), statistics) as keys:
+        assert deployment.unsent(keys) == len(keys)
+        said = status(deployment)
+        assert problem in said, said
