@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,7 @@ def test_only_certificates_of_the_stack_reach_a_port_of_a_node(deployment: Deplo
     assert [refused(pair) for pair in (None, Pair("", ""), Authority.new("shop CA").leaf("rabbitmq"))] == [True] * 3
 
 
-def test_the_cookie_is_one_and_its_nodes_alone_read_it(deployment: Deployment) -> None:
+def assert_the_cookie_is_one_and_its_nodes_alone_read_it(deployment: Deployment) -> None:
     path = f"/var/lib/{deployment.app}-rabbitmq/.erlang.cookie"
     servers = deployment.on("rabbitmq")
     assert {server.run("cat", path) for server in servers} == {deployment.secret("RABBITMQ_ERLANG_COOKIE")}
@@ -157,14 +158,17 @@ def test_a_node_that_is_cut_off_costs_no_task_and_comes_back(
     assert f"{NODES - 1} of {NODES} nodes" in said, said
 
 
-def test_nodes_restart_one_after_another_while_tasks_flow(deployment: Deployment) -> None:
+def test_nodes_restart_one_after_another_with_a_new_cookie_while_tasks_flow(deployment: Deployment) -> None:
+    assert_the_cookie_is_one_and_its_nodes_alone_read_it(deployment)
     before = main_processes(deployment)
     keys = deployment.send_effects("rolled", 40, 0.5, QUEUE)
+    (deployment.state / "secrets" / "RABBITMQ_ERLANG_COOKIE").write_text(uuid.uuid4().hex)
     for server in deployment.on("rabbitmq"):
         server.run("touch", f"/etc/{deployment.app}/rabbitmq/rabbitmq.conf")
     deployment.converge("--tags", "rabbitmq")
     after = main_processes(deployment)
     assert all(after[name] not in (before[name], "0") for name in before), (before, after)
+    assert_the_cookie_is_one_and_its_nodes_alone_read_it(deployment)
     keys += seconds_until_work_flows(deployment, "after-the-restarts")[0]
     assert once(deployment.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
 
@@ -200,12 +204,14 @@ def test_a_node_whose_data_is_gone_joins_anew(deployment: Deployment) -> None:
     assert deployment.converge("--tags", "rabbitmq").changed == 0
 
 
-def test_another_host_takes_the_place_of_a_node(deployment: Deployment) -> None:
+def test_another_host_takes_the_place_of_a_node_before_the_others_restart(deployment: Deployment) -> None:
     left, new = deployment.on("rabbitmq")[-1], deployment.servers["mq4"]
     stay = [server.name for server in deployment.on("rabbitmq")[:-1]]
     keys = deployment.send_effects("replaced", 10, 1, QUEUE)
     left.run("systemctl", "disable", "--now", unit(deployment))
     deployment.place(rabbitmq=[*stay, new.name], spare=[])
+    for name in stay:
+        deployment.servers[name].run("touch", f"/etc/{deployment.app}/rabbitmq/rabbitmq.conf")
     deployment.converge()
     names = {*stay, new.name}
     server = deployment.first("worker")
