@@ -56,10 +56,13 @@ class Outcome:
     seconds: float
 
 
-def on_servers(name: str, scenario: str, debian: str, *, least: int, lane: int = 1, long: bool = False) -> Kind:
-    """A scenario of Molecule on this release of Debian."""
+def on_servers(
+    name: str, scenario: str, debian: str, *, least: int, lane: int = 1, long: bool = False, broker: str = ""
+) -> Kind:
+    """A scenario of Molecule on this release of Debian, with this broker where it leaves the choice."""
     commands = (f"{BIN}/molecule test -s {scenario}",)
-    return Kind(name, lane, commands, env={"STALK_DEBIAN": debian}, least=least, long=long, scenario=scenario)
+    env = {"STALK_DEBIAN": debian} | ({"STALK_BROKER": broker} if broker else {})
+    return Kind(name, lane, commands, env=env, least=least, long=long, scenario=scenario)
 
 
 KINDS = (
@@ -97,6 +100,7 @@ KINDS = (
     on_servers("rabbitmq-bookworm", "rabbitmq", "bookworm", least=95),
     on_servers("sentinel-bookworm", "sentinel", "bookworm", least=50, long=True),
     on_servers("sentinel-trixie", "sentinel", "trixie", least=50, long=True),
+    on_servers("valkey-sentinel-trixie", "sentinel", "trixie", least=50, long=True, broker="valkey"),
     on_servers("valkey-trixie", "valkey", "trixie", least=65),
     on_servers("rabbitmq-trixie", "rabbitmq", "trixie", least=70, lane=0, long=True),
     on_servers("rabbitmq-cluster-trixie", "rabbitmq-cluster", "trixie", least=75, long=True),

@@ -24,6 +24,8 @@ from resources.waiting import wait_for
 from storefront import Shop
 from testinfra.host import Host
 
+VARIABLE = re.compile(r"\{\{ lookup\('ansible\.builtin\.env', '(\w+)'(?:, default='(\w+)')?\) \}\}")
+
 
 @dataclass(frozen=True)
 class Run:
@@ -195,12 +197,9 @@ class Deployment(Effects):
 
     @cached_property
     def description_files(self) -> list[str]:
+        """The inventory shows templates of this scenario's environment as they are."""
         shown = self.inventory["_meta"]["hostvars"][next(iter(self.servers))]["stack_files"]
-        project, scratch = (
-            f"{{{{ lookup('ansible.builtin.env', 'MOLECULE_{folder}_DIRECTORY') }}}}"
-            for folder in ("PROJECT", "EPHEMERAL")
-        )
-        return [name.replace(project, str(self.root)).replace(scratch, str(self.scratch)) for name in shown]
+        return [VARIABLE.sub(lambda found: self.environment.get(found[1]) or found[2], name) for name in shown]
 
     def described(self, *path: str) -> Any:
         """A value of the description, from the last file that has it."""

@@ -9,14 +9,14 @@ from resources.redis import operate
 from resources.waiting import wait_for
 
 ASK = (
-    "REDISCLI_AUTH=$(cat /etc/{app}/credentials/redis/sentinel) timeout 5 redis-cli -p 26379 --user sentinel "
+    "REDISCLI_AUTH=$(cat /etc/{app}/credentials/redis/sentinel) timeout 5 {cli} -p 26379 --user sentinel "
     "--no-auth-warning --tls --cacert /etc/{app}/pki/ca.crt --cert /etc/{app}/pki/redis.crt "
     "--key /etc/{app}/pki/redis.key "
 )
 
 
 def sentinel(deployment: Deployment, server: Server, *words: str) -> list[str]:
-    ask = ASK.format(app=deployment.app)
+    ask = ASK.format(app=deployment.app, cli=f"{deployment.broker_kind}-cli")
     return server.attempt("sh", "-c", f"{ask} SENTINEL {' '.join(words)}").stdout.split()
 
 

@@ -142,12 +142,10 @@ def test_a_run_changes_nothing_and_leaves_the_primary_where_it_is(deployment: De
 
 
 def test_sentinels_ask_for_a_certificate_and_a_user(deployment: Deployment) -> None:
-    server = deployment.first("redis")
-    anonymous = server.attempt(
-        "redis-cli", "-p", "26379", "--tls", "--cacert", f"/etc/{deployment.app}/pki/ca.crt", "PING"
-    )
+    server, cli = deployment.first("redis"), f"{deployment.broker_kind}-cli"
+    anonymous = server.attempt(cli, "-p", "26379", "--tls", "--cacert", f"/etc/{deployment.app}/pki/ca.crt", "PING")
     assert "PONG" not in anonymous.stdout
-    assert "PONG" not in server.attempt("redis-cli", "-p", "26379", "PING").stdout
+    assert "PONG" not in server.attempt(cli, "-p", "26379", "PING").stdout
     score = server.run("systemd-analyze", "security", "--no-pager", f"{deployment.app}-sentinel.service").splitlines()[
         -1
     ]
