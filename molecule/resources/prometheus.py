@@ -19,7 +19,7 @@ EXPORTERS_PORT = 15691
 
 @contextmanager
 def prometheus(deployment: Deployment) -> Iterator[Callable[[], set[str]]]:
-    """Gives what tells the names of the alerts that fire."""
+    """Gives what tells the names of the alerts that fire, or are about to."""
     server = deployment.first("rabbitmq")
     server.run("systemctl", "mask", *OWN_UNITS)
     install = ("apt-get", "install", "--quiet", "--yes", "--no-install-recommends", "prometheus")
@@ -31,15 +31,15 @@ def prometheus(deployment: Deployment) -> Iterator[Callable[[], set[str]]]:
     listening = f"--web.listen-address=127.0.0.1:{PORT}"
     server.run("systemd-run", "--collect", f"--unit={UNIT}", "prometheus", *options, listening)
 
-    def firing() -> set[str]:
+    def raised() -> set[str]:
         answer = page(deployment, PORT, "/api/v1/alerts")
         if answer["status"] != 200:
             return set()
         alerts = json.loads(answer["body"])["data"]["alerts"]
-        return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
+        return {alert["labels"]["alertname"] for alert in alerts}
 
     try:
-        yield firing
+        yield raised
     finally:
         server.run("systemctl", "stop", UNIT)
         server.run("rm", "-r", FOLDER)
@@ -49,16 +49,16 @@ def prometheus(deployment: Deployment) -> Iterator[Callable[[], set[str]]]:
 
 def configuration(deployment: Deployment) -> dict[str, object]:
     """As an operator of one would write it, but for how often it looks."""
-    tls = tls_of(deployment)
-    scrape = {
-        "job_name": "rabbitmq",
+    tls, seen_from = tls_of(deployment), deployment.first("rabbitmq")
+    nodes = [deployment.address_of(server, seen_from) for server in deployment.on("rabbitmq")]
+    common = {
         "scheme": "https",
-        "metrics_path": "/metrics/per-object",
         "tls_config": {"ca_file": tls["ca"], "cert_file": tls["certificate"], "key_file": tls["key"]},
-        "static_configs": [{"targets": [f"localhost:{EXPORTERS_PORT}"]}],
+        "static_configs": [{"targets": [f"{node}:{EXPORTERS_PORT}" for node in nodes]}],
     }
+    queues = {"metrics_path": "/metrics/detailed", "params": {"family": ["queue_coarse_metrics"]}}
     return {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
         "rule_files": ["rules.yml"],
-        "scrape_configs": [scrape],
+        "scrape_configs": [{"job_name": "nodes", **common}, {"job_name": "queues", **queues, **common}],
     }

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from resources.deployment import Deployment, Server
+from resources.prometheus import prometheus
 
 
 @pytest.fixture
@@ -15,3 +16,10 @@ def idle(deployment: Deployment) -> Iterator[Server]:
     server.run("systemctl", "stop", unit)
     yield server
     server.run("systemctl", "start", unit)
+
+
+@pytest.fixture(scope="session")
+def alerts(deployment: Deployment) -> Iterator[Callable[[], set[str]]]:
+    """What tells the alerts of a Prometheus."""
+    with prometheus(deployment) as raised:
+        yield raised

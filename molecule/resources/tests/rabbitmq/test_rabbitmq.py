@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +79,8 @@ def test_what_rabbitmq_was_given_outlives_its_kill(deployment: Deployment, idle:
     assert {key: (line.starts, line.effects) for key, line in ledger.items()} == dict.fromkeys(keys, (1, 1))
 
 
-def test_a_message_that_comes_back_too_often_is_a_dead_letter_that_status_names(
-    deployment: Deployment, idle: Server
+def test_a_message_that_comes_back_too_often_is_a_dead_letter_that_status_and_an_alert_name(
+    deployment: Deployment, idle: Server, alerts: Callable[[], set[str]]
 ) -> None:
     assert replies(deployment, "web", ["publish", "reports", "reports"]) == ["ok"]
     taken = replies(deployment, "worker", *[["get", "reports"]] * (DELIVERY_LIMIT + 2))
@@ -92,6 +93,7 @@ def test_a_message_that_comes_back_too_often_is_a_dead_letter_that_status_names(
 
     said = wait_for("the management API has counted", told)
     assert "1 dead letter of pool reports in the queue @dead.reports" in said
+    wait_for("an alert is raised", lambda: "RabbitMQHasDeadLetters" in alerts())
     control(deployment, "purge_queue", "--vhost", deployment.app, "@dead.reports")
 
 

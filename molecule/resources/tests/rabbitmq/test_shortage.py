@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from resources.deployment import Deployment
 from resources.effects import once
-from resources.prometheus import prometheus
 from resources.status import status
 from resources.waiting import wait_for
 
 SECONDS_UNTIL_THE_OUTBOX_HAS_SENT = 300
 LITTLE_MEMORY = ("set_vm_memory_high_watermark", "absolute", "1MB")
 LITTLE_DISK = ("set_disk_free_limit", "100000GB")
-
-
-@pytest.fixture(scope="module")
-def firing(deployment: Deployment) -> Iterator[Callable[[], set[str]]]:
-    with prometheus(deployment) as firing:
-        yield firing
 
 
 @pytest.mark.parametrize(
@@ -31,7 +24,7 @@ def firing(deployment: Deployment) -> Iterator[Callable[[], set[str]]]:
 )
 def test_nothing_is_taken_in_a_shortage_and_no_task_is_lost(
     deployment: Deployment,
-    firing: Callable[[], set[str]],
+    alerts: Callable[[], set[str]],
     limit: tuple[str, ...],
     alarm: str,
     problem: str,
@@ -48,10 +41,10 @@ def test_nothing_is_taken_in_a_shortage_and_no_task_is_lost(
         wait_for(f"RabbitMQ is short of {alarm}", lambda: alarm in alarms())
         keys = deployment.send_effects("without-room", 3, 0)
         wait_for("the management API has looked", lambda: problem in status(deployment))
-        wait_for("an alert fires", lambda: alert in firing())
+        wait_for("an alert is raised", lambda: alert in alerts())
         assert deployment.unsent(keys) == len(keys)
     finally:
         server.run("systemctl", "reload", f"{app}-rabbitmq.service")
     assert once(deployment.all_effects(keys, SECONDS_UNTIL_THE_OUTBOX_HAS_SENT))
     assert alarm not in alarms()
-    wait_for("the alert is over", lambda: alert not in firing())
+    wait_for("the alert is over", lambda: alert not in alerts())
