@@ -30,7 +30,9 @@ def answer_to(
         "tls": tls_of(deployment, certificate),
         "methods": list(methods),
     }
-    answer: dict[str, Any] = deployment.first("rabbitmq").release_python(deployment.app, AMQP_CLIENT, question)
+    # Each has its certificate on its own hosts, which are nodes of a cluster too.
+    server = deployment.first("rabbitmq" if certificate == "status" else certificate)
+    answer: dict[str, Any] = server.release_python(deployment.app, AMQP_CLIENT, question)
     return answer
 
 
