@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import yaml
-from resources.deployment import Deployment
+from resources.deployment import Deployment, Server
 from resources.rabbitmq import page, tls_of
 
 PORT = 9090
 UNIT = "prometheus-of-the-test.service"
-OWN_UNITS = ("prometheus.service", "prometheus-node-exporter.service")
+OWN_UNIT = "prometheus.service"
+QUIET = "DEBIAN_FRONTEND=noninteractive"
+RULES_TEST = Path(__file__).with_name("rabbitmq_alerts_test.yml")
 FOLDER = "/run/prometheus-of-the-test"
 EXPORTERS_PORT = 15691
 
@@ -21,15 +24,6 @@ EXPORTERS_PORT = 15691
 def prometheus(deployment: Deployment) -> Iterator[Callable[[], set[str]]]:
     """Gives what tells the names of the alerts that fire, or are about to."""
     server = deployment.first("rabbitmq")
-    server.run("systemctl", "mask", *OWN_UNITS)
-    install = ("apt-get", "install", "--quiet", "--yes", "--no-install-recommends", "prometheus")
-    server.run("env", "DEBIAN_FRONTEND=noninteractive", *install)
-    rules = (deployment.root / "docs" / "rabbitmq_alerts.yml").read_text()
-    server.run("install", "-D", "/dev/stdin", f"{FOLDER}/rules.yml", stdin=rules)
-    server.run("install", "/dev/stdin", f"{FOLDER}/prometheus.yml", stdin=yaml.safe_dump(configuration(deployment)))
-    options = (f"--config.file={FOLDER}/prometheus.yml", f"--storage.tsdb.path={FOLDER}/data")
-    listening = f"--web.listen-address=127.0.0.1:{PORT}"
-    server.run("systemd-run", "--collect", f"--unit={UNIT}", "prometheus", *options, listening)
 
     def raised() -> set[str]:
         answer = page(deployment, PORT, "/api/v1/alerts")
@@ -39,12 +33,30 @@ def prometheus(deployment: Deployment) -> Iterator[Callable[[], set[str]]]:
         return {alert["labels"]["alertname"] for alert in alerts}
 
     try:
+        install(deployment, server)
+        server.run("promtool", "test", "rules", f"{FOLDER}/{RULES_TEST.name}")
+        options = (f"--config.file={FOLDER}/prometheus.yml", f"--storage.tsdb.path={FOLDER}/data")
+        listening = f"--web.listen-address=127.0.0.1:{PORT}"
+        server.run("systemd-run", "--collect", f"--unit={UNIT}", "prometheus", *options, listening)
         yield raised
     finally:
-        server.run("systemctl", "stop", UNIT)
-        server.run("rm", "-r", FOLDER)
-        server.run("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "purge", "--quiet", "--yes", "prometheus")
-        server.run("systemctl", "unmask", *OWN_UNITS)
+        server.attempt("systemctl", "stop", UNIT)
+        server.run("rm", "-rf", FOLDER)
+        server.run("env", QUIET, "apt-get", "purge", "--quiet", "--yes", "prometheus")
+        server.run("systemctl", "unmask", OWN_UNIT)
+
+
+def install(deployment: Deployment, server: Server) -> None:
+    """Without the unit of the package."""
+    server.run("systemctl", "mask", OWN_UNIT)
+    server.run("env", QUIET, "apt-get", "install", "--quiet", "--yes", "--no-install-recommends", "prometheus")
+    files = {
+        "rules.yml": (deployment.root / "docs" / "rabbitmq_alerts.yml").read_text(),
+        "prometheus.yml": yaml.safe_dump(configuration(deployment)),
+        RULES_TEST.name: RULES_TEST.read_text(),
+    }
+    for name, content in files.items():
+        server.run("install", "-D", "/dev/stdin", f"{FOLDER}/{name}", stdin=content)
 
 
 def configuration(deployment: Deployment) -> dict[str, object]:

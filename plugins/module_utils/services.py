@@ -9,7 +9,7 @@ import re
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -98,9 +98,15 @@ class Work:
     def __bool__(self) -> bool:
         return any(vars(self).values())
 
-    def without_restarts(self) -> Work:
-        """systemd shows that a running unit is stale only until it reads its files again."""
-        return replace(self, restart=[], reload=self.reload and bool(self.start or self.revive))
+    def limited(self, running: Collection[str]) -> Work:
+        """Of it what units that are up are to get now, `reload` and `restart`."""
+        work = replace(self)
+        if "reload" not in running:
+            work.refresh = []
+        if "restart" not in running:
+            # systemd shows that a running unit is stale only until it reads its files again.
+            work.restart, work.reload = [], self.reload and bool(self.start or self.revive)
+        return work
 
 
 def parse_show(text: str) -> dict[str, State]:

@@ -164,9 +164,9 @@ def unit_of(pid: str) -> str:
 
 
 def unit_in(cgroups: str) -> str:
-    """The innermost service of a process."""
-    units = re.findall(r"/([^/\n]+\.service)(?=/|$)", cgroups, re.MULTILINE)
-    return units[-1] if units else ""
+    """The service of the system that a process is in; that of a user's or a container's systemd is none."""
+    unit = re.search(r"^0::/system\.slice/(?:[^/\n]+\.slice/)*([^/\n]+\.service)(?=/|$)", cgroups, re.MULTILINE)
+    return unit[1] if unit else ""
 
 
 LOOKS: dict[str, tuple[str, Callable[[list[str]], str]]] = {

@@ -54,10 +54,13 @@ options:
     description: Whether units restart all at once, instead of one after another.
     type: bool
     default: false
-  restarts:
-    description: Whether units that are up restart; else a later call does it, once all nodes of a cluster are there.
-    type: bool
-    default: true
+  running:
+    description: What changed units that are up get; the rest is left to a later call, once all nodes of a cluster are
+      that far.
+    type: list
+    elements: str
+    choices: [reload, restart]
+    default: [reload, restart]
   timeout:
     description: Seconds to wait for a heartbeat.
     type: int
@@ -107,12 +110,13 @@ from ansible_collections.stalk.celery.plugins.module_utils.services import (
     unit_files,
 )
 
+CHANGES = ("reload", "restart")
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "files": {"type": "dict", "default": {}},
     "services": {"type": "dict", "default": {}},
     "exactly": {"type": "list", "elements": "str", "default": []},
     "at_once": {"type": "bool", "default": False},
-    "restarts": {"type": "bool", "default": True},
+    "running": {"type": "list", "elements": "str", "choices": list(CHANGES), "default": list(CHANGES)},
     "timeout": {"type": "int", "default": 120},
 }
 
@@ -136,7 +140,7 @@ class Units:
         self.exactly: list[str] = parameters["exactly"]
         self.files: dict[str, str] = parameters["files"]
         self.at_once: bool = parameters["at_once"]
-        self.restarts: bool = parameters["restarts"]
+        self.running: list[str] = parameters["running"]
         self.timeout: int = parameters["timeout"]
         self.dry = dry
         self.systemd = Systemd()
@@ -160,8 +164,7 @@ class Units:
             departed,
             files_change=bool(expected),
         )
-        if not self.restarts:
-            work = work.without_restarts()
+        work = work.limited(self.running)
         if not self.dry:
             self._carry_out(work)
         return work, expected

@@ -212,7 +212,7 @@ def test_nothing_is_taken_in_a_shortage_and_no_task_is_lost(
     try:
         wait_for(f"RabbitMQ is short of {alarm}", lambda: alarm in alarms())
         keys = desk.send("without-room", 3)
-        assert release.unsent(keys) == len(keys)
+        assert (release.unsent(keys), release.ledger(keys)) == (len(keys), {})
     finally:
         rabbitmqctl(release, *setting, str(MEGABYTES * 2**20))
     assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))

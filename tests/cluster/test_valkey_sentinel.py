@@ -1,4 +1,4 @@
-"""Valkey behind Sentinel, on Kubernetes: what is asked of Redis there."""
+"""Valkey behind Sentinel, on Kubernetes, as Redis is there; what the chart has for both is seen there alone."""
 
 from __future__ import annotations
 

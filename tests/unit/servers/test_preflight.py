@@ -115,11 +115,12 @@ def test_the_fact_stack_has_every_port_of_the_description(broker: dict[str, str]
     [
         ("0::/system.slice/nginx.service\n", "nginx.service"),
         ("0::/system.slice/system-postgresql.slice/postgresql@15-main.service\n", "postgresql@15-main.service"),
-        ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/redis.service\n", "redis.service"),
+        ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/redis-server.service\n", ""),
+        ("0::/system.slice/docker-4f1c.scope/system.slice/nginx.service\n", ""),
         ("0::/user.slice/user-1000.slice/session-4.scope\n", ""),
     ],
 )
-def test_a_process_is_known_by_its_innermost_service(cgroups: str, unit: str) -> None:
+def test_a_process_is_known_by_its_service_of_the_system(cgroups: str, unit: str) -> None:
     assert unit_in(cgroups) == unit
 
 

@@ -94,7 +94,9 @@ def test_a_unit_older_than_its_configuration_restarts(state: State | None, chang
         (running(active="activating", sub="start-post"), "reloaded", "refresh"),
     ],
 )
-def test_a_node_that_is_not_up_is_asked_for_nothing(tmp_path: Path, state: State, change: str, todo: str) -> None:
+def test_a_node_reloads_before_it_restarts_and_is_asked_for_nothing_when_it_is_not_up(
+    tmp_path: Path, state: State, change: str, todo: str
+) -> None:
     node = Service(HIGH, reload=(tmp_path / "certificate",), spare=("ask",))
     if change in ("reloaded", "both"):
         node.reload[0].touch()
@@ -103,12 +105,17 @@ def test_a_node_that_is_not_up_is_asked_for_nothing(tmp_path: Path, state: State
     assert {name: units for name, units in vars(work).items() if units} == {each: [HIGH] for each in todo.split()}
 
 
-def test_what_is_left_to_a_later_call_is_still_seen_by_it() -> None:
-    node = Service(HIGH, spare=("ask",))
+def test_what_is_left_to_a_later_call_is_still_seen_by_it(tmp_path: Path) -> None:
+    node = Service(HIGH, reload=(tmp_path / "certificate",), spare=("ask",))
     stale = plan([node], {HIGH: running(stale=True)}, lambda service: 99.0, [], files_change=False)
     assert (stale.restart, stale.reload) == ([HIGH], True)
-    assert not stale.without_restarts()
-    down = plan([node], {}, lambda service: 99.0, [], files_change=True).without_restarts()
+    assert not stale.limited(["reload"])
+    node.reload[0].touch()
+    changed = plan([node], {HIGH: running()}, lambda service: 101.0, [], files_change=False)
+    assert (changed.refresh, changed.restart) == ([HIGH], [HIGH])
+    assert changed.limited(["reload"]).refresh == [HIGH]
+    assert not changed.limited([])
+    down = plan([node], {}, lambda service: 99.0, [], files_change=True).limited([])
     assert (down.start, down.reload) == ([HIGH], True)
 
 

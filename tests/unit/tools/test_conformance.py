@@ -93,6 +93,12 @@ def test_a_reason_that_nothing_asks_for_is_wrong() -> None:
     assert problems({}, known("redis-tls")) == []
 
 
+def test_a_reason_that_is_asked_for_sometimes_is_right_either_way() -> None:
+    sometimes = [Known("a", frozenset({"redis-tls"}), "A race.", sometimes=True)]
+    assert problems(runs("passed", "passed"), sometimes) == []
+    assert problems(runs("failed", "passed"), sometimes) == []
+
+
 def test_a_run_without_tests_is_wrong() -> None:
     assert problems({"redis-tls": {}}, []) == ["redis-tls: no test ran"]
 

@@ -79,6 +79,8 @@ cluster_formation.discovery_retry_limit = 1000000
 cluster_formation.discovery_retry_interval = 5000
 # Of nodes that lose sight of one another those go on that are more than half.
 cluster_partition_handling = pause_minority
+# One that says nothing for so many seconds is gone. By Erlang's 60 what a host without power led stood still for as long.
+net_ticktime = 15
 # Each node has each queue, a new one too.
 queue_leader_locator = balanced
 quorum_queue.continuous_membership_reconciliation.enabled = true

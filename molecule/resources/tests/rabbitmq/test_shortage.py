@@ -42,7 +42,7 @@ def test_nothing_is_taken_in_a_shortage_and_no_task_is_lost(
         keys = deployment.send_effects("without-room", 3, 0)
         wait_for("the management API has looked", lambda: problem in status(deployment))
         wait_for("an alert is raised", lambda: alert in alerts())
-        assert deployment.unsent(keys) == len(keys)
+        assert (deployment.unsent(keys), deployment.ledger(keys)) == (len(keys), {})
     finally:
         server.run("systemctl", "reload", f"{app}-rabbitmq.service")
     assert once(deployment.all_effects(keys, SECONDS_UNTIL_THE_OUTBOX_HAS_SENT))
