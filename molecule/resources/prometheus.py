@@ -15,7 +15,7 @@ PORT = 9090
 UNIT = "prometheus-of-the-test.service"
 OWN_UNIT = "prometheus.service"
 QUIET = "DEBIAN_FRONTEND=noninteractive"
-RULES_TEST = Path(__file__).with_name("rabbitmq_alerts_test.yml")
+RULES_TEST = Path(__file__).with_name("alerts") / "rabbitmq_alerts_test.yml"
 FOLDER = "/run/prometheus-of-the-test"
 EXPORTERS_PORT = 15691
 
