@@ -26,16 +26,19 @@ class Seen:
 
 
 def cells(reports: Iterable[ElementTree.Element]) -> dict[str, Seen]:
-    """Each combination that a test of these JUnit reports names, with what its tests did."""
-    seen: dict[str, Seen] = {}
+    """Each combination that a test of these JUnit reports names, with what its tests did, each when it last ran."""
+    is_broken: dict[tuple[str, str, str], bool] = {}
     for report in reports:
         for case in report.iter("testcase"):
             for named in case.iter("property"):
                 if named.get("name") == "cell" and case.find("skipped") is None:
-                    of_cell = seen.setdefault(str(named.get("value")), Seen())
-                    broken = case.find("failure") is not None or case.find("error") is not None
-                    of_cell.failed += broken
-                    of_cell.passed += not broken
+                    test = (str(named.get("value")), case.get("classname", ""), case.get("name", ""))
+                    is_broken[test] = case.find("failure") is not None or case.find("error") is not None
+    seen: dict[str, Seen] = {}
+    for (cell, *_), broken in is_broken.items():
+        of_cell = seen.setdefault(cell, Seen())
+        of_cell.failed += broken
+        of_cell.passed += not broken
     return dict(sorted(seen.items()))
 
 
@@ -50,7 +53,7 @@ def with_table(page: str, written: str) -> str:
 
 
 def main() -> int:
-    found = sorted(REPORTS.glob("*.xml"))
+    found = sorted(REPORTS.glob("*.xml"), key=lambda file: file.stat().st_mtime)
     seen = cells(ElementTree.parse(file).getroot() for file in found)
     if not seen:
         print(f"{REPORTS.relative_to(ROOT)} has no report of a deployed broker; run `make test` first", file=sys.stderr)

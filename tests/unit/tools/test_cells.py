@@ -10,12 +10,21 @@ REDIS = "Redis 7.0.15 | single | Debian 12"
 RABBITMQ = "RabbitMQ 4.0.5 | single | Debian 13"
 
 
-def case(cell: str, ended: str = "") -> str:
-    return f'<testcase><properties><property name="cell" value="{cell}"/></properties>{ended}</testcase>'
+def case(name: str, cell: str, ended: str = "") -> str:
+    return f'<testcase name="{name}"><properties><property name="cell" value="{cell}"/></properties>{ended}</testcase>'
 
 
-TESTS = (case(REDIS), case(REDIS, "<failure/>"), case(RABBITMQ), case(RABBITMQ, "<skipped/>"), "<testcase/>")
-REPORT = f"<testsuites><testsuite>{''.join(TESTS)}</testsuite></testsuites>"
+def report(*cases: str) -> ElementTree.Element:
+    return ElementTree.fromstring(f"<testsuites><testsuite>{''.join(cases)}</testsuite></testsuites>")
+
+
+REPORT = report(
+    case("a", REDIS),
+    case("b", REDIS, "<failure/>"),
+    case("a", RABBITMQ),
+    case("b", RABBITMQ, "<skipped/>"),
+    "<testcase/>",
+)
 TABLE = """\
 | broker | topology | where | tests |
 |---|---|---|---|
@@ -25,12 +34,15 @@ TABLE = """\
 
 
 def test_each_combination_counts_its_own_tests() -> None:
-    assert table(cells([ElementTree.fromstring(REPORT)])) == TABLE
+    assert table(cells([REPORT])) == TABLE
 
 
 def test_several_reports_of_one_combination_are_one_line() -> None:
-    twice = cells([ElementTree.fromstring(REPORT)] * 2)
-    assert twice[REDIS].verdict == "2 passed, 2 failed"
+    assert cells([REPORT, report(case("c", REDIS))])[REDIS].verdict == "2 passed, 1 failed"
+
+
+def test_of_a_test_that_ran_again_the_last_word_counts() -> None:
+    assert cells([REPORT, report(case("b", REDIS))])[REDIS].verdict == "2 passed"
 
 
 def test_the_table_takes_the_place_of_the_one_before() -> None:
