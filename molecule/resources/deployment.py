@@ -225,7 +225,8 @@ class Deployment(Effects):
     def cell(self) -> str:
         server = self.first("worker" if self.broker == "external" else self.broker)
         release = server.run("cat", "/etc/debian_version").partition(".")[0]
-        return cell_of(self.described("broker") or {}, f"Debian {release}", lambda line: server.run("sh", "-c", line))
+        broker = {key: self.described("broker", key) for key in ("kind", "topology", "external")}
+        return cell_of(broker, f"Debian {release}", lambda line: server.run("sh", "-c", line))
 
     def pools(self) -> dict[str, dict[str, Any]]:
         pools: dict[str, dict[str, Any]] = yaml.safe_load(Path(self.description_files[0]).read_text())["pools"]
