@@ -70,7 +70,7 @@ def configuration(deployment: Deployment) -> dict[str, object]:
     }
     queues = {"metrics_path": "/metrics/detailed", "params": {"family": ["queue_coarse_metrics"]}}
     return {
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "global": {"scrape_interval": "5s", "evaluation_interval": "1s"},
         "rule_files": ["rules.yml"],
         "scrape_configs": [{"job_name": "nodes", **common}, {"job_name": "queues", **queues, **common}],
     }
