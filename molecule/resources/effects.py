@@ -27,6 +27,11 @@ def once(ledger: Mapping[str, LedgerLine]) -> bool:
     return True
 
 
+def listed(keys: Iterable[str]) -> str:
+    """As SQL has a list of texts."""
+    return ", ".join(f"'{key}'" for key in keys)
+
+
 class Effects(ABC):
     @abstractmethod
     def django(self, code: str) -> str:
@@ -63,16 +68,14 @@ class Effects(ABC):
 
     def unsent(self, keys: Iterable[str]) -> int:
         """How many of the tasks with these keys the broker has not taken."""
-        wanted = ", ".join(f"'{key}'" for key in keys)
         ((count,),) = self.sql(
-            f"SELECT count(*) FROM celery_ops_outboxmessage WHERE sent_at IS NULL AND args->>0 IN ({wanted})"
+            f"SELECT count(*) FROM celery_ops_outboxmessage WHERE sent_at IS NULL AND args->>0 IN ({listed(keys)})"
         )
         return int(count)
 
     def ledger(self, keys: Iterable[str]) -> dict[str, LedgerLine]:
         """What the tasks with these keys did so far."""
-        wanted = ", ".join(f"'{key}'" for key in keys)
-        rows = self.sql(f"SELECT key, starts, effects, worker FROM shop_ledgerentry WHERE key IN ({wanted})")
+        rows = self.sql(f"SELECT key, starts, effects, worker FROM shop_ledgerentry WHERE key IN ({listed(keys)})")
         return {key: LedgerLine(int(starts), int(effects), worker) for key, starts, effects, worker in rows}
 
     def all_effects(self, keys: Iterable[str], seconds: float = SECONDS_TO_WAIT) -> dict[str, LedgerLine]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 from resources.deployment import Deployment, Server
-from resources.rabbitmq import page, tls_of
+from resources.rabbitmq import PORT_OF_METRICS, page, tls_of
 
 PORT = 9090
 UNIT = "prometheus-of-the-test.service"
@@ -17,7 +17,6 @@ OWN_UNIT = "prometheus.service"
 QUIET = "DEBIAN_FRONTEND=noninteractive"
 RULES_TEST = Path(__file__).with_name("alerts") / "rabbitmq_alerts_test.yml"
 FOLDER = "/run/prometheus-of-the-test"
-EXPORTERS_PORT = 15691
 
 
 @contextmanager
@@ -66,7 +65,7 @@ def configuration(deployment: Deployment) -> dict[str, object]:
     common = {
         "scheme": "https",
         "tls_config": {"ca_file": tls["ca"], "cert_file": tls["certificate"], "key_file": tls["key"]},
-        "static_configs": [{"targets": [f"{node}:{EXPORTERS_PORT}" for node in nodes]}],
+        "static_configs": [{"targets": [f"{node}:{PORT_OF_METRICS}" for node in nodes]}],
     }
     queues = {"metrics_path": "/metrics/detailed", "params": {"family": ["queue_coarse_metrics"]}}
     return {

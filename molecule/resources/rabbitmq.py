@@ -10,6 +10,7 @@ from resources.deployment import Deployment, Server
 
 AMQP_CLIENT = Path(__file__).with_name("amqp_client.py")
 HTTPS_CLIENT = Path(__file__).with_name("https_client.py")
+PORT_OF_METRICS = 15691
 
 
 def answer_to(

@@ -13,6 +13,7 @@ import cluster as clusters
 from chart_release import TIMEOUT, ChartRelease
 from resources.cell import cell_of
 from resources.effects import Effects
+from resources.waiting import wait_for
 
 SMALL = Path(__file__).with_name("small.yml")
 BRIEF = Path(__file__).with_name("brief.yml")
@@ -83,6 +84,23 @@ class Release(ChartRelease, Effects):
         selector = f"app.kubernetes.io/component={component}" + (f",stalk.celery/pool={pool}" if pool else "")
         found: list[dict[str, Any]] = self.get("pods", "--selector", selector)
         return found
+
+    def uids(self, component: str) -> dict[str, str]:
+        """Of each pod of a component that nobody has asked to end, by its name."""
+        return {name_of(pod): pod["metadata"]["uid"] for pod in self.pods(component)}
+
+    def kill_node(self, component: str, pod: str) -> None:
+        """A pod of a StatefulSet, without a word; another has its name then."""
+        before = self.uids(component)[pod]
+        self.kubectl("delete", "pod", pod, "--grace-period=0", "--force")
+        wait_for("there is another pod", lambda: self.uids(component).get(pod, before) != before)
+
+    def restart_nodes(self, component: str, seconds: float) -> None:
+        """Each pod of a StatefulSet of nodes, one after another."""
+        before, nodes = self.uids(component), f"statefulset/shop-{component}-node"
+        self.kubectl("rollout", "restart", nodes)
+        self.kubectl("rollout", "status", nodes, f"--timeout={seconds}s")
+        assert not set(before.values()) & set(self.uids(component).values())
 
     def running_pods(self) -> dict[str, str]:
         """The uid of each pod that is to stay, with its component; those of Jobs are not."""

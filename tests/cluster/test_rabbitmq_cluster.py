@@ -21,7 +21,7 @@ from tests.cluster.greeting import NOBODY, answer_of, authority_of, is_refused
 from tests.cluster.greeting import PORTS as NUMBERS
 from tests.cluster.ledger import until_all_run
 from tests.cluster.rabbitmq import listed, rabbitmqctl
-from tests.cluster.release import BRIEF, Release, is_ready, name_of
+from tests.cluster.release import BRIEF, Release, is_ready
 
 NODES = 3
 ORDERS = 10
@@ -84,10 +84,6 @@ def until_whole(release: Release) -> None:
     wait_for("every queue is on every node", lambda: is_whole(release), SECONDS_UNTIL_ALL_IS_WELL)
 
 
-def uids(release: Release) -> dict[str, str]:
-    return {name_of(pod): pod["metadata"]["uid"] for pod in release.pods("rabbitmq")}
-
-
 @pytest.mark.long
 def test_orders_that_are_placed_over_https_are_shipped(release: Release) -> None:
     with release.shop() as shop:
@@ -145,16 +141,16 @@ def test_a_task_that_is_sent_for_later_takes_effect_once(release: Release, desk:
 
 @pytest.mark.long
 def test_another_topology_is_refused_while_a_message_waits(release: Release, desk: Desk) -> None:
-    before = uids(release)
+    before = release.uids("rabbitmq")
     desk.send("much-later", 1, 0, countdown=SECONDS_LONG_AHEAD)
     with pytest.raises(ClusterFailed, match=r"broker\.topology: single would begin empty, and leave what cluster has "):
         release.upgrade(ALONE)
-    assert uids(release) == before
+    assert release.uids("rabbitmq") == before
 
 
 @pytest.mark.long
 def test_a_new_cookie_reaches_nodes_that_run(release: Release) -> None:
-    before = uids(release)
+    before = release.uids("rabbitmq")
     new = uuid.uuid4().hex
     value = base64.b64encode(new.encode()).decode()
     change = json.dumps({"data": {"RABBITMQ_ERLANG_COOKIE": value}})
@@ -166,18 +162,16 @@ def test_a_new_cookie_reaches_nodes_that_run(release: Release) -> None:
 
     wait_for("every node has it", lambda: taken() == {new}, SECONDS_UNTIL_ALL_IS_WELL)
     assert is_whole(release)
-    assert uids(release) == before
+    assert release.uids("rabbitmq") == before
 
 
 def test_tasks_outlive_a_kill_of_the_node_that_leads_their_queue(release: Release, desk: Desk) -> None:
     killed = leader(release, "celery")
-    before = uids(release)
     long = [*desk.send("long", 1, 30), *desk.send("long-io", 3, 30, "webhooks")]
     until_all_run(release, long)
     delayed = [key for due in (10, 20, 40) for key in desk.send("delayed", 2, countdown=due)]
     with desk.flow("celery", "webhooks") as keys:
-        release.kubectl("delete", "pod", killed, "--grace-period=0", "--force")
-        wait_for("there is another pod", lambda: uids(release).get(killed, before[killed]) != before[killed])
+        release.kill_node("rabbitmq", killed)
         release.wait(f"pod/{killed}", "condition=Ready", SECONDS_UNTIL_ALL_IS_WELL)
     assert once(release.all_effects([*long, *delayed, *keys], SECONDS_UNTIL_ALL_IS_WELL))
     until_whole(release)
@@ -185,12 +179,8 @@ def test_tasks_outlive_a_kill_of_the_node_that_leads_their_queue(release: Releas
 
 @pytest.mark.long
 def test_tasks_go_on_while_one_node_after_another_restarts(release: Release, desk: Desk) -> None:
-    before = uids(release)
     with desk.flow("celery", "webhooks") as keys:
-        release.kubectl("rollout", "restart", "statefulset/shop-rabbitmq-node")
-        timeout = f"--timeout={NODES * SECONDS_UNTIL_ALL_IS_WELL}s"
-        release.kubectl("rollout", "status", "statefulset/shop-rabbitmq-node", timeout)
-    assert not set(before.values()) & set(uids(release).values())
+        release.restart_nodes("rabbitmq", NODES * SECONDS_UNTIL_ALL_IS_WELL)
     assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
     until_whole(release)
 
@@ -251,20 +241,20 @@ for host in sys.argv[2:]:
 
 @pytest.mark.long
 def test_every_node_takes_a_renewed_leaf_and_keeps_its_connections(release: Release, desk: Desk) -> None:
-    before = uids(release)
+    before = release.uids("rabbitmq")
     with desk.flow("celery", "webhooks") as keys:
         release.renew_leaves("rabbitmq")
         new = release.leaf("rabbitmq")
         wait_for("every node shows it", lambda: shown(release) == {new.strip()}, SECONDS_UNTIL_ALL_IS_WELL)
     assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
-    assert uids(release) == before
+    assert release.uids("rabbitmq") == before
     assert rabbitmqctl(release, "eval", "length(rabbit_nodes:list_running()).", pod=PODS[0]).strip() == str(NODES)
 
 
 @pytest.mark.long
 def test_who_leaves_what_the_queues_hold_goes_over_to_a_single_node(release: Release) -> None:
     release.upgrade({**ALONE, "kubernetes": {"abandon": QUEUES}})
-    assert set(uids(release)) == {"shop-rabbitmq-0"}
+    assert set(release.uids("rabbitmq")) == {"shop-rabbitmq-0"}
     with release.shop() as shop:
         assert watch(shop, shop.place_orders(ORDERS))["shipped"] == ORDERS
 
@@ -278,5 +268,5 @@ def test_a_single_node_becomes_a_cluster_once_it_is_drained(release: Release, de
     assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
     release.upgrade(VALUES)
     until_whole(release)
-    assert set(uids(release)) == set(PODS)
+    assert set(release.uids("rabbitmq")) == set(PODS)
     assert once(release.all_effects(desk.send("after", 3), SECONDS_UNTIL_ALL_IS_WELL))

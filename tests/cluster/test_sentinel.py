@@ -65,10 +65,6 @@ def _well(release: Release) -> None:
     wait_for("every node is well", lambda: all_are_well(release), SECONDS_UNTIL_ALL_IS_WELL)
 
 
-def uids(release: Release) -> dict[str, str]:
-    return {name_of(pod): pod["metadata"]["uid"] for pod in release.pods("redis")}
-
-
 def workers(release: Release) -> set[str]:
     return {name_of(pod) for pod in release.pods("worker", "default")}
 
@@ -95,10 +91,8 @@ def test_a_first_primary_that_lost_its_volume_takes_what_the_others_have(release
     assert said[said.index("config-epoch") + 1] == "0"
     code = "from config.celery import app\nfrom shop.tasks import noop\n"
     kept = release.django(f"{code}result = noop.delay()\nresult.get(timeout=90)\nprint(result.id)").split()[-1]
-    uid = uids(release)[lost]
     release.execute(lost, "sh", "-c", "rm -rf /data/*", container="redis")
-    release.kubectl("delete", "pod", lost, "--grace-period=0", "--force")
-    wait_for("another pod", lambda: uid not in uids(release).values())
+    release.kill_node("redis", lost)
     wait_for("every node is well", lambda: all_are_well(release), SECONDS_UNTIL_ALL_IS_WELL)
     assert release.django(f"{code}print(app.AsyncResult('{kept}').state)").split()[-1] == "SUCCESS"
 
@@ -109,9 +103,7 @@ def test_tasks_outlive_a_kill_of_the_primary(release: Release, desk: Desk) -> No
     until_all_run(release, long)
     with desk.flow("celery", "webhooks") as keys:
         # Kubernetes may be faster with another pod than the Sentinels with another primary.
-        before = uids(release)
-        release.kubectl("delete", "pod", killed, "--grace-period=0", "--force")
-        wait_for("there is another pod", lambda: set(uids(release).values()) - set(before.values()))
+        release.kill_node("redis", killed)
         wait_for("every node is well", lambda: all_are_well(release), SECONDS_UNTIL_ALL_IS_WELL)
     assert once(release.all_effects([*long, *keys], SECONDS_UNTIL_ALL_IS_WELL))
 
@@ -119,11 +111,9 @@ def test_tasks_outlive_a_kill_of_the_primary(release: Release, desk: Desk) -> No
 @pytest.mark.long
 def test_tasks_outlive_a_kill_of_a_replica(release: Release, desk: Desk) -> None:
     followed = primary(release)
-    before = uids(release)
-    killed = next(pod for pod in before if pod != followed)
+    killed = next(pod for pod in release.uids("redis") if pod != followed)
     with desk.flow("celery", "webhooks") as keys:
-        release.kubectl("delete", "pod", killed, "--grace-period=0", "--force")
-        wait_for("there is another pod", lambda: uids(release).get(killed, before[killed]) != before[killed])
+        release.kill_node("redis", killed)
         wait_for("every node is well", lambda: all_are_well(release), SECONDS_UNTIL_ALL_IS_WELL)
     assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
     assert primary(release) == followed
@@ -131,12 +121,8 @@ def test_tasks_outlive_a_kill_of_a_replica(release: Release, desk: Desk) -> None
 
 @pytest.mark.long
 def test_tasks_go_on_while_one_node_after_another_restarts(release: Release, desk: Desk) -> None:
-    before = uids(release)
     with desk.flow("celery", "webhooks") as keys:
-        release.kubectl("rollout", "restart", "statefulset/shop-redis-node")
-        timeout = f"--timeout={NODES * SECONDS_UNTIL_ALL_IS_WELL}s"
-        release.kubectl("rollout", "status", "statefulset/shop-redis-node", timeout)
-    assert not set(before.values()) & set(uids(release).values())
+        release.restart_nodes("redis", NODES * SECONDS_UNTIL_ALL_IS_WELL)
     assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
 
 
@@ -179,7 +165,7 @@ def test_a_queue_with_messages_keeps_its_pool_and_the_broker_its_topology(releas
 
 @pytest.mark.long
 def test_renewed_leaves_reach_nodes_and_sentinels_without_a_restart_of_a_pod(release: Release, desk: Desk) -> None:
-    before = uids(release)
+    before = release.uids("redis")
     with desk.flow("celery", "webhooks") as keys:
         release.renew_leaves("redis")
         new = release.leaf("redis")
@@ -188,7 +174,7 @@ def test_renewed_leaves_reach_nodes_and_sentinels_without_a_restart_of_a_pod(rel
                 shown = partial(is_shown, release, f"shop-redis-node-{node}", port, new)
                 wait_for(f"node {node} shows it on {port}", shown, SECONDS_UNTIL_ALL_IS_WELL)
     assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
-    assert uids(release) == before
+    assert release.uids("redis") == before
 
 
 def is_shown(release: Release, node: str, port: int, leaf: str) -> bool:
