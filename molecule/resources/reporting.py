@@ -24,7 +24,7 @@ LEAST = {
     "spread/tests": 7,
     "external/tests": 20,
     "valkey/tests": 3,
-    "rabbitmq-cluster/tests": 10,
+    "rabbitmq-cluster/tests": 11,
     "switch/tests": 5,
     "switch-sentinel/tests": 2,
 }

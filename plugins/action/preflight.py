@@ -38,6 +38,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.preflight import (
     foreign_problems,
     held_problems,
     listener_problems,
+    management_port_problems,
     names,
     node_problems,
     package_problems,
@@ -128,7 +129,7 @@ class ActionModule(ActionBase):
         is_node = broker in components and self.stack["broker"]["topology"] == "cluster"
         kind, to_open = self.stack["broker"]["kind"], [port for port in ports(self.stack) if port.group in new]
         numbers = {name: [port.number for port in to_open if port.group == name] for name in new}
-        found: dict[str, Any] = {"foreign": {}, "listeners": {}, "own": [], "nodes": []}
+        found: dict[str, Any] = {"foreign": {}, "listeners": {}, "own": [], "nodes": [], "management_port": None}
         if new or is_node:
             found = self.ask("preflight", app=app, components=new, kind=kind, ports=numbers, nodes=is_node)
         yield from foreign_problems(self.host, found["foreign"], self.given("stalk_take_over"))
@@ -136,6 +137,9 @@ class ActionModule(ActionBase):
         if is_node:
             node = f"{app}@{host_address(self.variables['hostvars'][self.host])}"
             yield from node_problems(self.host, app, found["nodes"], node)
+            if node in found["nodes"]:
+                described = int(self.stack["broker"]["management_port"])
+                yield from management_port_problems(found["management_port"], described)
 
         if APP_COMPONENTS & set(components):
             for part in external_parts(self.stack):

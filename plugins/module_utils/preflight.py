@@ -12,6 +12,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.memory import Memory
 from ansible_collections.stalk.celery.plugins.module_utils.stranded import (
     holds,
     may_be_for_it,
+    parting,
     queue_of,
     stranding,
     untold,
@@ -121,6 +122,12 @@ def node_problems(host: str, app: str, found: Collection[str], node: str) -> Ite
                 f"broker.topology: is cluster, and {host} has the data of {what}; stop what sends, let its queues "
                 f"drain, then stop {app}-rabbitmq on {host} and remove /var/lib/{app}-rabbitmq/data"
             )
+
+
+def management_port_problems(deployed: int | None, described: int) -> Iterator[str]:
+    """Of a node; there is none deployed where the first is to be."""
+    if deployed not in (None, described):
+        yield parting(deployed, described)
 
 
 def queue_problems(

@@ -33,7 +33,7 @@ options:
     type: dict
     default: {}
   nodes:
-    description: Whether to tell the nodes of RabbitMQ whose data is on the host.
+    description: Whether to tell the nodes of RabbitMQ whose data is on the host, and their management_port.
     type: bool
     default: false
   told:
@@ -62,6 +62,7 @@ foreign: {description: Component to what runs in its place., type: dict, returne
 listeners: {description: Port to the units or programs that listen on it., type: dict, returned: always}
 own: {description: Components that Stalk deployed here before., type: list, returned: always}
 nodes: {description: Names of the nodes of RabbitMQ whose data is here., type: list, returned: always}
+management_port: {description: Port of those nodes' management API as it is configured., type: int, returned: always}
 figures: {description: The broker's component to its figures., type: dict, returned: with ended and without told}
 """
 
@@ -77,6 +78,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.services import Servi
 SECONDS_TO_ANSWER = 10
 DATABASES = "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'"
 NGINX = Path("/etc/nginx")
+MANAGER = ("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")
 
 
 def said(*command: str) -> str | None:
@@ -124,6 +126,15 @@ def postgresql(running: list[str]) -> str:
     return ""
 
 
+def management_port(configuration: Path) -> int | None:
+    """By a rabbitmq.conf of the app's."""
+    try:
+        found = re.search(r"^management\.ssl\.port = (\d+)$", configuration.read_text(), re.MULTILINE)
+    except OSError:
+        return None
+    return int(found[1]) if found else None
+
+
 def web(running: list[str]) -> str:
     sites = [*apps_of(NGINX), *own_sites(NGINX)] if running else []
     return f"nginx runs and serves {sites[0]}" if sites else ""
@@ -157,16 +168,17 @@ def holders(socket: str) -> set[str]:
 
 
 def unit_of(pid: str) -> str:
-    try:
-        return unit_in(Path("/proc", pid, "cgroup").read_text())
-    except OSError:
-        return ""
+    return service_in(said("busctl", "call", *MANAGER, "GetUnitByPID", "u", pid) or "")
 
 
-def unit_in(cgroups: str) -> str:
-    """The service of the system that a process is in; that of a user's or a container's systemd is none."""
-    unit = re.search(r"^0::/system\.slice/(?:[^/\n]+\.slice/)*([^/\n]+\.service)(?=/|$)", cgroups, re.MULTILINE)
-    return unit[1] if unit else ""
+def service_in(answer: str) -> str:
+    """Of what GetUnitByPID tells: the service of the system. That of a user's or a container's systemd is none.
+
+    A unit's name is escaped in its path as sd_bus_path_encode(3) says.
+    """
+    unit = re.search(r'/unit/(\w+)"', answer)
+    name = re.sub("_([0-9a-f]{2})", lambda escaped: chr(int(escaped[1], 16)), unit[1]) if unit else ""
+    return name if name.endswith(".service") and not name.startswith("user@") else ""
 
 
 LOOKS: dict[str, tuple[str, Callable[[list[str]], str]]] = {
@@ -194,7 +206,9 @@ def main() -> None:
     # Its certificate is the first thing that a component gets.
     own = [name for name in module.params["components"] if Path(f"/etc/{app}/pki/{name}.crt").exists()]
     data = Path(f"/var/lib/{app}-rabbitmq/data")
-    nodes = sorted(path.parent.name for path in data.glob("*/schema.DAT")) if module.params["nodes"] else []
+    has_nodes = module.params["nodes"]
+    nodes = sorted(path.parent.name for path in data.glob("*/schema.DAT")) if has_nodes else []
+    management = management_port(Path(f"/etc/{app}/rabbitmq/rabbitmq.conf")) if has_nodes else None
     new = [name for name in module.params["components"] if name not in own]
     foreign, listening = {}, {}
     try:
@@ -211,7 +225,9 @@ def main() -> None:
                     listening[port] = others
     except ServiceFailed as error:
         module.fail_json(msg=f"systemd does not answer on this host: {error}")
-    module.exit_json(changed=False, foreign=foreign, listeners=listening, own=own, nodes=nodes)
+    module.exit_json(
+        changed=False, foreign=foreign, listeners=listening, own=own, nodes=nodes, management_port=management
+    )
 
 
 if __name__ == "__main__":

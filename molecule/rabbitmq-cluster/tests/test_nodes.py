@@ -13,6 +13,7 @@ import pytest
 from resources.certificates import Authority, Pair
 from resources.deployment import Deployment, Server
 from resources.effects import once
+from resources.refused import refusal
 from resources.waiting import wait_for
 
 HANDSHAKE = Path(__file__).parents[2] / "resources" / "handshake.py"
@@ -111,6 +112,13 @@ def seconds_until_work_flows(deployment: Deployment, name: str) -> tuple[list[st
     keys = deployment.send_effects(name, 3, 0, QUEUE)
     deployment.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL)
     return keys, time.monotonic() - started
+
+
+def test_a_port_by_which_the_nodes_would_lose_each_other_is_refused(deployment: Deployment) -> None:
+    assert refusal(deployment, {"broker": {"management_port": 16000}}) == (
+        "broker.management_port: with 16000 the nodes of the cluster would lose each other, which meet by 15671; "
+        "set it back to 15671"
+    )
 
 
 @pytest.mark.parametrize("leads", [True, False], ids=["leader", "follower"])

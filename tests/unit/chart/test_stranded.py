@@ -107,6 +107,7 @@ def upgrade(address: str, tmp_path: Path) -> Upgrade:
         brokers: tuple[str | None, str] = ("external", "external"),
         topologies: tuple[str, str] = ("single", "single"),
         nodes: tuple[int, int] = (1, 1),
+        ports: tuple[int, int] = (15671, 15671),
     ) -> tuple[int, str]:
         before, broker = brokers
         variables = {
@@ -116,6 +117,8 @@ def upgrade(address: str, tmp_path: Path) -> Upgrade:
             "DEPLOYED_TOPOLOGY": topologies[0],
             "NODES": str(nodes[1]),
             "DEPLOYED_NODES": str(nodes[0]),
+            "MANAGEMENT_PORT": str(ports[1]),
+            "DEPLOYED_MANAGEMENT_PORT": str(ports[0]),
             "CELERY_KEY_PREFIX": "shop:",
             "CREDENTIALS_DIRECTORY": str(tmp_path),
             "TLS_FILES": json.dumps({"redis": {}, "external": {}}),
@@ -307,6 +310,16 @@ def test_a_cluster_of_rabbitmq_grows_and_does_not_shrink(upgrade: Upgrade) -> No
         f"set it to 5 or more\n{UNCHANGED}",
     )
     assert (to(5)[0], to(7)[0]) == (0, 0)
+
+
+def test_the_nodes_of_a_cluster_keep_the_port_by_which_they_meet(upgrade: Upgrade) -> None:
+    both, cluster = ("rabbitmq", "rabbitmq"), ("cluster", "cluster")
+    assert upgrade(("celery",), brokers=both, topologies=cluster, ports=(15671, 16000)) == (
+        1,
+        "broker.management_port: with 16000 the nodes of the cluster would lose each other, which meet by 15671; "
+        f"set it back to 15671\n{UNCHANGED}",
+    )
+    assert upgrade(("celery",), brokers=both, ports=(15671, 16000))[0] == 0
 
 
 def test_a_broker_of_another_kind_is_refused_while_the_one_that_runs_holds_anything(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.stalk.celery.plugins.module_utils.preflight import node_problems
+from ansible_collections.stalk.celery.plugins.module_utils.preflight import management_port_problems, node_problems
 from ansible_collections.stalk.celery.plugins.module_utils.rabbitmq_nodes import (
     Commands,
     ControlFailed,
@@ -17,6 +17,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.rabbitmq_nodes import
     read_status,
     unmade,
 )
+from ansible_collections.stalk.celery.plugins.modules.preflight import management_port
 
 ALL = ["shop@mq1", "shop@mq2", "shop@mq3"]
 STATUS = read_status({"disk_nodes": [*ALL, "shop@old"], "ram_nodes": [], "running_nodes": ALL[:2]})
@@ -61,3 +62,15 @@ def test_data_of_another_node_are_no_beginning() -> None:
     )
     (renamed,) = node_problems("mq1", "shop", ["shop@old"], "shop@mq1")
     assert "has the data of the node shop@old, not of shop@mq1; " in renamed
+
+
+def test_a_node_keeps_the_port_by_which_the_others_meet_it(tmp_path: Path) -> None:
+    configuration = tmp_path / "rabbitmq.conf"
+    assert management_port(configuration) is None
+    configuration.write_text("listeners.ssl.default = 5671\nmanagement.ssl.port = 15671\nprometheus.ssl.port = 15691\n")
+    assert management_port(configuration) == 15671
+    assert list(management_port_problems(15671, 15671)) == list(management_port_problems(None, 15671)) == []
+    assert list(management_port_problems(15671, 16000)) == [
+        "broker.management_port: with 16000 the nodes of the cluster would lose each other, which meet by 15671; "
+        "set it back to 15671"
+    ]

@@ -27,7 +27,7 @@ from ansible_collections.stalk.celery.plugins.modules.preflight import (
     holders,
     listeners,
     own_sites,
-    unit_in,
+    service_in,
     use_of_redis,
 )
 
@@ -111,17 +111,21 @@ def test_the_fact_stack_has_every_port_of_the_description(broker: dict[str, str]
 
 
 @pytest.mark.parametrize(
-    ("cgroups", "unit"),
+    ("name", "service"),
     [
-        ("0::/system.slice/nginx.service\n", "nginx.service"),
-        ("0::/system.slice/system-postgresql.slice/postgresql@15-main.service\n", "postgresql@15-main.service"),
-        ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/redis-server.service\n", ""),
-        ("0::/system.slice/docker-4f1c.scope/system.slice/nginx.service\n", ""),
-        ("0::/user.slice/user-1000.slice/session-4.scope\n", ""),
+        ("nginx_2eservice", "nginx.service"),
+        ("postgresql_4015_2dmain_2eservice", "postgresql@15-main.service"),
+        ("user_401000_2eservice", ""),
+        ("session_2d4_2escope", ""),
+        ("docker_2d4f1c_2escope", ""),
     ],
 )
-def test_a_process_is_known_by_its_service_of_the_system(cgroups: str, unit: str) -> None:
-    assert unit_in(cgroups) == unit
+def test_a_process_is_known_by_its_service_of_the_system(name: str, service: str) -> None:
+    assert service_in(f'o "/org/freedesktop/systemd1/unit/{name}"\n') == service
+
+
+def test_a_process_of_no_unit_is_known_by_none() -> None:
+    assert service_in("") == ""
 
 
 def test_a_listener_without_a_process_is_one() -> None:

@@ -1,12 +1,13 @@
 """stranded.py DESCRIBED ABANDONED: refuses a description in which no pool consumes a queue that has messages any more,
 or whose broker is of another kind or topology, which would begin empty, or whose app has another name, which would take
-the broker and all pools away.
+the broker and all pools away; or by which the nodes of a cluster would lose each other.
 
 The chart runs it before an upgrade and a rollback, with lists of queues in JSON; the playbooks take its words. The name
-and the queues of the app that runs, and the kind, topology and nodes of its broker, are in a ConfigMap, hence in
-DEPLOYED_APP, DEPLOYED_QUEUES, DEPLOYED_BROKER, DEPLOYED_TOPOLOGY and DEPLOYED_NODES: messages in a queue that no pool
-ever took, for its name was misspelt say, are no reason. Redis keeps what no pool takes any more in a set until it is
-seen empty, so that the next run names what came while the pool left; in RabbitMQ the queue itself stays.
+and the queues of the app that runs, and its broker's kind, topology, nodes and management_port, are in a ConfigMap,
+hence in DEPLOYED_APP, DEPLOYED_QUEUES, DEPLOYED_BROKER, DEPLOYED_TOPOLOGY, DEPLOYED_NODES and DEPLOYED_MANAGEMENT_PORT:
+messages in a queue that no pool ever took, for its name was misspelt say, are no reason. Redis keeps what no pool takes
+any more in a set until it is seen empty, so that the next run names what came while the pool left; in RabbitMQ the
+queue itself stays.
 """
 
 from __future__ import annotations
@@ -117,6 +118,14 @@ def shrinking(deployed: int, described: int) -> str:
     return (
         f"broker.kubernetes.replicas: {described} would take nodes out of their queues, which {deployed} keep; "
         f"set it to {deployed} or more"
+    )
+
+
+def parting(deployed: int, described: int) -> str:
+    """Nodes reach each other by ports that are told from it, and take others one after another."""
+    return (
+        f"broker.management_port: with {described} the nodes of the cluster would lose each other, which meet by "
+        f"{deployed}; set it back to {deployed}"
     )
 
 
@@ -490,6 +499,9 @@ def found_in(deployed: set[str], described: set[str], abandoned: set[str]) -> li
     nodes, nodes_before = (int(os.environ.get(name, "1")) for name in ("NODES", "DEPLOYED_NODES"))
     if kind == "rabbitmq" and nodes < nodes_before:
         return [shrinking(nodes_before, nodes)]
+    port, port_before = (int(os.environ.get(name, "0")) for name in ("MANAGEMENT_PORT", "DEPLOYED_MANAGEMENT_PORT"))
+    if kind == "rabbitmq" and topology == "cluster" and port_before not in (0, port):
+        return [parting(port_before, port)]
     return stranded(kind, deployed, described, abandoned)
 
 
