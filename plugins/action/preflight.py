@@ -137,9 +137,8 @@ class ActionModule(ActionBase):
         if is_node:
             node = f"{app}@{host_address(self.variables['hostvars'][self.host])}"
             yield from node_problems(self.host, app, found["nodes"], node)
-            if node in found["nodes"]:
-                described = int(self.stack["broker"]["management_port"])
-                yield from management_port_problems(found["management_port"], described)
+            described = int(self.stack["broker"]["management_port"])
+            yield from management_port_problems(found["nodes"], node, found["management_port"], described)
 
         if APP_COMPONENTS & set(components):
             for part in external_parts(self.stack):

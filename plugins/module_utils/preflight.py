@@ -124,9 +124,9 @@ def node_problems(host: str, app: str, found: Collection[str], node: str) -> Ite
             )
 
 
-def management_port_problems(deployed: int | None, described: int) -> Iterator[str]:
-    """Of a node; there is none deployed where the first is to be."""
-    if deployed not in (None, described):
+def management_port_problems(found: Collection[str], node: str, deployed: int | None, described: int) -> Iterator[str]:
+    """What is deployed counts where the node has data: others take one without to a cluster by the described port."""
+    if node in found and deployed not in (None, described):
         yield parting(deployed, described)
 
 

@@ -11,8 +11,9 @@ description:
     does not count.
   - Fails when something else listens on a port of a broker, a database or a web that is new on a host.
   - Fails when a queue that no pool would consume any more has messages, unless the variable C(stalk_abandon) names it.
-  - Asks a host only for what the control node does not remember of the last run. As a task it needs the fact C(stack)
-    and takes no arguments but C(ended) and C(told).
+  - Fails when the nodes of a cluster of RabbitMQ would begin empty, or lose each other.
+  - Asks a host only for what the control node does not remember of the last run, and a node of a cluster always. As a
+    task it needs the fact C(stack) and takes no arguments but C(ended) and C(told).
 options:
   app:
     description: Name of the app.
@@ -62,7 +63,10 @@ foreign: {description: Component to what runs in its place., type: dict, returne
 listeners: {description: Port to the units or programs that listen on it., type: dict, returned: always}
 own: {description: Components that Stalk deployed here before., type: list, returned: always}
 nodes: {description: Names of the nodes of RabbitMQ whose data is here., type: list, returned: always}
-management_port: {description: Port of those nodes' management API as it is configured., type: int, returned: always}
+management_port:
+  description: Port of a node's management API as it is configured; null without I(nodes) or a node.
+  type: int
+  returned: always
 figures: {description: The broker's component to its figures., type: dict, returned: with ended and without told}
 """
 
@@ -78,7 +82,6 @@ from ansible_collections.stalk.celery.plugins.module_utils.services import Servi
 SECONDS_TO_ANSWER = 10
 DATABASES = "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'"
 NGINX = Path("/etc/nginx")
-MANAGER = ("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")
 
 
 def said(*command: str) -> str | None:
@@ -126,15 +129,6 @@ def postgresql(running: list[str]) -> str:
     return ""
 
 
-def management_port(configuration: Path) -> int | None:
-    """By a rabbitmq.conf of the app's."""
-    try:
-        found = re.search(r"^management\.ssl\.port = (\d+)$", configuration.read_text(), re.MULTILINE)
-    except OSError:
-        return None
-    return int(found[1]) if found else None
-
-
 def web(running: list[str]) -> str:
     sites = [*apps_of(NGINX), *own_sites(NGINX)] if running else []
     return f"nginx runs and serves {sites[0]}" if sites else ""
@@ -168,17 +162,36 @@ def holders(socket: str) -> set[str]:
 
 
 def unit_of(pid: str) -> str:
-    return service_in(said("busctl", "call", *MANAGER, "GetUnitByPID", "u", pid) or "")
+    try:
+        return unit_in(*(Path("/proc", process, "cgroup").read_text() for process in (pid, "1")))
+    except OSError:
+        return ""
 
 
-def service_in(answer: str) -> str:
-    """Of what GetUnitByPID tells: the service of the system. That of a user's or a container's systemd is none.
+def unit_in(cgroups: str, of_systemd: str) -> str:
+    """The service of the system that a process is in; that of a user's or a container's systemd is none.
 
-    A unit's name is escaped in its path as sd_bus_path_encode(3) says.
+    Where the host is itself a container, its systemd may begin further down than at the root.
     """
-    unit = re.search(r'/unit/(\w+)"', answer)
-    name = re.sub("_([0-9a-f]{2})", lambda escaped: chr(int(escaped[1], 16)), unit[1]) if unit else ""
-    return name if name.endswith(".service") and not name.startswith("user@") else ""
+    root = control_group(of_systemd).removesuffix("/init.scope")
+    own = control_group(cgroups).removeprefix(root)
+    unit = re.match(r"/system\.slice/(?:[^/]+\.slice/)*([^/]+\.service)(?=/|$)", own)
+    return unit[1] if unit else ""
+
+
+def control_group(listed: str) -> str:
+    """Of the hierarchy that systemd keeps: its own one, beside which a unified one may be unused (cgroups(7))."""
+    found = re.search(r"^\d+:name=systemd:(.*)$", listed, re.MULTILINE) or re.search(r"^0::(.*)$", listed, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def management_port(configuration: Path) -> int | None:
+    """Of a node, as a rabbitmq.conf has it."""
+    try:
+        found = re.search(r"^management\.ssl\.port = (\d+)$", configuration.read_text(), re.MULTILINE)
+    except OSError:
+        return None
+    return int(found[1]) if found else None
 
 
 LOOKS: dict[str, tuple[str, Callable[[list[str]], str]]] = {

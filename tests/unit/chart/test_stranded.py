@@ -107,7 +107,7 @@ def upgrade(address: str, tmp_path: Path) -> Upgrade:
         brokers: tuple[str | None, str] = ("external", "external"),
         topologies: tuple[str, str] = ("single", "single"),
         nodes: tuple[int, int] = (1, 1),
-        ports: tuple[int, int] = (15671, 15671),
+        ports: tuple[int | None, int] = (15671, 15671),
     ) -> tuple[int, str]:
         before, broker = brokers
         variables = {
@@ -118,13 +118,14 @@ def upgrade(address: str, tmp_path: Path) -> Upgrade:
             "NODES": str(nodes[1]),
             "DEPLOYED_NODES": str(nodes[0]),
             "MANAGEMENT_PORT": str(ports[1]),
-            "DEPLOYED_MANAGEMENT_PORT": str(ports[0]),
             "CELERY_KEY_PREFIX": "shop:",
             "CREDENTIALS_DIRECTORY": str(tmp_path),
             "TLS_FILES": json.dumps({"redis": {}, "external": {}}),
         }
         if deployed is not None:
             variables |= {"DEPLOYED_APP": app, "DEPLOYED_QUEUES": json.dumps(deployed)}
+        if ports[0]:
+            variables["DEPLOYED_MANAGEMENT_PORT"] = str(ports[0])
         if before:
             variables["DEPLOYED_BROKER"] = before
         script = (FILES / "queues" / "stranded.py").read_text()
@@ -320,6 +321,7 @@ def test_the_nodes_of_a_cluster_keep_the_port_by_which_they_meet(upgrade: Upgrad
         f"set it back to 15671\n{UNCHANGED}",
     )
     assert upgrade(("celery",), brokers=both, ports=(15671, 16000))[0] == 0
+    assert upgrade(("celery",), brokers=both, topologies=cluster, ports=(None, 16000))[0] == 0
 
 
 def test_a_broker_of_another_kind_is_refused_while_the_one_that_runs_holds_anything(

@@ -69,8 +69,14 @@ def test_a_node_keeps_the_port_by_which_the_others_meet_it(tmp_path: Path) -> No
     assert management_port(configuration) is None
     configuration.write_text("listeners.ssl.default = 5671\nmanagement.ssl.port = 15671\nprometheus.ssl.port = 15691\n")
     assert management_port(configuration) == 15671
-    assert list(management_port_problems(15671, 15671)) == list(management_port_problems(None, 15671)) == []
-    assert list(management_port_problems(15671, 16000)) == [
+
+    def problems(nodes: list[str], deployed: int | None) -> list[str]:
+        return list(management_port_problems(nodes, "shop@mq1", deployed, 16000))
+
+    assert problems(["shop@mq1"], 16000) == problems(["shop@mq1"], None) == []
+    # One that joins, and one that was single.
+    assert problems([], 15671) == problems(["shop@localhost"], 15671) == []
+    assert problems(["shop@mq1"], 15671) == [
         "broker.management_port: with 16000 the nodes of the cluster would lose each other, which meet by 15671; "
         "set it back to 15671"
     ]

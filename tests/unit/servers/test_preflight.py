@@ -27,7 +27,7 @@ from ansible_collections.stalk.celery.plugins.modules.preflight import (
     holders,
     listeners,
     own_sites,
-    service_in,
+    unit_in,
     use_of_redis,
 )
 
@@ -110,22 +110,22 @@ def test_the_fact_stack_has_every_port_of_the_description(broker: dict[str, str]
     assert ports(derive(values)) == ports(values)
 
 
+@pytest.mark.parametrize("around", ["", "/docker/4f1c"], ids=["host", "container"])
+@pytest.mark.parametrize("hierarchies", ["0::{}\n", "9:name=systemd:{}\n8:pids:/\n0::/\n"], ids=["unified", "hybrid"])
 @pytest.mark.parametrize(
-    ("name", "service"),
+    ("path", "unit"),
     [
-        ("nginx_2eservice", "nginx.service"),
-        ("postgresql_4015_2dmain_2eservice", "postgresql@15-main.service"),
-        ("user_401000_2eservice", ""),
-        ("session_2d4_2escope", ""),
-        ("docker_2d4f1c_2escope", ""),
+        ("/system.slice/nginx.service", "nginx.service"),
+        ("/system.slice/system-postgresql.slice/postgresql@15-main.service", "postgresql@15-main.service"),
+        ("/user.slice/user-1000.slice/user@1000.service/app.slice/redis-server.service", ""),
+        ("/system.slice/docker-4f1c.scope/system.slice/nginx.service", ""),
+        ("/docker/77aa/system.slice/nginx.service", ""),
+        ("/user.slice/user-1000.slice/session-4.scope", ""),
     ],
 )
-def test_a_process_is_known_by_its_service_of_the_system(name: str, service: str) -> None:
-    assert service_in(f'o "/org/freedesktop/systemd1/unit/{name}"\n') == service
-
-
-def test_a_process_of_no_unit_is_known_by_none() -> None:
-    assert service_in("") == ""
+def test_a_process_is_known_by_its_service_of_the_system(path: str, unit: str, hierarchies: str, around: str) -> None:
+    of_systemd = hierarchies.format(f"{around}/init.scope")
+    assert unit_in(hierarchies.format(around + path), of_systemd) == unit
 
 
 def test_a_listener_without_a_process_is_one() -> None:

@@ -121,8 +121,8 @@ def shrinking(deployed: int, described: int) -> str:
     )
 
 
-def parting(deployed: int, described: int) -> str:
-    """Nodes reach each other by ports that are told from it, and take others one after another."""
+def parting(deployed: int | str, described: int | str) -> str:
+    """Nodes reach each other by ports that are reckoned from it, and restart one after another."""
     return (
         f"broker.management_port: with {described} the nodes of the cluster would lose each other, which meet by "
         f"{deployed}; set it back to {deployed}"
@@ -499,8 +499,9 @@ def found_in(deployed: set[str], described: set[str], abandoned: set[str]) -> li
     nodes, nodes_before = (int(os.environ.get(name, "1")) for name in ("NODES", "DEPLOYED_NODES"))
     if kind == "rabbitmq" and nodes < nodes_before:
         return [shrinking(nodes_before, nodes)]
-    port, port_before = (int(os.environ.get(name, "0")) for name in ("MANAGEMENT_PORT", "DEPLOYED_MANAGEMENT_PORT"))
-    if kind == "rabbitmq" and topology == "cluster" and port_before not in (0, port):
+    port = os.environ["MANAGEMENT_PORT"]
+    port_before = os.environ.get("DEPLOYED_MANAGEMENT_PORT", port)
+    if topology == "cluster" and port_before != port:
         return [parting(port_before, port)]
     return stranded(kind, deployed, described, abandoned)
 
