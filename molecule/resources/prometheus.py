@@ -6,10 +6,12 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 from resources.deployment import Deployment, Server
 from resources.rabbitmq import PORT_OF_METRICS, page, tls_of
+from resources.waiting import wait_for
 
 PORT = 9090
 UNIT = "prometheus-of-the-test.service"
@@ -24,12 +26,16 @@ def prometheus(deployment: Deployment) -> Iterator[Callable[[], set[str]]]:
     """Gives what tells the names of the alerts that fire, or are about to."""
     server = deployment.first("rabbitmq")
 
+    def told(path: str) -> dict[str, Any]:
+        answer = page(deployment, PORT, path)
+        return json.loads(answer["body"])["data"] if answer["status"] == 200 else {}
+
     def raised() -> set[str]:
-        answer = page(deployment, PORT, "/api/v1/alerts")
-        if answer["status"] != 200:
-            return set()
-        alerts = json.loads(answer["body"])["data"]["alerts"]
-        return {alert["labels"]["alertname"] for alert in alerts}
+        return {alert["labels"]["alertname"] for alert in told("/api/v1/alerts").get("alerts", ())}
+
+    def every_node_tells() -> bool:
+        targets = told("/api/v1/targets").get("activeTargets", ())
+        return len(targets) == 2 * len(deployment.on("rabbitmq")) and all(each["health"] == "up" for each in targets)
 
     try:
         install(deployment, server)
@@ -37,6 +43,7 @@ def prometheus(deployment: Deployment) -> Iterator[Callable[[], set[str]]]:
         options = (f"--config.file={FOLDER}/prometheus.yml", f"--storage.tsdb.path={FOLDER}/data")
         listening = f"--web.listen-address=127.0.0.1:{PORT}"
         server.run("systemd-run", "--collect", f"--unit={UNIT}", "prometheus", *options, listening)
+        wait_for("every node tells its figures", every_node_tells)
         yield raised
     finally:
         server.attempt("systemctl", "stop", UNIT)
