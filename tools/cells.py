@@ -1,5 +1,5 @@
 """`make cells`: writes docs/brokers.md's table of what the last `make test` or `make test-all` saw, a line for each
-combination of broker, topology and target."""
+combination of broker, topology and target. A line of which those tests said nothing stays."""
 
 from __future__ import annotations
 
@@ -39,17 +39,26 @@ def cells(reports: Iterable[ElementTree.Element]) -> dict[str, Seen]:
         of_cell = seen.setdefault(cell, Seen())
         of_cell.failed += broken
         of_cell.passed += not broken
-    return dict(sorted(seen.items()))
+    return seen
 
 
-def table(seen: dict[str, Seen]) -> str:
-    rows = [f"| {cell} | {of_cell.verdict} |" for cell, of_cell in seen.items()]
+def written(page: str) -> dict[str, str]:
+    """Cell to verdict of the table that the page has, below its two lines of heading."""
+    lines = page.partition(BEGIN)[2].partition(END)[0].splitlines()[2:]
+    found = (line.removeprefix("| ").removesuffix(" |").rpartition(" | ") for line in lines)
+    return {cell: verdict for cell, _, verdict in found}
+
+
+def table(verdicts: dict[str, str]) -> str:
+    rows = [f"| {cell} | {verdict} |" for cell, verdict in sorted(verdicts.items())]
     return "\n".join(["| broker | topology | where | tests |", "|---|---|---|---|", *rows]) + "\n"
 
 
-def with_table(page: str, written: str) -> str:
+def with_seen(page: str, seen: dict[str, Seen]) -> str:
+    """The page, with the lines of what was seen."""
     before, _, rest = page.partition(BEGIN)
-    return f"{before}{BEGIN}{written}{END}{rest.partition(END)[2]}"
+    verdicts = written(page) | {cell: of_cell.verdict for cell, of_cell in seen.items()}
+    return f"{before}{BEGIN}{table(verdicts)}{END}{rest.partition(END)[2]}"
 
 
 def main() -> int:
@@ -58,8 +67,8 @@ def main() -> int:
     if not seen:
         print(f"{REPORTS.relative_to(ROOT)} has no report of a deployed broker; run `make test` first", file=sys.stderr)
         return 1
-    PAGE.write_text(with_table(PAGE.read_text(), table(seen)))
-    print(table(seen), end="")
+    PAGE.write_text(with_seen(PAGE.read_text(), seen))
+    print(table({cell: of_cell.verdict for cell, of_cell in seen.items()}), end="")
     return 0
 
 

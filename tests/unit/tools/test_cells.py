@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
 
-from cells import BEGIN, END, cells, table, with_table
+from cells import BEGIN, END, cells, with_seen
 
 REDIS = "Redis 7.0.15 | single | Debian 12"
 RABBITMQ = "RabbitMQ 4.0.5 | single | Debian 13"
@@ -31,10 +31,11 @@ TABLE = """\
 | RabbitMQ 4.0.5 | single | Debian 13 | 1 passed |
 | Redis 7.0.15 | single | Debian 12 | 1 passed, 1 failed |
 """
+PAGE = f"# Brokers\n\n{BEGIN}{{}}{END}\nafter\n"
 
 
 def test_each_combination_counts_its_own_tests() -> None:
-    assert table(cells([REPORT])) == TABLE
+    assert with_seen(PAGE.format(""), cells([REPORT])) == PAGE.format(TABLE)
 
 
 def test_several_reports_of_one_combination_are_one_line() -> None:
@@ -45,6 +46,6 @@ def test_of_a_test_that_ran_again_the_last_word_counts() -> None:
     assert cells([REPORT, report(case("b", REDIS))])[REDIS].verdict == "2 passed"
 
 
-def test_the_table_takes_the_place_of_the_one_before() -> None:
-    page = f"# Brokers\n\n{BEGIN}old\n{END}\nafter\n"
-    assert with_table(page, TABLE) == f"# Brokers\n\n{BEGIN}{TABLE}{END}\nafter\n"
+def test_a_line_of_which_no_test_says_anything_stays() -> None:
+    again = report(*(case(name, REDIS) for name in ("a", "b", "c")))
+    assert with_seen(PAGE.format(TABLE), cells([again])) == PAGE.format(TABLE.replace("1 passed, 1 failed", "3 passed"))
