@@ -91,7 +91,7 @@ KINDS = (
         (".cache/bin/helm-unittest --strict --output-type JUnit --output-file {junit} helm/stalk",),
         least=150,
     ),
-    Kind("parity", 0, (f"{BIN}/pytest tests/parity --junitxml={{junit}}",), least=260),
+    Kind("parity", 1, (f"{BIN}/pytest tests/parity --junitxml={{junit}}",), least=260),
     Kind("renders", 0, (f"{BIN}/pytest tests/chart --junitxml={{junit}}",), least=480),
     Kind("servers-by-ssh", 0, (f"{BIN}/molecule test -s spread",), least=60),
     Kind("external-broker", 0, (f"{BIN}/molecule test -s external",), least=20),

@@ -21,7 +21,7 @@ LEAST = {
     "browser": 7,
     "default/tests": 18,
     "sentinel/tests": 7,
-    "spread/tests": 7,
+    "spread/tests": 10,
     "external/tests": 20,
     "valkey/tests": 3,
     "rabbitmq-cluster/tests": 11,
