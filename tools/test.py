@@ -34,8 +34,8 @@ SHELL_SCRIPTS = (
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of test: its commands, run in order in `folder`; `{junit}` is where a command writes its report, `{long}`
-    leaves long tests out. One that is `long` is left to --all itself; two of a `scenario` share containers."""
+    """A kind of test: its commands, run in order in `folder`; `{junit}` is where a command writes its report. One that
+    is `long` is left to --all; two of a `scenario` share containers."""
 
     name: str
     lane: int
@@ -110,7 +110,7 @@ KINDS = (
     Kind(
         "cluster",
         2,
-        ("tools/prepare cluster images", f"{BIN}/pytest tests/cluster {{long}} --durations=20 --junitxml={{junit}}"),
+        ("tools/prepare cluster images", f"{BIN}/pytest tests/cluster --durations=20 --junitxml={{junit}}"),
         least=150,
     ),
 )
@@ -152,7 +152,7 @@ def failures(report: Path) -> list[str]:
     return lines
 
 
-def run(kind: Kind, long: str) -> Outcome:
+def run(kind: Kind, *, everything: bool) -> Outcome:
     log, junit = LOGS / f"{kind.name}.log", LOGS / f"{kind.name}.xml"
     junit.unlink(missing_ok=True)
     started = time.monotonic()
@@ -160,10 +160,11 @@ def run(kind: Kind, long: str) -> Outcome:
     passed = failed = skipped = 0
     with log.open("w") as output:
         for template in kind.commands:
-            command = template.format(junit=junit, long=long)
+            command = template.format(junit=junit)
             output.write(f"$ {command}\n")
             output.flush()
             env = os.environ | kind.env | {"STALK_JUNIT": str(junit), "PATH": f"{ROOT / BIN}:{os.environ['PATH']}"}
+            env["PYTEST_ADDOPTS"] = "" if everything or kind.long else "-m 'not long'"
             broken = subprocess.run(
                 ["bash", "-c", f"set -o pipefail; {command}"],
                 cwd=ROOT / kind.folder,
@@ -193,11 +194,11 @@ def run(kind: Kind, long: str) -> Outcome:
     return Outcome(kind, passed, failed, skipped, seconds)
 
 
-def in_lane(kinds: list[Kind], long: str) -> list[Outcome]:
+def in_lane(kinds: list[Kind], *, everything: bool) -> list[Outcome]:
     outcomes = []
     for kind in kinds:
         with scenarios[kind.scenario or kind.name]:
-            outcomes.append(run(kind, long))
+            outcomes.append(run(kind, everything=everything))
     return outcomes
 
 
@@ -208,13 +209,16 @@ def main() -> int:
     parser.add_argument("--all", action="store_true", help="run the tests that take minutes too")
     arguments = parser.parse_args()
     wanted = arguments.kinds or [kind.name for kind in KINDS if arguments.all or not kind.long]
-    long = "" if arguments.all else "-m 'not long'"
     if unknown := set(wanted) - set(names):
         parser.error(f"unknown kind {shlex.join(sorted(unknown))}; choose from {', '.join(names)}")
     LOGS.mkdir(parents=True, exist_ok=True)
     lanes = [[kind for kind in KINDS if kind.lane == lane and kind.name in wanted] for lane in range(3)]
     with ThreadPoolExecutor(len(lanes)) as pool:
-        outcomes = [outcome for lane in pool.map(lambda kinds: in_lane(kinds, long), lanes) for outcome in lane]
+        outcomes = [
+            outcome
+            for lane in pool.map(lambda kinds: in_lane(kinds, everything=arguments.all), lanes)
+            for outcome in lane
+        ]
     print("\nTests by kind:")
     for outcome in outcomes:
         print(

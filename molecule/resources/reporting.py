@@ -19,7 +19,7 @@ LEAST = {
     "rabbitmq": 38,
     "faults": 5,
     "browser": 7,
-    "default/tests": 18,
+    "default/tests": 17,
     "sentinel/tests": 7,
     "spread/tests": 10,
     "external/tests": 20,

@@ -51,6 +51,7 @@ def other_database(deployment: Deployment) -> Iterator[OtherDatabase]:
     server.run("pg_dropcluster", "--stop", version, "other")
 
 
+@pytest.mark.long
 def test_the_embedded_database_stays_until_no_task_needs_it(
     deployment: Deployment, other_database: OtherDatabase
 ) -> None:

@@ -94,5 +94,6 @@ def test_a_port_on_which_another_listens_is_refused(deployment: Deployment, mana
     )
 
 
+@pytest.mark.long
 def test_a_queue_with_messages_there_keeps_its_pool(deployment: Deployment) -> None:
     assert_a_waiting_message_keeps_its_pool(deployment, BROKER)

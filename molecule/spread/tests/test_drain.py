@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from resources.deployment import Deployment
 from resources.effects import SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK, once
 from resources.waiting import wait_for
@@ -39,6 +40,7 @@ def test_a_drain_waits_for_tasks_and_says_what_still_runs(deployment: Deployment
     assert "infinity" not in server.property(UNIT, "TimeoutStopUSec")
 
 
+@pytest.mark.long
 def test_one_that_is_told_to_kill_gives_its_message_back(deployment: Deployment) -> None:
     server = deployment.servers["worker2"]
     (long,) = deployment.send_effects("killed", 1, SECONDS, "reports")
