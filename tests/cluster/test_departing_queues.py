@@ -136,6 +136,7 @@ def test_an_empty_queue_goes_and_what_comes_later_is_named(release: Release, poo
         release.upgrade(WITHOUT)
 
 
+@pytest.mark.long
 def test_what_a_worker_holds_for_later_counts(release: Release, pool: None) -> None:
     release.upgrade(with_pool(1))
     send(release, 1, countdown=SECONDS_AHEAD)

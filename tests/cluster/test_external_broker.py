@@ -59,7 +59,11 @@ def test_a_task_that_is_sent_later_takes_effect_once(release: Release, desk: Des
         ({"certificate": ""}, r"\S+ asks for a client's certificate "),
         ({"existingSecret": {"name": "wrong-address"}}, r"\S+ does not let the user guest in \(WRONGPASS "),
         ({"existingSecret": {"name": "poor-address"}}, r"the user poor of \S+ may not use BRPOP; "),
-        ({"existingSecret": {"name": "no-address"}}, r"\S+ cannot be reached \(Connection refused\); "),
+        pytest.param(
+            {"existingSecret": {"name": "no-address"}},
+            r"\S+ cannot be reached \(Connection refused\); ",
+            marks=pytest.mark.long,
+        ),
     ],
     ids=["CA", "no certificate", "password", "rights", "away"],
 )

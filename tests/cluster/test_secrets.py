@@ -29,6 +29,7 @@ def login(password: str) -> tuple[str, str]:
     return (f"--from-literal=flower-users=someone:{password}", "--from-literal=FLOWER_COOKIE_SECRET=" + "c" * 40)
 
 
+@pytest.mark.long
 def test_a_secret_of_ones_own_rolls_only_what_uses_it(standing_release: Release, own_secret: str) -> None:
     def use(digest: str) -> set[str]:
         before = standing_release.running_pods()

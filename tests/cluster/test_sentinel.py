@@ -152,6 +152,7 @@ def test_a_primary_that_leaves_makes_another_one_the_primary_before(release: Rel
     assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
 
 
+@pytest.mark.long
 def test_a_queue_with_messages_keeps_its_pool_and_the_broker_its_topology(release: Release, desk: Desk) -> None:
     keys = desk.send("held", 1, 40)
     until_all_run(release, keys)
