@@ -166,7 +166,6 @@ def test_a_task_that_is_sent_for_later_takes_effect_once(release: Release, desk:
     assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
 
 
-@pytest.mark.long
 def test_a_queue_of_a_new_pool_takes_messages_without_a_restart_of_rabbitmq(release: Release, desk: Desk) -> None:
     before = process(release)
     assert "archive" not in queues(release)
