@@ -54,9 +54,9 @@ from ansible_collections.stalk.celery.plugins.module_utils.status.questions impo
     broker_question,
     expected_on,
     nodes_seen_from,
-    worker_unit,
 )
 from ansible_collections.stalk.celery.plugins.module_utils.stranded import SECONDS_UNTIL_COUNTED
+from ansible_collections.stalk.celery.plugins.module_utils.unit_names import heartbeat_of, worker_unit
 
 
 class ActionModule(ActionBase):
@@ -187,9 +187,10 @@ class ActionModule(ActionBase):
         if component != "external" and not set(brokers) & set(self.variables["ansible_play_hosts_all"]):
             yield from queue_problems({"error": "--limit leaves its host out"}, memory, self.stack, abandoned)
             return
-        files = {worker_unit(app, pool): f"/run/{app}-worker-{pool}/heartbeat" for pool in pools}
+        units = {pool: worker_unit(app, pool) for pool in pools}
+        files = {unit: str(heartbeat_of(unit)) for unit in units.values()}
         beats = self.ask("component_status", app=app, heartbeats=files)["heartbeats"]
-        reserved = {pool: int((beats.get(worker_unit(app, pool)) or {}).get("reserved", 0)) for pool in pools}
+        reserved = {pool: int((beats.get(unit) or {}).get("reserved", 0)) for pool, unit in units.items()}
         yield from held_problems(self.host, reserved, pools, abandoned)
 
     def counting_host(self) -> str:

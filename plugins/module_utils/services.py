@@ -30,6 +30,7 @@ SHOWN = (
     "ExecMainStartTimestamp",
     "StateChangeTimestamp",
     "TimeoutStopUSec",
+    "InvocationID",
 )
 RESTARTS_THAT_MEAN_FAILURE = 5
 SECONDS_OF_A_FRESH_BEAT = 30
@@ -71,6 +72,8 @@ class State:
     settled: float
     stop_seconds: float = 0.0
     sub: str = ""
+    # Of this run of the unit: another after each start.
+    invocation: str = ""
 
     @property
     def runs(self) -> bool:
@@ -131,6 +134,7 @@ def parse_show(text: str) -> dict[str, State]:
             settled=parse_timestamp(values.get("StateChangeTimestamp", "")),
             stop_seconds=parse_span(values.get("TimeoutStopUSec", "")),
             sub=values.get("SubState", ""),
+            invocation=values.get("InvocationID", ""),
         )
     return states
 

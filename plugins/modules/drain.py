@@ -7,7 +7,7 @@ module: drain
 short_description: Stop Celery workers without ending a task
 description:
   - Workers take no more messages, end what they have in hand and stop, all on the host at once. What they hold for
-    later goes back to the broker.
+    later goes back to the broker. One that was stopping already keeps its grace, and one that hangs is ended as ever.
   - Fails when some still have tasks after I(seconds). They go on, take no more, and a further run waits on for them.
     With I(kill) they are ended as the end of their grace would, so that the broker delivers what they had again.
   - They stay stopped until M(stalk.celery.units) or systemd starts them.
@@ -47,11 +47,11 @@ killed: {description: Those of them that were ended with tasks in hand., type: l
 busy: {description: Units that still end their tasks., type: list, elements: str, returned: always}
 """
 
+import contextlib
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.stalk.celery.plugins.module_utils.drain import Drain
 from ansible_collections.stalk.celery.plugins.module_utils.services import ServiceFailed, Systemd
-
-SECONDS_TO_END = 15
 
 
 def main() -> None:
@@ -67,18 +67,17 @@ def main() -> None:
     drain, seconds = Drain(Systemd(), module.params["app"], module.params["pools"]), module.params["seconds"]
     killed: list[str] = []
     try:
-        before = drain.busy()
+        before = drain.running()
         if module.check_mode:
             module.exit_json(changed=bool(before), drained=before, killed=[], busy=[])
         drain.begin()
         busy = drain.wait(seconds)
         if busy and module.params["kill"]:
-            drain.kill(busy)
-            killed, busy = busy, drain.wait(SECONDS_TO_END)
-            drain.end(busy, SECONDS_TO_END)
-            busy = drain.busy()
+            killed, busy = busy, drain.kill(busy)
         drain.forget()
     except (OSError, ServiceFailed) as error:
+        with contextlib.suppress(OSError, ServiceFailed):
+            drain.forget()
         module.fail_json(msg=str(error))
     result = {
         "changed": bool(before),
@@ -86,11 +85,13 @@ def main() -> None:
         "killed": killed,
         "busy": busy,
     }
+    if busy and killed:
+        module.fail_json(msg=f"{', '.join(busy)}: does not end; journalctl -u {busy[0]} says why", **result)
     if busy:
         module.fail_json(
             msg=(
-                f"{', '.join(map(drain.told, busy))} after {seconds} s, and takes no more. Run again to wait on, or "
-                "with -e stalk_kill=true to have the broker deliver again what it has in hand"
+                f"{', '.join(map(drain.told, busy))} after {seconds} s; no more are taken. Run again to wait on, or "
+                "with -e stalk_kill=true to have the broker deliver again what is in hand"
             ),
             **result,
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.stalk.celery.plugins.module_utils.host_address import host_address
+from ansible_collections.stalk.celery.plugins.module_utils.unit_names import heartbeat_of, worker_unit
 
 COMPONENTS = ("redis", "rabbitmq", "postgresql", "web", "worker", "beat", "flower")
 BROKERS = ("redis", "rabbitmq")
@@ -38,10 +39,6 @@ class Expected:
         """Names of the leaves that the components here use; those of components that left are of no interest."""
         leaves = {"redis": ["redis", "status"], "rabbitmq": ["rabbitmq", "status", "operator"]}
         return [leaf for component in self.components for leaf in leaves.get(component, [component])]
-
-
-def worker_unit(app: str, pool: str) -> str:
-    return f"{app}-worker@{pool}.service"
 
 
 def expected_on(host: str, stack: Mapping[str, Any], groups: Mapping[str, Iterable[str]]) -> Expected:
@@ -88,17 +85,16 @@ def nodes_seen_from(host: str, stack: Mapping[str, Any], variables: Mapping[str,
 def questions(expected: Expected, stack: Mapping[str, Any], nodes: Sequence[str] = ()) -> dict[str, Any]:
     """The arguments of the module component_status."""
     app = stack["app"]["name"]
+    beating = [worker_unit(app, pool) for pool in expected.pools]
+    if "beat" in expected.components:
+        beating.append(f"{app}-beat.service")
     asked: dict[str, Any] = {
         "app": app,
         "units": expected.units(app),
-        "heartbeats": {},
+        "heartbeats": {unit: str(heartbeat_of(unit)) for unit in beating},
         "pages": {},
         "certificates": [f"{name}.crt" for name in ("ca", *expected.certificates)],
     }
-    for pool in expected.pools:
-        asked["heartbeats"][worker_unit(app, pool)] = f"/run/{app}-worker-{pool}/heartbeat"
-    if "beat" in expected.components:
-        asked["heartbeats"][f"{app}-beat.service"] = f"/run/{app}-beat/heartbeat"
     if "web" in expected.components:
         port = stack["web"]["servers"]["https_port"]
         asked["certificates"].append("site.pem")

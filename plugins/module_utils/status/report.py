@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.stalk.celery.plugins.module_utils.certificates.duration import read_duration
-from ansible_collections.stalk.celery.plugins.module_utils.status.questions import Expected, worker_unit
+from ansible_collections.stalk.celery.plugins.module_utils.status.questions import Expected
 from ansible_collections.stalk.celery.plugins.module_utils.status.table import WIDTH, aligned, amount, span
 from ansible_collections.stalk.celery.plugins.module_utils.stranded import dead_letters
+from ansible_collections.stalk.celery.plugins.module_utils.unit_names import worker_unit
 
 Answer = Mapping[str, Any]
 
@@ -150,8 +151,11 @@ class Report:
                 f"then `systemctl restart {unit}` there"
             )
             return ["failed", since]
+        if active == "deactivating":
+            self.problem(f"{name} on {host}: ends its tasks and stops; playbooks/site.yml starts it again once it has")
+            return ["stopping", since]
         self.problem(f"{name} on {host}: is stopped; `systemctl start {unit}` there or run playbooks/site.yml")
-        return ["stopped" if active == "inactive" else active, since]
+        return ["stopped", since]
 
     def beat_of(self, host: str, unit: str, name: str, longest: float, running: bool) -> tuple[Answer, str]:
         """The heartbeat and its age in words."""
