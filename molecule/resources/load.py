@@ -6,6 +6,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from resources.effects import Effects, once
+from resources.waiting import wait_for
+
 
 @contextmanager
 def repeated(send: Callable[[], object], pause: float = 0) -> Iterator[None]:
@@ -28,3 +31,13 @@ def repeated(send: Callable[[], object], pause: float = 0) -> Iterator[None]:
         ended.set()
         sender.join()
     assert not failures, failures
+
+
+@contextmanager
+def flow(effects: Effects) -> Iterator[None]:
+    """Tasks that are sent all the while; in the end each took effect once."""
+    keys: list[str] = []
+    with repeated(lambda: keys.extend(effects.send_effects("flow", 5, 0.5)), pause=0.5):
+        wait_for("tasks run", lambda: effects.ledger(keys) if keys else None)
+        yield
+    assert once(effects.all_effects(keys))

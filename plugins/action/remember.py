@@ -18,6 +18,9 @@ from ansible_collections.stalk.celery.plugins.module_utils.secrets_store import 
 from ansible_collections.stalk.celery.plugins.module_utils.stack_variables import secrets_store, state_folder
 from ansible_collections.stalk.celery.plugins.module_utils.status.questions import BROKERS
 
+# Not where something is, but which queues get messages from now on.
+QUEUES = "queues"
+
 
 class ActionModule(ActionBase):
     """`stalk.celery.remember: {app: shop, component: redis}`, with C(run_once) after the role did its work; with
@@ -63,10 +66,10 @@ class ActionModule(ActionBase):
 def after(memory: Memory, component: str, kind: str, variables: dict[str, Any]) -> Memory:
     """Pools are added before they start, and forgotten once every worker stopped those that left."""
     group, converged = variables["groups"].get(component, []), variables["ansible_play_hosts"]
-    if component not in ("worker", EXTERNAL):
+    if component not in ("worker", EXTERNAL, QUEUES):
         memory = memory.placed(kind, group, converged)
     pools = {name: pool["queues"] for name, pool in variables.get("stack", {}).get("pools", {}).items()}
-    if component in (*BROKERS, EXTERNAL) and pools:
+    if component in (*BROKERS, EXTERNAL, QUEUES) and pools:
         return memory.consumed(pools, only=False)
     if component == "worker" and pools:
         return memory.consumed(pools, only=set(group) <= set(converged))

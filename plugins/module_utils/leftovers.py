@@ -123,8 +123,9 @@ def belongings(app: str) -> dict[str, Belongings]:
 
 
 def staged(app: str) -> tuple[str, ...]:
-    """Environment and credentials of a release that is not the current one yet."""
-    return (f"etc/{app}/next/*.env", f"etc/{app}/next/credentials/*/*")
+    """Of a release that is not the current one yet environment and credentials, and what leads back from one."""
+    before = (f"etc/{app}/before/{name}" for name in ("release", "environment/*", "units/*", "units/*/*"))
+    return (f"etc/{app}/next/*.env", f"etc/{app}/next/credentials/*/*", *before)
 
 
 @dataclass(frozen=True)

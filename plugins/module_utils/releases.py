@@ -20,6 +20,9 @@ from ansible_collections.stalk.celery.plugins.module_utils.tls_files import LEAF
 COMPLETE = ".complete"
 MIGRATED = ".migrated"
 VERIFIED = ".verified"
+PROVEN = ".proven"
+# Names of secrets that broker and database know too, or how they begin.
+LOGINS = ("CELERY_BROKER_URL", "CELERY_RESULT_BACKEND", "DATABASE_URL", "RABBITMQ_PASSWORD_")
 NO_SPACE = os.strerror(errno.ENOSPC)
 LINES_SHOWN = 12
 STILL_THERE = "was already loaded"
@@ -59,14 +62,24 @@ class Releases:
         except OSError:
             return None
 
-    def newest_first(self) -> list[str]:
-        """Complete releases, by the time when each was finished."""
-        finished = {path.parent.name: path.stat().st_mtime for path in self.folder.glob(f"*/{COMPLETE}")}
-        return sorted(finished, key=lambda version: (-finished[version], version))
+    def newest_first(self, mark: str = COMPLETE) -> list[str]:
+        """Complete releases, or those of another mark, by the time when each got it."""
+        marked = {path.parent.name: path.stat().st_mtime for path in self.folder.glob(f"*/{mark}")}
+        return sorted(marked, key=lambda version: (-marked[version], version))
+
+    def is_proven(self, version: str) -> bool:
+        """Whether its processes came up on this host, and no rollback left it."""
+        return (self.path(version) / PROVEN).exists()
+
+    def prove(self, version: str) -> None:
+        (self.path(version) / PROVEN).touch()
+
+    def withdraw(self, version: str) -> None:
+        (self.path(version) / PROVEN).unlink(missing_ok=True)
 
     def surplus(self, keep: int, spared: frozenset[str]) -> list[str]:
-        """What goes: half-built releases, and all but the newest `keep`; never one that is spared."""
-        complete = self.newest_first()
+        """What goes: half-built releases, and all but the newest `keep`, of proven ones first; never a spared one."""
+        complete = sorted(self.newest_first(), key=lambda version: not self.is_proven(version))
         spared_complete = [version for version in complete if version in spared]
         room = max(keep - len(spared_complete), 0)
         kept = {*spared, *[version for version in complete if version not in spared][:room]}
@@ -75,15 +88,17 @@ class Releases:
 
     def in_use(self) -> frozenset[str]:
         """Versions whose code a process runs from: a draining worker may be older than `current`."""
-        found = set()
-        for link in Path("/proc").glob("[0-9]*/cwd"):
-            try:
-                path = link.readlink()
-            except OSError:
-                continue
-            if path.is_relative_to(self.folder.resolve()) and path != self.folder.resolve():
-                found.add(path.relative_to(self.folder.resolve()).parts[0])
-        return frozenset(found)
+        found = (self.of_process(process.name) for process in Path("/proc").glob("[0-9]*"))
+        return frozenset(version for version in found if version)
+
+    def of_process(self, process: str) -> str | None:
+        """The release that a process runs from."""
+        folder = self.folder.resolve()
+        try:
+            path = Path("/proc", process, "cwd").readlink()
+        except OSError:
+            return None
+        return path.relative_to(folder).parts[0] if path.is_relative_to(folder) and path != folder else None
 
     def switch(self, version: str) -> None:
         """Points `current` at a release, at once."""
@@ -113,6 +128,15 @@ class Settings:
     def path(self, name: str) -> Path:
         staged = self.next / name
         return staged if staged.exists() else self.folder / name
+
+    def changed_logins(self) -> list[str]:
+        """Secrets of the next release by which the app logs in, and which those in use are not."""
+        staged = [path for path in (self.next / "credentials").glob("*/*") if path.name.startswith(LOGINS)]
+        return sorted({path.name for path in staged if self._is_changed(path)})
+
+    def _is_changed(self, staged: Path) -> bool:
+        used = self.folder / staged.relative_to(self.next)
+        return used.exists() and used.read_bytes() != staged.read_bytes()
 
     def take_into_use(self) -> bool:
         """Replaces what differs; what is as before keeps its time, by which units know whether to restart."""

@@ -11,7 +11,9 @@ description:
     its packages, its Celery application or the scheduler are not what the units need.
   - C(migrated) applies the database migrations with the code of that release.
   - C(current) takes I(settings)/next into use, points I(root)/current at the release and removes releases beyond
-    I(keep), none that a process still uses.
+    I(keep), none that a process still uses. It keeps what was in use, but for secrets, in I(settings)/before.
+  - C(back) has the processes of I(components) run that again. It fails when there is none.
+  - C(proven) forgets it, and marks the release as one that came up, when every process of I(components) runs it.
 options:
   app:
     description: Name of the app, which is also the system user that runs manage.py.
@@ -34,18 +36,18 @@ options:
   state:
     description: What to reach.
     type: str
-    choices: [built, migrated, current]
+    choices: [built, migrated, current, proven, back]
     required: true
   source:
-    description: The project's folder on the control node, for C(built).
+    description: The project's folder on the control node, for C(built); without it the release has to be there.
     type: path
   archive:
     description: The project's archive on the host; the action plugin sets it.
     type: path
   component:
-    description: The component whose environment and credentials manage.py gets.
+    description: The component whose environment and credentials manage.py gets, for C(built) and C(migrated).
     type: str
-    required: true
+    default: ""
   certificates:
     description: PEM bundle on the host that pip trusts.
     type: path
@@ -53,9 +55,9 @@ options:
     description: A digest of the source; a complete release of another source is refused. The action plugin sets it.
     type: str
   celery:
-    description: The Celery application, as C(celery -A) takes it.
+    description: The Celery application, as C(celery -A) takes it, for C(built).
     type: str
-    required: true
+    default: ""
   scheduler:
     description: Beat's scheduler; empty for no beat.
     type: str
@@ -70,6 +72,26 @@ options:
     description: How many releases stay, the current one included.
     type: int
     default: 3
+  components:
+    description: Components of this host, for C(current), C(proven) and C(back).
+    type: list
+    elements: str
+    choices: [web, worker, beat, flower]
+    default: []
+  going_back:
+    description: Components whose processes go back.
+    type: list
+    elements: str
+    choices: [web, worker, beat, flower]
+    default: []
+  way_back:
+    description: Whether C(current) keeps what was in use. Where the broker changes nothing leads back.
+    type: bool
+    default: true
+  withdraw:
+    description: Whether no later rollback is to bring back the release that C(proven) leaves.
+    type: bool
+    default: false
 author: [Stalk developers]
 attributes:
   check_mode: {support: full}
@@ -90,9 +112,16 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+before: {description: The version to which C(back) would go; empty when none., type: str, returned: always}
 built: {description: Whether the release is complete., type: bool, returned: always}
 current: {description: The version that is current., type: str, returned: always}
 migrated: {description: Whether the database is as this release has migrated it., type: bool, returned: state is built}
+logins:
+  description: Secrets by which the app logs in to broker and database and which wait, changed, to be taken into use.
+  type: list
+  elements: str
+  returned: always
+proven: {description: Whether the release's processes have come up here., type: bool, returned: always}
 staged: {description: Whether environment or credentials wait to be taken into use., type: bool, returned: always}
 surplus: {description: Releases beyond I(keep)., type: list, returned: always}
 """
@@ -115,6 +144,8 @@ from ansible_collections.stalk.celery.plugins.module_utils.releases import (
     migrations_applied,
     verify,
 )
+from ansible_collections.stalk.celery.plugins.module_utils.services import ServiceFailed, Systemd
+from ansible_collections.stalk.celery.plugins.module_utils.way_back import COMPONENTS, WayBack
 
 NOTHING_TO_MIGRATE = "No migrations to apply"
 
@@ -123,13 +154,13 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "root": {"type": "path", "required": True},
     "settings": {"type": "path", "required": True},
     "version": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["built", "migrated", "current"], "required": True},
+    "state": {"type": "str", "choices": ["built", "migrated", "current", "proven", "back"], "required": True},
     "source": {"type": "path"},
     "archive": {"type": "path"},
-    "component": {"type": "str", "required": True},
+    "component": {"type": "str", "default": ""},
     "certificates": {"type": "path"},
     "digest": {"type": "str"},
-    "celery": {"type": "str", "required": True},
+    "celery": {"type": "str", "default": ""},
     "scheduler": {"type": "str", "default": ""},
     "parts": {
         "type": "list",
@@ -138,7 +169,12 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "choices": ["web", "beat", "flower", "gevent", "results"],
     },
     "keep": {"type": "int", "default": 3},
+    "components": {"type": "list", "elements": "str", "default": [], "choices": list(COMPONENTS)},
+    "going_back": {"type": "list", "elements": "str", "default": [], "choices": list(COMPONENTS)},
+    "way_back": {"type": "bool", "default": True},
+    "withdraw": {"type": "bool", "default": False},
 }
+REQUIRED_IF = [("state", "built", ["component", "celery"]), ("state", "migrated", ["component"])]
 
 
 class Release:
@@ -154,6 +190,12 @@ class Release:
         self.releases = Releases(Path(parameters["root"]))
         self.settings = Settings(Path(parameters["settings"]))
         self.manage = Manage(parameters["app"], parameters["component"], self.settings)
+        self.way_back = WayBack(
+            parameters["app"], parameters["components"], self.settings.folder, self.releases, Systemd()
+        )
+        self.going_back: list[str] = parameters["going_back"]
+        self.keeps_way_back: bool = parameters["way_back"]
+        self.withdraws: bool = parameters["withdraw"]
         self.dry = dry
 
     @property
@@ -168,14 +210,17 @@ class Release:
         return mark == migrations_applied(self.manage, self.releases.path(self.version))
 
     def surplus(self, current: str | None) -> list[str]:
-        return self.releases.surplus(
-            self.keep, frozenset({self.version, *([current] if current else [])}) | self.releases.in_use()
-        )
+        spared = {version for version in (self.version, current, self.way_back.version()) if version}
+        return self.releases.surplus(self.keep, frozenset(spared) | self.releases.in_use())
 
     def built(self) -> bool:
         if self.releases.is_complete(self.version):
             self._check()
             return False
+        if not self.digest:
+            raise ReleaseFailed(
+                f"{self.releases.path(self.version)}: the release is not there, or half of it; choose another"
+            )
         if self.archive and not self.dry:
             wanted = Wanted(
                 self.archive, self.digest, self.celery, self.scheduler, self.parts, certificates=self.certificates
@@ -185,7 +230,7 @@ class Release:
 
     def _check(self) -> None:
         """A release that was built before may not be what is asked for now."""
-        if self.releases.source(self.version) not in ("", self.digest):
+        if self.digest and self.releases.source(self.version) not in ("", self.digest):
             raise ReleaseFailed(
                 f"app.servers.version: {self.version} was built from another source than app.servers.source has now; "
                 "give another version, or none"
@@ -204,20 +249,55 @@ class Release:
         return NOTHING_TO_MIGRATE not in said
 
     def current(self) -> bool:
-        switches, staged = self.releases.current() != self.version, self.settings.next.exists()
-        surplus = self.surplus(self.version)
+        before = self.releases.current()
+        switches, staged = before != self.version, self.settings.next.exists()
+        surplus = self.surplus(before)
         if not self.dry:
+            if before and (switches or staged):
+                self._leave(before)
             self.settings.take_into_use()
             if switches:
                 self.releases.switch(self.version)
             self.releases.prune(surplus)
         return switches or staged or bool(surplus)
 
+    def _leave(self, before: str) -> None:
+        if not self.keeps_way_back:
+            self.way_back.forget()
+        # One that an interrupted run made current may not work.
+        elif not self.way_back.version() or self._came_up(before):
+            self.way_back.keep(before)
+
+    def _came_up(self, version: str) -> bool:
+        is_other = self.way_back.version() != version
+        return is_other and self.releases.is_proven(version) and self.way_back.all_run(version)
+
+    def proven(self) -> bool:
+        is_news = not self._is_known and self.way_back.all_run(self.version)
+        if is_news and not self.dry:
+            self.releases.prove(self.version)
+            if self.withdraws and (left := self.way_back.version()) not in (None, self.version):
+                self.releases.withdraw(left)
+            self.way_back.forget()
+        return is_news
+
+    @property
+    def _is_known(self) -> bool:
+        return self.releases.is_proven(self.version) and not self.way_back.version()
+
+    def back(self) -> bool:
+        if not self.dry:
+            self.way_back.go(self.going_back)
+        return True
+
     def facts(self) -> dict[str, Any]:
         current = self.releases.current()
         return {
+            "before": self.way_back.version() or "",
             "built": self.releases.is_complete(self.version),
             "current": current or "",
+            "logins": self.settings.changed_logins(),
+            "proven": self._is_known,
             "staged": self.settings.next.exists(),
             "surplus": self.surplus(current),
         }
@@ -240,14 +320,16 @@ def explain(error: OSError | ReleaseFailed, release: Release) -> str:
 
 
 def main() -> None:
-    module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
+    module = AnsibleModule(ARGUMENTS, supports_check_mode=True, required_if=REQUIRED_IF)
     release = Release(module.params, dry=module.check_mode)
     try:
         changed = getattr(release, module.params["state"])()
         migrated = {"migrated": release.is_migrated()} if module.params["state"] == "built" else {}
         module.exit_json(changed=changed, **release.facts(), **migrated)
+    except ServiceFailed as error:
+        module.fail_json(msg=str(error), **release.facts())
     except (OSError, ReleaseFailed) as error:
-        module.fail_json(msg=explain(error, release))
+        module.fail_json(msg=explain(error, release), **release.facts())
 
 
 if __name__ == "__main__":

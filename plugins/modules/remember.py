@@ -13,7 +13,7 @@ options:
     type: str
     required: true
   component:
-    description: The component, as its group in the inventory is called.
+    description: The component, as its group in the inventory is called; or C(queues), which the pools will consume.
     type: str
     required: true
   kind:

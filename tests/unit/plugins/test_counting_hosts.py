@@ -22,7 +22,7 @@ INVENTORY = "redis: {hosts: {data1: }}\nworker: {hosts: {worker1: }}\nexternal: 
 def test_an_external_broker_is_asked_by_workers_whatever_groups_are_called(
     tmp_path: Path, kind: str, component: str, host: str
 ) -> None:
-    plays = yaml.safe_load((ROOT / "playbooks/site.yml").read_text())
+    plays = yaml.safe_load((ROOT / "playbooks/what_waits.yml").read_text())
     counting = next(play["vars"]["site_counting"] for play in plays if play["name"] == "What waits")
     task = {"ansible.builtin.debug": {"msg": "{{ site_counting }}"}, "run_once": True}
     play = {"hosts": "all", "gather_facts": False, "vars": {"site_counting": counting}, "tasks": [task]}

@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.stalk.celery.plugins.module_utils import releases as releases_module
 from ansible_collections.stalk.celery.plugins.module_utils.releases import (
     COMPLETE,
+    PROVEN,
     Manage,
     ReleaseFailed,
     Releases,
@@ -22,6 +23,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.releases import (
     run,
     verify,
 )
+from ansible_collections.stalk.celery.plugins.module_utils.way_back import WayBack
 from ansible_collections.stalk.celery.plugins.modules.release import Release, explain
 
 GROUP = grp.getgrgid(os.getegid()).gr_name
@@ -111,7 +113,7 @@ def asked_for(tmp_path: Path, **other: Any) -> Release:
     parameters = {
         "version": "v5", "keep": 3, "archive": None, "certificates": None, "digest": "digest", "root": str(tmp_path),
         "app": GROUP, "component": "web", "settings": str(tmp_path / "etc"), "celery": "config.celery",
-        "scheduler": "", "parts": [],
+        "scheduler": "", "parts": [], "components": [], "going_back": [], "way_back": True, "withdraw": False,
     }  # fmt: skip
     return Release(parameters | other, dry=False)
 
@@ -297,3 +299,94 @@ def test_a_database_that_does_not_say_what_was_applied_is_not_taken_for_migrated
     monkeypatch.setattr(Manage, "run", lambda *_: "No migrations to apply.")
     assert not release.migrated()
     assert not release.is_migrated()
+
+
+@pytest.fixture
+def running(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Releases that every process of the host runs."""
+    found = {"v1"}
+    monkeypatch.setattr(WayBack, "all_run", lambda _, version: version in found)
+    return found
+
+
+@pytest.fixture
+def host(tmp_path: Path, running: set[str]) -> Callable[..., Release]:
+    """A host with three releases, of which v1 is current and runs; gives the one that is made current after it."""
+    releases = Releases(tmp_path)
+    for version in ("v1", "v2", "v3"):
+        add(releases, version, 1)
+    releases.switch("v1")
+    releases.prove("v1")
+
+    def made_current(version: str, **other: Any) -> Release:
+        release = asked_for(tmp_path, version=version, **other)
+        assert release.current()
+        return release
+
+    return made_current
+
+
+def test_what_ran_is_what_is_gone_back_to(host: Callable[..., Release], running: set[str]) -> None:
+    assert host("v2").facts()["before"] == "v1"
+    # v2 was interrupted.
+    release = host("v3")
+    assert release.way_back.version() == "v1"
+    assert not release.proven()
+    running.add("v3")
+    assert release.proven()
+    assert release.way_back.version() is None
+    assert not release.proven()
+    # v2 runs, and nobody has proven yet that it does: it may be about to end again.
+    host("v2")
+    running.add("v2")
+    assert host("v1").way_back.version() == "v3"
+
+
+def test_nothing_leads_back_to_another_broker(host: Callable[..., Release]) -> None:
+    host("v2")
+    assert host("v3", way_back=False).way_back.version() is None
+
+
+def test_a_rollback_withdraws_what_it_leaves(host: Callable[..., Release], running: set[str]) -> None:
+    running.add("v2")
+    host("v2").proven()
+    release = host("v1", withdraw=True)
+    assert release.way_back.version() == "v2"
+    # Should v1 not come up, v2 is what is gone back to.
+    assert release.releases.is_proven("v2")
+    release.proven()
+    assert release.releases.newest_first(PROVEN) == ["v1"]
+
+
+def test_what_came_up_is_kept_before_what_did_not(releases: Releases) -> None:
+    releases.prove("v1")
+    assert releases.surplus(2, frozenset({"v4"})) == ["v2", "v3"]
+
+
+def test_what_may_be_gone_back_to_is_not_removed(host: Callable[..., Release], running: set[str]) -> None:
+    host("v2")
+    release = host("v3", keep=1)
+    assert release.facts()["surplus"] == ["v2"]
+    running.add("v3")
+    release.proven()
+    assert release.facts()["surplus"] == ["v1", "v2"]
+
+
+def test_a_release_that_is_on_the_host_needs_no_source(project: Callable[..., Release]) -> None:
+    project(digest="one").built()
+    assert not project(digest="").built()
+
+
+def test_one_that_is_not_there_or_half_of_it_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ReleaseFailed, match="v5: the release is not there, or half of it; choose another"):
+        asked_for(tmp_path, digest=None).built()
+
+
+def test_a_login_that_changes_is_told(tmp_path: Path) -> None:
+    fill(
+        tmp_path,
+        {"credentials/web/CELERY_BROKER_URL": "a", "credentials/web/KEY": "a", "credentials/web/DATABASE_URL": "a"},
+    )
+    staged = {"web/CELERY_BROKER_URL": "b", "web/KEY": "b", "web/DATABASE_URL": "a", "beat/CELERY_BROKER_URL": "b"}
+    fill(tmp_path / "next/credentials", staged)
+    assert Settings(tmp_path).changed_logins() == ["CELERY_BROKER_URL"]
