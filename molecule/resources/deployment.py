@@ -191,7 +191,7 @@ class Deployment(Effects):
     def secret(self, name: str) -> str:
         return (self.state / "secrets" / name).read_text().rstrip("\n")
 
-    @cached_property
+    @property
     def authority(self) -> Authority:
         return Authority.read(self.state / "pki", self.secret("PKI_CA_PASSPHRASE"))
 
@@ -240,14 +240,24 @@ class Deployment(Effects):
         self, playbook: str, *arguments: str, changes: Mapping[str, Any] | None = None, **variables: Any
     ) -> Run:
         """The same by another playbook."""
-        if changes is not None:
-            file = self.scratch / "changes.yml"
-            file.write_text(yaml.safe_dump(dict(changes)))
-            variables["stack_files"] = [*self.description_files, str(file)]
-        return self.play(playbook, *arguments, **variables)
+        return self.play(playbook, *arguments, **self.changed(changes), **variables)
+
+    def changed(self, changes: Mapping[str, Any] | None) -> dict[str, Any]:
+        """The variable that has `changes` as the last file of the description."""
+        if changes is None:
+            return {}
+        file = self.scratch / "changes.yml"
+        file.write_text(yaml.safe_dump(dict(changes)))
+        return {"stack_files": [*self.description_files, str(file)]}
 
     def play(self, playbook: str, *arguments: str, **variables: Any) -> Run:
-        done = subprocess.run(
+        process = self.begin(playbook, *arguments, own_group=False, **variables)
+        output = process.communicate()[0]
+        return Run(process.returncode, output)
+
+    def begin(self, playbook: str, *arguments: str, own_group: bool = True, **variables: Any) -> subprocess.Popen[str]:
+        """A run that goes on; its processes are of a group of their own, to be killed together."""
+        return subprocess.Popen(
             [
                 "ansible-playbook",
                 *self.inventory_arguments,
@@ -261,9 +271,8 @@ class Deployment(Effects):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=False,
+            start_new_session=own_group,
         )
-        return Run(done.returncode, done.stdout)
 
     def converge(self, *arguments: str, changes: Mapping[str, Any] | None = None) -> Run:
         run = self.site(*arguments, changes=changes)

@@ -9,6 +9,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.stalk.celery.plugins.module_utils.certificates.authority import (
+    PASSPHRASE,
     Authority,
     load_authority,
     own_authority,
@@ -36,6 +37,7 @@ ARGUMENTS = {
     "provided_key": {"type": "str", "default": ""},
     "lifetime": {"type": "str", "default": "365d"},
     "rotate_before": {"type": "str", "default": "30d"},
+    "renew": {"type": "bool", "default": False},
     "leaves": {
         "type": "list",
         "elements": "dict",
@@ -49,7 +51,6 @@ ARGUMENTS = {
 }
 
 MODULE = "stalk.celery.leaf_requests"
-PASSPHRASE = "PKI_CA_PASSPHRASE"
 
 
 class ActionModule(ActionBase):
@@ -127,7 +128,9 @@ class ActionModule(ActionBase):
 
     def _validity(self, given: dict[str, Any]) -> Validity:
         try:
-            validity = Validity(read_duration(given["lifetime"]), read_duration(given["rotate_before"]))
+            validity = Validity(
+                read_duration(given["lifetime"]), read_duration(given["rotate_before"]), renew=given["renew"]
+            )
         except ValueError as error:
             raise AnsibleActionFail(str(error)) from None
         if validity.rotate_before >= validity.lifetime:

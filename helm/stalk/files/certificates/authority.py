@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +18,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import NameOID
 
+PASSPHRASE = "PKI_CA_PASSPHRASE"
+CURRENT = "ca"
+# While one CA follows another: the one to come, or the one before.
+NEXT, PREVIOUS = "next", "previous"
 LIFETIME = timedelta(days=3650)
 BACKDATE = timedelta(minutes=5)
 
@@ -27,12 +31,13 @@ Passphrase = Callable[[], str]
 
 @dataclass(frozen=True)
 class Authority:
-    """`chain` is the signer first, up to its self-signed root; hosts trust all of it."""
+    """`chain` is the signer first, up to its self-signed root; hosts trust all of it, and what is `beside` it."""
 
     chain: tuple[x509.Certificate, ...]
     certificate_path: Path
     key_path: Path
     passphrase: Passphrase
+    beside: tuple[x509.Certificate, ...] = ()
 
     @property
     def certificate(self) -> x509.Certificate:
@@ -40,7 +45,7 @@ class Authority:
 
     @property
     def trust(self) -> str:
-        return _pem(self.chain)
+        return _pem((*self.chain, *self.beside))
 
     @property
     def intermediates(self) -> str:
@@ -60,15 +65,28 @@ class Authority:
 
 def own_authority(directory: Path, name: str, passphrase: Passphrase, now: datetime, *, make: bool) -> Authority | None:
     """The authority in `directory`, made there when it is missing and may be made."""
-    certificate_path, key_path = directory / "ca.crt", directory / "ca.key"
+    certificate_path, key_path = pair_of(directory, CURRENT)
     if not certificate_path.exists():
         if not make:
             return None
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _lock(directory / ".lock"):
-            if not certificate_path.exists():
-                _make(certificate_path, key_path, name, passphrase(), now)
-    return load_authority(certificate_path, key_path, passphrase, now)
+        make_authority(directory, CURRENT, name, passphrase, now)
+    others = [path for role in (NEXT, PREVIOUS) if (path := pair_of(directory, role)[0]).exists()]
+    beside = tuple(certificate for path in others for certificate in _certificates(path))
+    return replace(load_authority(certificate_path, key_path, passphrase, now), beside=beside)
+
+
+def pair_of(directory: Path, role: str) -> tuple[Path, Path]:
+    """Where certificate and key of the CA in this role lie."""
+    return directory / f"{role}.crt", directory / f"{role}.key"
+
+
+def make_authority(directory: Path, role: str, name: str, passphrase: Passphrase, now: datetime) -> None:
+    """Makes it unless it is there, also where several ask at once."""
+    certificate_path, key_path = pair_of(directory, role)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _lock(directory / ".lock"):
+        if not certificate_path.exists():
+            _make(certificate_path, key_path, name, passphrase(), now)
 
 
 def load_authority(certificate_path: Path, key_path: Path, passphrase: Passphrase, now: datetime) -> Authority:
@@ -108,8 +126,8 @@ def _make(certificate_path: Path, key_path: Path, name: str, passphrase: str, no
         serialization.BestAvailableEncryption(passphrase.encode()),
     )
     # The certificate comes last: where it is, the key is whole.
-    _write(key_path, encrypted, 0o600)
-    _write(certificate_path, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+    write(key_path, encrypted, 0o600)
+    write(certificate_path, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
 
 
 def _key_usage(
@@ -131,7 +149,8 @@ def _key_usage(
 LEAF_KEY_USAGE = _key_usage(digital_signature=True)
 
 
-def _write(path: Path, content: bytes, mode: int) -> None:
+def write(path: Path, content: bytes, mode: int) -> None:
+    """All of it, or nothing."""
     partial = path.with_name(f".{path.name}.partial")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with os.fdopen(descriptor, "wb") as handle:
@@ -150,11 +169,15 @@ def _read(path: Path) -> bytes:
         ) from error
 
 
-def _load_chain(path: Path, now: datetime) -> tuple[x509.Certificate, ...]:
+def _certificates(path: Path) -> tuple[x509.Certificate, ...]:
     try:
-        chain = tuple(x509.load_pem_x509_certificates(_read(path)))
+        return tuple(x509.load_pem_x509_certificates(_read(path)))
     except ValueError as error:
         raise CertificateRefusal(str(path), "holds no PEM certificate", "put the CA's certificate there") from error
+
+
+def _load_chain(path: Path, now: datetime) -> tuple[x509.Certificate, ...]:
+    chain = _certificates(path)
     for certificate in chain:
         _check_signer(path, certificate, now)
     for certificate, issuer in zip(chain, (*chain[1:], chain[-1]), strict=True):
@@ -213,7 +236,7 @@ def _decrypt_key(path: Path, content: bytes, passphrase: str) -> PrivateKeyTypes
         return serialization.load_pem_private_key(content, passphrase.encode())
     except ValueError as error:
         raise CertificateRefusal(
-            str(path), "cannot be decrypted", "give its passphrase as the secret PKI_CA_PASSPHRASE"
+            str(path), "cannot be decrypted", f"give its passphrase as the secret {PASSPHRASE}"
         ) from error
 
 

@@ -32,10 +32,11 @@ class Leaf:
 
 @dataclass(frozen=True)
 class Validity:
-    """How long a leaf lives, and how long before its end it is replaced."""
+    """How long a leaf lives, and how long before its end it is replaced; with `renew` at once."""
 
     lifetime: timedelta
     rotate_before: timedelta
+    renew: bool = False
 
 
 def read_leaf(asked: dict[str, Any]) -> Leaf:
@@ -92,6 +93,8 @@ def why_renew(
         return "has other names"
     if _usages_of(certificate) != leaf.usages:
         return "has other usages"
+    if validity.renew:
+        return "is to be renewed"
     end = certificate.not_valid_after_utc
     if end - now < validity.rotate_before and _end(authority, validity, now) > end:
         return f"expires on {end:%Y-%m-%d}"
