@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-status demo-down demo-kubernetes demo-kubernetes-open demo-kubernetes-down cluster cluster-down test test-all test-fast lint conformance bench cells chart-readme lock clean
+.PHONY: help demo demo-status demo-down demo-kubernetes demo-kubernetes-open demo-kubernetes-down cluster cluster-down test test-all test-fast lint faults conformance bench cells chart-readme lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ test-fast: ## Run the linters and the tests that need no server
 
 lint: ## Run the linters
 	@tools/prepare control tests && .venv/bin/python tools/test.py lint
+
+faults: ## Let servers fail in every way while tasks flow, and show what that did to the tasks
+	@tools/prepare control tests && .venv/bin/python tools/test.py faults-on-servers
 
 conformance: ## Run Celery's own integration suite on brokers that Stalk provisioned, over TLS
 	@tools/prepare control conformance && .venv/bin/python tools/conformance.py

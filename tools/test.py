@@ -1,4 +1,4 @@
-"""`make test`: runs every kind of test, in three lanes at a time, and counts what ran. `--all`: the long ones too.
+"""`make test`: runs every kind of test, two at a time and one beside them, and counts what ran; `--all`: long ones too.
 
 Each kind writes its whole output to build/test/<kind>.log; the terminal shows when it starts and ends, and
 when it failed which tests did and why, or the end of the log when no test has.
@@ -35,16 +35,18 @@ SHELL_SCRIPTS = (
 @dataclass(frozen=True)
 class Kind:
     """A kind of test: its commands, run in order in `folder`; `{junit}` is where a command writes its report. One that
-    is `long` is left to --all; two of a `scenario` share containers."""
+    is `long` is left to --all; two of a `scenario` share containers. One that is `idle` waits more than it works. Its
+    `table`, a file, is shown."""
 
     name: str
-    lane: int
     commands: tuple[str, ...]
     folder: str = "."
     env: dict[str, str] = field(default_factory=dict)
     least: int = 1
     long: bool = False
     scenario: str = ""
+    idle: bool = False
+    table: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -56,19 +58,16 @@ class Outcome:
     seconds: float
 
 
-def on_servers(
-    name: str, scenario: str, debian: str, *, least: int, lane: int = 1, long: bool = False, broker: str = ""
-) -> Kind:
+def on_servers(name: str, scenario: str, debian: str, *, least: int, long: bool = False, broker: str = "") -> Kind:
     """A scenario of Molecule on this release of Debian, with this broker where it leaves the choice."""
     commands = (f"{BIN}/molecule test -s {scenario}",)
     env = {"STALK_DEBIAN": debian} | ({"STALK_BROKER": broker} if broker else {})
-    return Kind(name, lane, commands, env=env, least=least, long=long, scenario=scenario)
+    return Kind(name, commands, env=env, least=least, long=long, scenario=scenario)
 
 
 KINDS = (
     Kind(
         "lint",
-        0,
         (
             f"{BIN}/ruff check {PYTHON_FOLDERS} sample_app",
             f"{BIN}/ruff format --check {PYTHON_FOLDERS} sample_app",
@@ -82,36 +81,44 @@ KINDS = (
         # The type checker reads Django's settings, which are refused without these.
         env={"DJANGO_SECRET_KEY": "x", "DATABASE_URL": "postgresql://u:p@h/d", "CELERY_BROKER_URL": "redis://h"},
     ),
-    Kind("unit", 0, (f"{BIN}/pytest tests/unit --junitxml={{junit}}",), least=1000),
-    Kind("app", 0, (f"{APP_BIN}/pytest --junitxml={{junit}}",), folder="sample_app", least=100),
-    Kind("collection", 0, (f"{BIN}/pytest tests/collection --junitxml={{junit}}",)),
+    Kind("unit", (f"{BIN}/pytest tests/unit --junitxml={{junit}}",), least=1000),
+    Kind("collection", (f"{BIN}/pytest tests/collection --junitxml={{junit}}",)),
     Kind(
         "chart",
-        0,
         (".cache/bin/helm-unittest --strict --output-type JUnit --output-file {junit} helm/stalk",),
         least=150,
     ),
-    Kind("parity", 1, (f"{BIN}/pytest tests/parity --junitxml={{junit}}",), least=260),
-    Kind("renders", 0, (f"{BIN}/pytest tests/chart --junitxml={{junit}}",), least=480),
-    Kind("servers-by-ssh", 0, (f"{BIN}/molecule test -s spread",), least=60),
-    Kind("external-broker", 0, (f"{BIN}/molecule test -s external",), least=20),
-    on_servers("server-bookworm", "default", "bookworm", least=80),
-    on_servers("server-trixie", "default", "trixie", least=80, lane=0, long=True),
+    Kind("parity", (f"{BIN}/pytest tests/parity --junitxml={{junit}}",), least=260),
+    Kind("renders", (f"{BIN}/pytest tests/chart --junitxml={{junit}}",), least=480),
+    # What takes longest goes before what fills the rest.
+    Kind("servers-by-ssh", (f"{BIN}/molecule test -s spread",), least=80, scenario="spread"),
     on_servers("rabbitmq-bookworm", "rabbitmq", "bookworm", least=95),
+    on_servers("server-bookworm", "default", "bookworm", least=80),
+    Kind("external-broker", (f"{BIN}/molecule test -s external",), least=20),
+    Kind("app", (f"{APP_BIN}/pytest --junitxml={{junit}}",), folder="sample_app", least=100),
+    on_servers("valkey-trixie", "valkey", "trixie", least=65),
+    on_servers("server-trixie", "default", "trixie", least=80, long=True),
     on_servers("sentinel-bookworm", "sentinel", "bookworm", least=50, long=True),
     on_servers("sentinel-trixie", "sentinel", "trixie", least=50, long=True),
     on_servers("valkey-sentinel-trixie", "sentinel", "trixie", least=50, long=True, broker="valkey"),
-    on_servers("valkey-trixie", "valkey", "trixie", least=65),
-    on_servers("rabbitmq-trixie", "rabbitmq", "trixie", least=70, lane=0, long=True),
+    on_servers("rabbitmq-trixie", "rabbitmq", "trixie", least=70, long=True),
     on_servers("rabbitmq-cluster-trixie", "rabbitmq-cluster", "trixie", least=75, long=True),
-    on_servers("switch-bookworm", "switch", "bookworm", least=5, lane=0, long=True),
-    on_servers("switch-sentinel-bookworm", "switch-sentinel", "bookworm", least=4, lane=0, long=True),
-    # It waits more than it works. Kubernetes is compiled when it is the first time, beside the other lanes.
+    Kind(
+        "faults-on-servers",
+        (f"{BIN}/molecule test -s faults",),
+        least=20,
+        long=True,
+        scenario="spread",
+        table=ROOT / "build" / "faults" / "servers.txt",
+    ),
+    on_servers("switch-bookworm", "switch", "bookworm", least=5, long=True),
+    on_servers("switch-sentinel-bookworm", "switch-sentinel", "bookworm", least=4, long=True),
+    # Kubernetes is compiled when it is the first time.
     Kind(
         "cluster",
-        2,
         ("tools/prepare cluster images", f"{BIN}/pytest tests/cluster --durations=20 --junitxml={{junit}}"),
         least=150,
+        idle=True,
     ),
 )
 
@@ -154,7 +161,8 @@ def failures(report: Path) -> list[str]:
 
 def run(kind: Kind, *, everything: bool) -> Outcome:
     log, junit = LOGS / f"{kind.name}.log", LOGS / f"{kind.name}.xml"
-    junit.unlink(missing_ok=True)
+    for before in filter(None, (junit, kind.table)):
+        before.unlink(missing_ok=True)
     started = time.monotonic()
     say(f"  start  {kind.name}")
     passed = failed = skipped = 0
@@ -166,7 +174,7 @@ def run(kind: Kind, *, everything: bool) -> Outcome:
             env = os.environ | kind.env | {"STALK_JUNIT": str(junit), "PATH": f"{ROOT / BIN}:{os.environ['PATH']}"}
             # Of the pytest.ini_options of pyproject.toml: the sample app has its own, which know no such marker.
             if kind.folder == "." and not (everything or kind.long):
-                env["PYTEST_ADDOPTS"] = "-m 'not long'"
+                env["PYTEST_ADDOPTS"] = f"{env.get('PYTEST_ADDOPTS', '')} -m 'not long'"
             broken = subprocess.run(
                 ["bash", "-c", f"set -o pipefail; {command}"],
                 cwd=ROOT / kind.folder,
@@ -196,12 +204,9 @@ def run(kind: Kind, *, everything: bool) -> Outcome:
     return Outcome(kind, passed, failed, skipped, seconds)
 
 
-def in_lane(kinds: list[Kind], *, everything: bool) -> list[Outcome]:
-    outcomes = []
-    for kind in kinds:
-        with scenarios[kind.scenario or kind.name]:
-            outcomes.append(run(kind, everything=everything))
-    return outcomes
+def in_turn(kind: Kind, *, everything: bool) -> Outcome:
+    with scenarios[kind.scenario or kind.name]:
+        return run(kind, everything=everything)
 
 
 def main() -> int:
@@ -214,13 +219,16 @@ def main() -> int:
     if unknown := set(wanted) - set(names):
         parser.error(f"unknown kind {shlex.join(sorted(unknown))}; choose from {', '.join(names)}")
     LOGS.mkdir(parents=True, exist_ok=True)
-    lanes = [[kind for kind in KINDS if kind.lane == lane and kind.name in wanted] for lane in range(3)]
-    with ThreadPoolExecutor(len(lanes)) as pool:
-        outcomes = [
-            outcome
-            for lane in pool.map(lambda kinds: in_lane(kinds, everything=arguments.all), lanes)
-            for outcome in lane
+    with ThreadPoolExecutor(2) as lanes, ThreadPoolExecutor(1) as beside:
+        running = [
+            (beside if kind.idle else lanes).submit(in_turn, kind, everything=arguments.all)
+            for kind in KINDS
+            if kind.name in wanted
         ]
+    outcomes = [each.result() for each in running]
+    for table in (outcome.kind.table for outcome in outcomes):
+        if table and table.exists():
+            print(f"\n{table.read_text()}", end="")
     print("\nTests by kind:")
     for outcome in outcomes:
         print(

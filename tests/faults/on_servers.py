@@ -1,0 +1,166 @@
+"""What happens to servers, each fault by itself: it is done, and undone, while tasks flow."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from resources.deployment import Deployment, Server
+from resources.releases import release_of
+from resources.waiting import wait_for
+
+Do = Callable[[Deployment], None]
+
+POOL = "shop-worker@default.service"
+# How long what stands still does.
+SECONDS = 20
+SECONDS_UNTIL_UP = 120
+# After the look at the hosts, and before it is done on an idle machine.
+MIDDLE_OF_A_DEPLOYMENT = (10, 60)
+RANDOM = random.Random(os.environ.get("STALK_FAULTS_SEED", "stalk"))
+
+
+@dataclass(frozen=True)
+class Fault:
+    name: str
+    do: Do
+
+
+def docker(*arguments: str) -> None:
+    subprocess.run(["docker", *arguments], check=True, capture_output=True)
+
+
+def of(group: str, change: Callable[[Server], None]) -> Do:
+    """Changes the last host of a group."""
+    return lambda deployment: change(deployment.on(group)[-1])
+
+
+def restart(unit: str) -> Callable[[Server], None]:
+    return lambda server: void(server.run("systemctl", "restart", unit))
+
+
+def kill(unit: str) -> Callable[[Server], None]:
+    return lambda server: server.kill(unit)
+
+
+def void(_: object) -> None:
+    pass
+
+
+def kill_child(server: Server) -> None:
+    main = server.property(POOL, "MainPID")
+    child = server.run("pgrep", "--parent", main).split()[0]
+    server.run("kill", "-KILL", child)
+
+
+def freeze(unit: str) -> Callable[[Server], None]:
+    def freeze(server: Server) -> None:
+        server.run("systemctl", "kill", "--signal=STOP", unit)
+        time.sleep(SECONDS)
+        server.run("systemctl", "kill", "--signal=CONT", unit)
+
+    return freeze
+
+
+def cut_power(server: Server) -> None:
+    """And it comes back."""
+    docker("kill", server.container)
+    time.sleep(SECONDS)
+    docker("start", server.container)
+    wait_for(f"{server} is up", lambda: is_up(server), SECONDS_UNTIL_UP)
+
+
+def is_up(server: Server) -> bool:
+    return server.attempt("systemctl", "is-system-running").stdout.strip() in ("running", "degraded")
+
+
+def cut_network(server: Server) -> None:
+    """Connections stay half open, as nobody hears that they ended."""
+    server.run("ip", "link", "set", "eth0", "down")
+    time.sleep(SECONDS)
+    server.run("ip", "link", "set", "eth0", "up")
+
+
+def two_beats(deployment: Deployment) -> None:
+    """The one that stands by thinks that it is alone, as the other does not move."""
+    first = deployment.first("beat")
+    first.run("systemctl", "kill", "--signal=STOP", "shop-beat.service")
+    time.sleep(SECONDS)
+    first.run("systemctl", "kill", "--signal=CONT", "shop-beat.service")
+
+
+def drain_and_site(deployment: Deployment) -> None:
+    succeed(deployment, "drain.yml", "--limit", "worker2")
+    succeed(deployment, "site.yml")
+
+
+def deploy(deployment: Deployment) -> None:
+    succeed(deployment, "deploy.yml", changes=release(deployment, "new"))
+
+
+def deploy_twice(deployment: Deployment) -> None:
+    """The control node is lost in the middle of the first run."""
+    changes = release(deployment, f"interrupted-{uuid.uuid4().hex[:4]}")
+    run = deployment.begin("deploy.yml", **deployment.changed(changes))
+    time.sleep(RANDOM.uniform(*MIDDLE_OF_A_DEPLOYMENT))
+    os.killpg(run.pid, signal.SIGKILL)
+    run.communicate()
+    succeed(deployment, "deploy.yml", changes=changes)
+
+
+def release(deployment: Deployment, version: str) -> dict[str, Any]:
+    folder = deployment.scratch / "releases"
+    shutil.rmtree(folder / version, ignore_errors=True)
+    return release_of(deployment, folder, version, f"\n# {version}\n")
+
+
+def reboot(server: Server) -> None:
+    server.restart()
+    wait_for(f"{server} is up", lambda: is_up(server), SECONDS_UNTIL_UP)
+
+
+def succeed(deployment: Deployment, playbook: str, *arguments: str, changes: Mapping[str, Any] | None = None) -> None:
+    run = deployment.site_by(playbook, *arguments, changes=changes)
+    assert run.rc == 0, run.output
+
+
+def play(playbook: str) -> Do:
+    return lambda deployment: succeed(deployment, playbook)
+
+
+FAULTS = (
+    Fault("none", lambda _: time.sleep(SECONDS)),
+    Fault("a pool restarts", of("worker", restart(POOL))),
+    Fault("a worker is killed", of("worker", kill(POOL))),
+    Fault("a child is killed", of("worker", kill_child)),
+    Fault("a worker freezes", of("worker", freeze(POOL))),
+    Fault("beat restarts", of("beat", restart("shop-beat.service"))),
+    Fault("beat is killed", of("beat", kill("shop-beat.service"))),
+    Fault("beat freezes, two are active", two_beats),
+    Fault("web is killed", of("web", kill("shop-web.service"))),
+    Fault("Flower is killed", of("flower", kill("shop-flower.service"))),
+    Fault("Redis restarts", of("redis", restart("shop-redis.service"))),
+    Fault("Redis is killed", of("redis", kill("shop-redis.service"))),
+    Fault("Redis freezes", of("redis", freeze("shop-redis.service"))),
+    Fault("PostgreSQL restarts", of("postgresql", restart("postgresql@15-main.service"))),
+    Fault("PostgreSQL is killed", of("postgresql", kill("postgresql@15-main.service"))),
+    Fault("a worker's host reboots", of("worker", reboot)),
+    Fault("a worker's host loses power", of("worker", cut_power)),
+    Fault("the data's host loses power", of("redis", cut_power)),
+    Fault("a worker's host is cut off", of("worker", cut_network)),
+    Fault("the data's host is cut off", of("redis", cut_network)),
+    Fault("a release is deployed", deploy),
+    Fault("it is rolled back", play("rollback.yml")),
+    Fault("a deployment is killed, and run again", deploy_twice),
+    Fault("a host is drained, and returns", drain_and_site),
+    Fault("every certificate is renewed", play("rotate_tls.yml")),
+    Fault("another CA", play("rotate_ca.yml")),
+)
