@@ -166,18 +166,23 @@ class OutboxTask(DjangoTask):
 
     def _run_and_acknowledge(self, row: QuerySet[OutboxMessage], args: Any, kwargs: Any) -> Any:
         request = self.request
-        is_running = False
+        raised: BaseException | None = None
         try:
             with transaction.atomic():
-                is_running = True
-                outcome = self._run(args, kwargs)
-                is_running = False
+                try:
+                    outcome = self._run(args, kwargs)
+                except BaseException as error:
+                    raised = error
+                    raise
                 if not acknowledge(row, states.SUCCESS):
                     logger.warning("%s[%s] lost its lease and is rolled back", self.name, request.id)
                     raise Ignore
         except DATABASE_IS_AWAY as error:
-            if is_running:
+            if error is raised:
                 raise
+            if raised is not None:
+                # The end of a transaction whose connection broke connects anew, and may fail (Atomic.__exit__).
+                raise raised from error
             return_to_queue(request.id, f"the database does not commit: {error}")
         request.outbox_is_closed = True
         return outcome

@@ -9,7 +9,7 @@ from typing import Any
 from celery import shared_task
 from celery.exceptions import Reject, Retry
 from django.contrib.auth.models import Group
-from django.db import connection
+from django.db import OperationalError, connection
 
 from celery_ops.outbox import OutboxTask
 from tests.gate import Gate
@@ -84,6 +84,15 @@ def loses_its_connection(self: OutboxTask, path: str) -> None:
     gate.take_effect()
     if len(gate.effects) == 1:
         connection.connection.close()
+
+
+@shared_task(
+    bind=True, base=OutboxTask, atomic=True, autoretry_for=(OperationalError,), max_retries=None, retry_backoff=1
+)
+def tries_until_the_database_is_back(self: OutboxTask, path: str) -> None:
+    Group.objects.create(name=f"{self.request.id} {time.time_ns()}")
+    Gate(Path(path)).wait()
+    Group.objects.create(name=f"{self.request.id} {time.time_ns()}")
 
 
 @shared_task(base=OutboxTask, queue="reports")

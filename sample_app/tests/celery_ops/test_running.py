@@ -23,6 +23,7 @@ from tests.celery_ops.tasks import (
     loses_its_connection,
     raises_retry,
     rejected,
+    tries_until_the_database_is_back,
     typed,
 )
 from tests.gate import Gate
@@ -93,6 +94,21 @@ def test_a_run_whose_commit_fails_is_done_again(gate: Gate, worker: Process) -> 
     until(lambda: state_of(task_id) == "SUCCESS")
     assert Group.objects.count() == 1
     assert gate.effects == ["", ""]
+
+
+def test_a_run_that_asks_for_a_retry_as_the_database_goes_away_gets_it(
+    services: Services, gate: Gate, worker: Process
+) -> None:
+    """The end of its transaction, which connects anew, fails too."""
+    task_id = tries_until_the_database_is_back.delay_on_commit(str(gate.path))
+    until(lambda: gate.arrivals)
+    with services.postgresql.away():
+        gate.open()
+        until(lambda: f"Task {task_id} keeps its lease" in worker.log)
+    make_due(task_id, **EXPIRED)
+    assert sweep.sweep().sent == 1
+    until(lambda: state_of(task_id) == "SUCCESS")
+    assert Group.objects.count() == 2
 
 
 def test_a_success_needs_no_result_store(services: Services, gate: Gate, worker: Process) -> None:
