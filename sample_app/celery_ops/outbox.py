@@ -177,12 +177,12 @@ class OutboxTask(DjangoTask):
                 if not acknowledge(row, states.SUCCESS):
                     logger.warning("%s[%s] lost its lease and is rolled back", self.name, request.id)
                     raise Ignore
-        except DATABASE_IS_AWAY as error:
-            if error is raised:
-                raise
-            if raised is not None:
+        except Exception as error:
+            if raised is not None and error is not raised:
                 # The end of a transaction whose connection broke connects anew, and may fail (Atomic.__exit__).
                 raise raised from error
+            if raised is not None or not isinstance(error, DATABASE_IS_AWAY):
+                raise
             return_to_queue(request.id, f"the database does not commit: {error}")
         request.outbox_is_closed = True
         return outcome

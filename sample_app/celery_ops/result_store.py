@@ -1,4 +1,4 @@
-"""Celery's result store on Redis, whose absence fails no task.
+"""Celery's result store, whose absence fails no task.
 
 Celery reports a task whose result cannot be stored as failed, with a traceback of all attempts that is longer than a
 pipe holds. While the broker is away too, nobody reads that pipe; the soft time limit then interrupts the process in the
@@ -11,17 +11,28 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Celery
+from celery.backends.base import BaseBackend
 from celery.backends.redis import RedisBackend, SentinelBackend
 from celery.exceptions import BackendStoreError
 from celery.utils.log import get_logger
 from redis.connection import SSLConnection
 
-from celery_ops import redis_tls, sentinel_transport
+from celery_ops import environment, redis_tls, sentinel_transport
+from celery_ops.database import DATABASE_ERRORS
 
 logger = get_logger(__name__)
 
 
-class Backend(RedisBackend):
+class MayBeAway(BaseBackend):
+    def store_result(self, task_id: str, result: Any, state: str, *args: Any, **options: Any) -> Any:
+        try:
+            return super().store_result(task_id, result, state, *args, **options)
+        except (BackendStoreError, *DATABASE_ERRORS) as error:
+            logger.error("The state %s of task %s is not stored: %s", state, task_id, error.__context__ or error)
+            return None
+
+
+class Backend(MayBeAway, RedisBackend):
     connection_class_ssl: type[SSLConnection] = redis_tls.Connection
 
     def _params_from_url(self, url: str, defaults: Any) -> Any:
@@ -30,13 +41,6 @@ class Backend(RedisBackend):
         if parameters.get("connection_class") is SSLConnection:
             parameters["connection_class"] = self.connection_class_ssl
         return parameters
-
-    def store_result(self, task_id: str, result: Any, state: str, *args: Any, **options: Any) -> Any:
-        try:
-            return super().store_result(task_id, result, state, *args, **options)
-        except BackendStoreError as error:
-            logger.error("The state %s of task %s is not stored: %s", state, task_id, error.__context__ or error)
-            return None
 
 
 class BackendBehindSentinel(Backend, SentinelBackend):
@@ -54,3 +58,6 @@ def install(app: Celery) -> None:
         "rediss": f"{__name__}:Backend",
         "sentinel": f"{__name__}:BackendBehindSentinel",
     }
+    # The name of an entry point is given no other class (celery 5.7.0, app/backends.py, `by_name`).
+    if environment.secret("CELERY_RESULT_BACKEND") == "django-db":
+        app.backend_cls = "celery_ops.result_database:Backend"

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.models import Group
 from django.utils import timezone
+from django_celery_results.models import TaskResult
 
 from celery_ops import outbox, sweep
 from celery_ops.models import OutboxMessage
@@ -26,6 +27,7 @@ from tests.celery_ops.tasks import (
     tries_until_the_database_is_back,
     typed,
 )
+from tests.conftest import worker_arguments
 from tests.gate import Gate
 from tests.outbox import LONG_AGO, make_due, row, state_of
 from tests.processes import Process
@@ -106,9 +108,27 @@ def test_a_run_that_asks_for_a_retry_as_the_database_goes_away_gets_it(
         gate.open()
         until(lambda: f"Task {task_id} keeps its lease" in worker.log)
     make_due(task_id, **EXPIRED)
-    assert sweep.sweep().sent == 1
+    sweep.sweep()
     until(lambda: state_of(task_id) == "SUCCESS")
     assert Group.objects.count() == 2
+
+
+def test_a_retry_whose_state_cannot_be_stored_fails_no_task(
+    services: Services, gate: Gate, start_celery: Callable[..., Process]
+) -> None:
+    """Results are in the database that is away."""
+    worker = start_celery("worker", *worker_arguments(), CELERY_RESULT_BACKEND="django-db")
+    worker.until_consuming()
+    task_id = tries_until_the_database_is_back.delay_on_commit(str(gate.path))
+    until(lambda: gate.arrivals)
+    with services.postgresql.away():
+        gate.open()
+        until(lambda: f"The state RETRY of task {task_id} is not stored" in worker.log)
+    make_due(task_id, **EXPIRED)
+    sweep.sweep()
+    until(lambda: state_of(task_id))
+    assert state_of(task_id) == "SUCCESS"
+    assert TaskResult.objects.get(task_id=task_id).status == "SUCCESS"
 
 
 def test_a_success_needs_no_result_store(services: Services, gate: Gate, worker: Process) -> None:
