@@ -106,7 +106,7 @@ KINDS = (
     Kind(
         "faults-on-servers",
         (f"{BIN}/molecule test -s faults",),
-        least=20,
+        least=26,
         long=True,
         scenario="spread",
         table=ROOT / "build" / "faults" / "servers.txt",

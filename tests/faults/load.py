@@ -1,6 +1,7 @@
 """Sends tasks at a steady pace until a file appears, then prints how many; runs in the app, with the rights of web.
 
-Each is an OutboxTask with a key of the ledger, `PREFIX-NUMBER`. Most take no time; some take long, and some come later.
+Each is an OutboxTask with a key of the ledger, `PREFIX-NUMBER`. Most take no time; some take long, in either queue, and
+some come later.
 """
 
 import time
@@ -8,19 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import config.celery  # noqa: F401
+from celery_ops.database import DATABASE_ERRORS
 from celery_ops.models import OutboxMessage
-from django.db import DatabaseError, connection, transaction
+from django.db import connection, transaction
 from shop.tasks import record_effect
 
 PAUSE = 0.1
 MOST_AT_ONCE = 200
-LONG_EVERY, LONG_SECONDS = 400, 20
+LONG_EVERY, LONG_SECONDS = 50, 10
 LATER_EVERY, LATER_SECONDS = 40, 15
 
 
 def options_of(number: int) -> tuple[float, dict[str, Any]]:
     """How long the task with this number works, and how it is sent."""
     if number % LONG_EVERY == 1:
+        return LONG_SECONDS, {"queue": "celery"}
+    if number % (8 * LONG_EVERY) == 3:
         return LONG_SECONDS, {"queue": "reports"}
     if number % LATER_EVERY == 2:
         return 0, {"queue": "celery", "countdown": LATER_SECONDS}
@@ -55,7 +59,7 @@ def send_until(end: Path, prefix: str, hertz: float) -> int:
 def is_committed(prefix: str, numbers: range) -> bool:
     try:
         send(prefix, numbers)
-    except DatabaseError:
+    except DATABASE_ERRORS:
         connection.close()
         return is_found(prefix, numbers)
     return True
@@ -65,6 +69,6 @@ def is_found(prefix: str, numbers: range) -> bool:
     while True:
         try:
             return are_sent(prefix, numbers)
-        except DatabaseError:
+        except DATABASE_ERRORS:
             connection.close()
             time.sleep(PAUSE)

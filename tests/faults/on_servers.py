@@ -19,7 +19,8 @@ from resources.waiting import wait_for
 
 Do = Callable[[Deployment], None]
 
-POOL = "shop-worker@default.service"
+POOL, BEAT = "shop-worker@default.service", "shop-beat.service"
+HOLDER = "SELECT holder FROM celery_ops_beatlease WHERE expires_at > clock_timestamp()"
 # How long what stands still does.
 SECONDS = 20
 SECONDS_UNTIL_UP = 120
@@ -55,10 +56,9 @@ def void(_: object) -> None:
     pass
 
 
-def kill_child(server: Server) -> None:
-    main = server.property(POOL, "MainPID")
-    child = server.run("pgrep", "--parent", main).split()[0]
-    server.run("kill", "-KILL", child)
+def kill_children(server: Server) -> None:
+    children = server.run("pgrep", "--parent", server.property(POOL, "MainPID")).split()
+    server.run("kill", "-KILL", *children)
 
 
 def freeze(unit: str) -> Callable[[Server], None]:
@@ -70,8 +70,8 @@ def freeze(unit: str) -> Callable[[Server], None]:
     return freeze
 
 
-def cut_power(server: Server) -> None:
-    """And it comes back."""
+def kill_host(server: Server) -> None:
+    """Every process at once, and it comes back. What the kernel has not written yet is not lost."""
     docker("kill", server.container)
     time.sleep(SECONDS)
     docker("start", server.container)
@@ -84,17 +84,29 @@ def is_up(server: Server) -> bool:
 
 def cut_network(server: Server) -> None:
     """Connections stay half open, as nobody hears that they ended."""
+    way_out = server.run("ip", "route", "show", "default").split()
     server.run("ip", "link", "set", "eth0", "down")
     time.sleep(SECONDS)
     server.run("ip", "link", "set", "eth0", "up")
+    server.run("ip", "route", "replace", *way_out)
+
+
+def active_beat(deployment: Deployment) -> Server:
+    """The one that holds the lease."""
+    ((holder,),) = wait_for("a beat is active", lambda: deployment.sql(HOLDER), SECONDS_UNTIL_UP)
+    return next(server for server in deployment.on("beat") if server.name in holder)
+
+
+def of_active_beat(change: Callable[[Server], None]) -> Do:
+    return lambda deployment: change(active_beat(deployment))
 
 
 def two_beats(deployment: Deployment) -> None:
-    """The one that stands by thinks that it is alone, as the other does not move."""
-    first = deployment.first("beat")
-    first.run("systemctl", "kill", "--signal=STOP", "shop-beat.service")
-    time.sleep(SECONDS)
-    first.run("systemctl", "kill", "--signal=CONT", "shop-beat.service")
+    """The active one stands still until the other has its lease, and then goes on as if it had it still."""
+    first = active_beat(deployment)
+    first.run("systemctl", "kill", "--signal=STOP", BEAT)
+    wait_for("the other is active", lambda: active_beat(deployment).name != first.name, SECONDS_UNTIL_UP)
+    first.run("systemctl", "kill", "--signal=CONT", BEAT)
 
 
 def drain_and_site(deployment: Deployment) -> None:
@@ -111,6 +123,7 @@ def deploy_twice(deployment: Deployment) -> None:
     changes = release(deployment, f"interrupted-{uuid.uuid4().hex[:4]}")
     run = deployment.begin("deploy.yml", **deployment.changed(changes))
     time.sleep(RANDOM.uniform(*MIDDLE_OF_A_DEPLOYMENT))
+    assert run.poll() is None, run.communicate()[0]
     os.killpg(run.pid, signal.SIGKILL)
     run.communicate()
     succeed(deployment, "deploy.yml", changes=changes)
@@ -140,11 +153,11 @@ FAULTS = (
     Fault("none", lambda _: time.sleep(SECONDS)),
     Fault("a pool restarts", of("worker", restart(POOL))),
     Fault("a worker is killed", of("worker", kill(POOL))),
-    Fault("a child is killed", of("worker", kill_child)),
+    Fault("all children of a worker are killed", of("worker", kill_children)),
     Fault("a worker freezes", of("worker", freeze(POOL))),
-    Fault("beat restarts", of("beat", restart("shop-beat.service"))),
-    Fault("beat is killed", of("beat", kill("shop-beat.service"))),
-    Fault("beat freezes, two are active", two_beats),
+    Fault("the active beat restarts", of_active_beat(restart(BEAT))),
+    Fault("the active beat is killed", of_active_beat(kill(BEAT))),
+    Fault("the active beat freezes until another is", two_beats),
     Fault("web is killed", of("web", kill("shop-web.service"))),
     Fault("Flower is killed", of("flower", kill("shop-flower.service"))),
     Fault("Redis restarts", of("redis", restart("shop-redis.service"))),
@@ -153,8 +166,8 @@ FAULTS = (
     Fault("PostgreSQL restarts", of("postgresql", restart("postgresql@15-main.service"))),
     Fault("PostgreSQL is killed", of("postgresql", kill("postgresql@15-main.service"))),
     Fault("a worker's host reboots", of("worker", reboot)),
-    Fault("a worker's host loses power", of("worker", cut_power)),
-    Fault("the data's host loses power", of("redis", cut_power)),
+    Fault("a worker's host is killed", of("worker", kill_host)),
+    Fault("the data's host is killed", of("redis", kill_host)),
     Fault("a worker's host is cut off", of("worker", cut_network)),
     Fault("the data's host is cut off", of("redis", cut_network)),
     Fault("a release is deployed", deploy),

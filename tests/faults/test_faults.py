@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,19 +30,20 @@ SECONDS_UNTIL_TASKS_FLOW = 120
 
 
 @contextmanager
-def tasks(deployment: Deployment, prefix: str, loads: list[Load]) -> Iterator[None]:
+def tasks(deployment: Deployment, prefix: str, note: Callable[[Load], None]) -> Iterator[None]:
     """Tasks that are sent all the while."""
     web, end = deployment.first("web"), f"/tmp/{prefix}"
     code = f"{LOAD.read_text()}\nprint(send_until(Path({end!r}), {prefix!r}, {HERTZ}))"
     with ThreadPoolExecutor(1) as pool:
         sent = pool.submit(deployment.django, code)
+        began = now(deployment)
         try:
             began = flows(deployment, prefix, 0)
             yield
-            ended = now(deployment)
         finally:
+            ended = now(deployment)
             web.run("touch", end)
-        loads.append(Load(prefix, int(sent.result().split()[-1]), began, ended))
+            note(Load(prefix, int(sent.result().split()[-1]), began, ended))
 
 
 def flows(deployment: Deployment, prefix: str, after: float) -> float:
@@ -65,26 +68,36 @@ def complete(deployment: Deployment, one: Load) -> list[Entry]:
         return entries(deployment, one.prefix)
 
 
+@dataclass(frozen=True)
+class Happened:
+    outcomes: dict[str, Outcome]
+    failures: dict[str, Exception]
+
+
 @pytest.fixture(scope="session")
-def outcomes(request: pytest.FixtureRequest, deployment: Deployment, told: list[Outcome]) -> dict[str, Outcome]:
+def happened(request: pytest.FixtureRequest, deployment: Deployment, told: list[Outcome]) -> Happened:
     asked = [item.name for item in request.session.items]
-    loads = {
-        fault.name: happen(deployment, fault) for fault in FAULTS if any(f"[{fault.name}]" in name for name in asked)
-    }
-    told += [outcome(name, one, complete(deployment, one)) for name, one in loads.items()]
-    return {each.fault: each for each in told}
+    loads: dict[str, Load] = {}
+    failures: dict[str, Exception] = {}
+    for fault in [fault for fault in FAULTS if any(f"[{fault.name}]" in name for name in asked)]:
+        try:
+            happen(deployment, fault, loads)
+        except Exception as failure:
+            failures[fault.name] = failure
+    told += [outcome(name, load, complete(deployment, load)) for name, load in loads.items()]
+    return Happened({each.fault: each for each in told}, failures)
 
 
-def happen(deployment: Deployment, fault: Fault) -> Load:
-    loads: list[Load] = []
+def happen(deployment: Deployment, fault: Fault, loads: dict[str, Load]) -> None:
     prefix = f"fault-{uuid.uuid4().hex[:8]}"
-    with tasks(deployment, prefix, loads):
+    with tasks(deployment, prefix, partial(loads.__setitem__, fault.name)):
         flows(deployment, prefix, now(deployment) + SECONDS_BEFORE)
         fault.do(deployment)
         flows(deployment, prefix, now(deployment) + SECONDS_AFTER)
-    return loads[0]
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_every_task_takes_effect_once(outcomes: dict[str, Outcome], fault: Fault) -> None:
-    assert outcomes[fault.name].is_good, outcomes[fault.name]
+def test_every_task_takes_effect_once(happened: Happened, fault: Fault) -> None:
+    if failure := happened.failures.get(fault.name):
+        raise failure
+    assert happened.outcomes[fault.name].is_good, happened.outcomes[fault.name]
