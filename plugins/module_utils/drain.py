@@ -72,14 +72,11 @@ class Drain:
         return self.wait(SECONDS_TO_END)
 
     def _kill(self, unit: str) -> None:
-        signal = SIGNAL.search(self._property(unit, "Environment"))
-        process = self._property(unit, "MainPID")
+        signal = SIGNAL.search(self.systemd.property(unit, "Environment"))
+        process = self.systemd.property(unit, "MainPID")
         if process != "0":
             ends = (self.stop_celery, "0", signal[1] if signal else "KILL", str(SECONDS_TO_END), process)
             self.systemd.call(*ends, check=False)
-
-    def _property(self, unit: str, name: str) -> str:
-        return self.systemd.call("systemctl", "show", f"--property={name}", "--value", "--", unit).strip()
 
     def forget(self) -> None:
         """The drop-ins of units that do not stop: who had ended a moment before, or was started again."""

@@ -263,6 +263,9 @@ class Systemd:
             self.call("systemctl", "show", "--timestamp=us+utc", f"--property={','.join(SHOWN)}", "--", *units)
         )
 
+    def property(self, unit: str, name: str) -> str:
+        return self.call("systemctl", "show", f"--property={name}", "--value", "--", unit).strip()
+
     def known(self, patterns: Sequence[str]) -> list[str]:
         """Units that match: what is not inactive, what is enabled, and what has a file of its own."""
         patterns = patterns_of_units(patterns)

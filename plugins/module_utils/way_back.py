@@ -153,5 +153,4 @@ class WayBack:
 
     def _runs(self, unit: str) -> str | None:
         """The release that a unit's process was started from."""
-        process = self.systemd.call("systemctl", "show", "--property=MainPID", "--value", "--", unit).strip()
-        return self.releases.of_process(process)
+        return self.releases.of_process(self.systemd.property(unit, "MainPID"))

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import config.celery  # noqa: F401
+import config.celery  # noqa: F401 (the app that shared tasks belong to)
 from celery_ops.database import DATABASE_ERRORS
 from celery_ops.models import OutboxMessage
 from django.db import connection, transaction

@@ -9,7 +9,8 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,8 @@ from resources.deployment import Deployment, Server
 from resources.releases import release_of
 from resources.waiting import wait_for
 
-Do = Callable[[Deployment], None]
+Do = Callable[[Deployment], object]
+Change = Callable[[Server], object]
 
 POOL, BEAT = "shop-worker@default.service", "shop-beat.service"
 HOLDER = "SELECT holder FROM celery_ops_beatlease WHERE expires_at > clock_timestamp()"
@@ -39,21 +41,17 @@ def docker(*arguments: str) -> None:
     subprocess.run(["docker", *arguments], check=True, capture_output=True)
 
 
-def of(group: str, change: Callable[[Server], None]) -> Do:
+def of(group: str, change: Change) -> Do:
     """Changes the last host of a group."""
     return lambda deployment: change(deployment.on(group)[-1])
 
 
-def restart(unit: str) -> Callable[[Server], None]:
-    return lambda server: void(server.run("systemctl", "restart", unit))
+def restart(unit: str) -> Change:
+    return lambda server: server.run("systemctl", "restart", unit)
 
 
-def kill(unit: str) -> Callable[[Server], None]:
+def kill(unit: str) -> Change:
     return lambda server: server.kill(unit)
-
-
-def void(_: object) -> None:
-    pass
 
 
 def kill_children(server: Server) -> None:
@@ -61,13 +59,21 @@ def kill_children(server: Server) -> None:
     server.run("kill", "-KILL", *children)
 
 
-def freeze(unit: str) -> Callable[[Server], None]:
+def freeze(unit: str) -> Change:
     def freeze(server: Server) -> None:
-        server.run("systemctl", "kill", "--signal=STOP", unit)
-        time.sleep(SECONDS)
-        server.run("systemctl", "kill", "--signal=CONT", unit)
+        with frozen(server, unit):
+            time.sleep(SECONDS)
 
     return freeze
+
+
+@contextmanager
+def frozen(server: Server, unit: str) -> Iterator[None]:
+    server.run("systemctl", "kill", "--signal=STOP", unit)
+    try:
+        yield
+    finally:
+        server.run("systemctl", "kill", "--signal=CONT", unit)
 
 
 def kill_host(server: Server) -> None:
@@ -75,11 +81,13 @@ def kill_host(server: Server) -> None:
     docker("kill", server.container)
     time.sleep(SECONDS)
     docker("start", server.container)
-    wait_for(f"{server} is up", lambda: is_up(server), SECONDS_UNTIL_UP)
+    until_up(server)
 
 
-def is_up(server: Server) -> bool:
-    return server.attempt("systemctl", "is-system-running").stdout.strip() in ("running", "degraded")
+def until_up(server: Server) -> None:
+    ask = ("systemctl", "is-system-running")
+    states = ("running", "degraded")
+    wait_for(f"{server} is up", lambda: server.attempt(*ask).stdout.strip() in states, SECONDS_UNTIL_UP)
 
 
 def cut_network(server: Server) -> None:
@@ -97,16 +105,15 @@ def active_beat(deployment: Deployment) -> Server:
     return next(server for server in deployment.on("beat") if server.name in holder)
 
 
-def of_active_beat(change: Callable[[Server], None]) -> Do:
+def of_active_beat(change: Change) -> Do:
     return lambda deployment: change(active_beat(deployment))
 
 
 def two_beats(deployment: Deployment) -> None:
     """The active one stands still until the other has its lease, and then goes on as if it had it still."""
     first = active_beat(deployment)
-    first.run("systemctl", "kill", "--signal=STOP", BEAT)
-    wait_for("the other is active", lambda: active_beat(deployment).name != first.name, SECONDS_UNTIL_UP)
-    first.run("systemctl", "kill", "--signal=CONT", BEAT)
+    with frozen(first, BEAT):
+        wait_for("the other is active", lambda: active_beat(deployment).name != first.name, SECONDS_UNTIL_UP)
 
 
 def drain_and_site(deployment: Deployment) -> None:
@@ -137,7 +144,7 @@ def release(deployment: Deployment, version: str) -> dict[str, Any]:
 
 def reboot(server: Server) -> None:
     server.restart()
-    wait_for(f"{server} is up", lambda: is_up(server), SECONDS_UNTIL_UP)
+    until_up(server)
 
 
 def succeed(deployment: Deployment, playbook: str, *arguments: str, changes: Mapping[str, Any] | None = None) -> None:

@@ -54,6 +54,14 @@ def entries(effects: Effects, prefix: str) -> list[Entry]:
     ]
 
 
+def last_effect(effects: Effects, prefix: str) -> float:
+    """When a task with this prefix last took effect; 0 when none did."""
+    ((moment,),) = effects.sql(
+        f"SELECT coalesce(extract(epoch from max(at)), 0) FROM shop_ledgerentry WHERE key LIKE '{prefix}-%'"
+    )
+    return float(moment)
+
+
 def now(effects: Effects) -> float:
     ((moment,),) = effects.sql("SELECT extract(epoch from clock_timestamp())")
     return float(moment)

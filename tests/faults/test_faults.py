@@ -20,7 +20,7 @@ from resources.effects import SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK
 from resources.waiting import wait_for
 
 from .on_servers import FAULTS, Fault
-from .outcome import Entry, Load, Outcome, entries, now, outcome
+from .outcome import Entry, Load, Outcome, entries, last_effect, now, outcome
 
 LOAD = Path(__file__).with_name("load.py")
 HERTZ = float(os.environ.get("STALK_FAULTS_HERTZ", "10"))
@@ -50,7 +50,8 @@ def flows(deployment: Deployment, prefix: str, after: float) -> float:
     """Waits for an effect after a moment; returns when it was."""
 
     def effect() -> float:
-        return max((entry.at for entry in entries(deployment, prefix) if entry.at > after), default=0)
+        moment = last_effect(deployment, prefix)
+        return moment if moment > after else 0
 
     return wait_for("tasks flow", effect, SECONDS_UNTIL_TASKS_FLOW)
 

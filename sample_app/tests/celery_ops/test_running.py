@@ -98,18 +98,25 @@ def test_a_run_whose_commit_fails_is_done_again(gate: Gate, worker: Process) -> 
     assert gate.effects == ["", ""]
 
 
+def run_as_the_database_goes_away(services: Services, gate: Gate, worker: Process, sign: str) -> str:
+    """The id of a task that asks for a retry then, and ends well; `sign` is what the worker says of it meanwhile."""
+    task_id: str = tries_until_the_database_is_back.delay_on_commit(str(gate.path))
+    until(lambda: gate.arrivals)
+    with services.postgresql.away():
+        gate.open()
+        until(lambda: sign.format(task_id) in worker.log)
+    make_due(task_id, **EXPIRED)
+    sweep.sweep()
+    until(lambda: state_of(task_id))
+    assert state_of(task_id) == "SUCCESS"
+    return task_id
+
+
 def test_a_run_that_asks_for_a_retry_as_the_database_goes_away_gets_it(
     services: Services, gate: Gate, worker: Process
 ) -> None:
     """The end of its transaction, which connects anew, fails too."""
-    task_id = tries_until_the_database_is_back.delay_on_commit(str(gate.path))
-    until(lambda: gate.arrivals)
-    with services.postgresql.away():
-        gate.open()
-        until(lambda: f"Task {task_id} keeps its lease" in worker.log)
-    make_due(task_id, **EXPIRED)
-    sweep.sweep()
-    until(lambda: state_of(task_id) == "SUCCESS")
+    run_as_the_database_goes_away(services, gate, worker, "Task {} keeps its lease")
     assert Group.objects.count() == 2
 
 
@@ -119,15 +126,7 @@ def test_a_retry_whose_state_cannot_be_stored_fails_no_task(
     """Results are in the database that is away."""
     worker = start_celery("worker", *worker_arguments(), CELERY_RESULT_BACKEND="django-db")
     worker.until_consuming()
-    task_id = tries_until_the_database_is_back.delay_on_commit(str(gate.path))
-    until(lambda: gate.arrivals)
-    with services.postgresql.away():
-        gate.open()
-        until(lambda: f"The state RETRY of task {task_id} is not stored" in worker.log)
-    make_due(task_id, **EXPIRED)
-    sweep.sweep()
-    until(lambda: state_of(task_id))
-    assert state_of(task_id) == "SUCCESS"
+    task_id = run_as_the_database_goes_away(services, gate, worker, "The state RETRY of task {} is not stored")
     assert TaskResult.objects.get(task_id=task_id).status == "SUCCESS"
 
 
