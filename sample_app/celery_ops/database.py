@@ -20,5 +20,6 @@ def from_now(seconds: float) -> ExpressionWrapper[CombinedExpression]:
 
 
 def drop_broken_connection() -> None:
-    if connection.errors_occurred:
-        connection.close_if_unusable_or_obsolete()
+    """Also one that broke while a task worked and did not use it, as after a restart of the database."""
+    if connection.connection is not None and not connection.in_atomic_block and not connection.is_usable():
+        connection.close()

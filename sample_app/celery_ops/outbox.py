@@ -7,6 +7,8 @@ UPDATE, keeps it while it works, and a copy that finds it taken, or the row ackn
 dies gives the lease back (a stop) or lets it expire (a kill), and the sweep sends the message again. As a run
 cannot renew its lease while the database is away, an expired lease counts for as long again from when it is noticed.
 
+What follows an OutboxTask, a `link` or the next of its chain, is published with its outcome (followers.py).
+
 The rows are in the database `default`, so only its transactions publish.
 """
 
@@ -39,6 +41,7 @@ from kombu.exceptions import OperationalError
 from kombu.utils import json as kombu_json
 
 from celery_ops.database import DATABASE_ERRORS, DATABASE_IS_AWAY, drop_broken_connection, from_now
+from celery_ops.followers import first_tasks, publish_followers, rows_instead_of_messages, writes_rows
 from celery_ops.leases import LEASE_SECONDS, keeper
 from celery_ops.models import OutboxMessage
 
@@ -47,8 +50,10 @@ FIRST_RESEND_SECONDS = 60
 RUNS_WITHOUT_OUTCOME = 10
 SECONDS_WITHOUT_BROKER = 10
 PAUSE_SECONDS = 5
-FOLLOWERS = ("link", "chain", "chord")
+# What a caller gives to `apply_async` that is no data.
+FOR_THE_SENDER = ("producer", "publisher", "connection", "router", "add_to_parent")
 BROKER_IS_AWAY = (OperationalError, OSError)
+CANNOT_END_NOW = (*DATABASE_IS_AWAY, *BROKER_IS_AWAY)
 
 logger = get_logger(__name__)
 
@@ -87,11 +92,8 @@ class OutboxTask(DjangoTask):
         """As `delay_on_commit`, with the options of `apply_async` that are data."""
         if self.typing:
             self.__header__(*(args or ()), **(kwargs or {}))
-        if self.atomic and (name := next(filter(options.get, FOLLOWERS), None)):
-            raise TypeError(
-                f"{self.name}: {name} is lost by a kill after the commit of an atomic task; "
-                "publish the next task by delay_on_commit inside this one"
-            )
+        if self.atomic:
+            self._refuse_what_a_kill_loses(options)
         options = with_absolute_times(options)
         message = OutboxMessage(
             id=str(options.pop("task_id", None) or uuid()),
@@ -102,9 +104,26 @@ class OutboxTask(DjangoTask):
             queue=queue_of(self.app, self.name, options, args, kwargs),
             **times_of(options),
         )
-        message.save(force_insert=True)
+        # A follower is there already when the run before it is repeated.
+        OutboxMessage.objects.bulk_create([message], ignore_conflicts=writes_rows.get())
         transaction.on_commit(lambda: send_or_leave_to_sweep(self.app, message))
         return message.id
+
+    def _refuse_what_a_kill_loses(self, options: dict[str, Any]) -> None:
+        """What Celery, and not the outbox, would send after the commit of an atomic task."""
+        if options.get("chord"):
+            raise TypeError(
+                f"{self.name}: chord is lost by a kill after the commit of an atomic task; "
+                "publish what follows by delay_on_commit inside this one"
+            )
+        links = options.get("link") or []
+        canvases = [*(links if isinstance(links, (list, tuple)) else [links]), *(options.get("chain") or ())[-1:]]
+        for name in (name for canvas in canvases for name in first_tasks(self.app.signature(canvas))):
+            if not isinstance(self.app.tasks.get(name), OutboxTask):
+                raise TypeError(
+                    f"{self.name}: {name}, which follows it, is lost by a kill after the commit of an atomic task; "
+                    f"make {name} an OutboxTask"
+                )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         request = self.request
@@ -121,6 +140,8 @@ class OutboxTask(DjangoTask):
             if self.atomic:
                 return self._run_and_acknowledge(row, args, kwargs)
             outcome = self._run(args, kwargs)
+            if request.callbacks or request.chain:
+                self._publish_followers_and_acknowledge(row, outcome)
         except Retry:
             self._send_retry(row)
             raise
@@ -141,7 +162,7 @@ class OutboxTask(DjangoTask):
                 with may_fail(request.id):
                     give_back(row)
             raise
-        if not (request.callbacks or request.chain or request.chord):
+        if not (request.chord or request.get("outbox_is_closed")):
             # Before Celery stores the result, which can fail and takes long when the store is away.
             with may_fail(request.id):
                 acknowledge(row, states.SUCCESS)
@@ -174,6 +195,7 @@ class OutboxTask(DjangoTask):
                 except BaseException as error:
                     raised = error
                     raise
+                publish_followers(self, outcome)
                 if not acknowledge(row, states.SUCCESS):
                     logger.warning("%s[%s] lost its lease and is rolled back", self.name, request.id)
                     raise Ignore
@@ -181,11 +203,25 @@ class OutboxTask(DjangoTask):
             if raised is not None and error is not raised:
                 # The end of a transaction whose connection broke connects anew, and may fail (Atomic.__exit__).
                 raise raised from error
-            if raised is not None or not isinstance(error, DATABASE_IS_AWAY):
+            if raised is not None or not isinstance(error, CANNOT_END_NOW):
                 raise
-            return_to_queue(request.id, f"the database does not commit: {error}")
+            return_to_queue(request.id, f"its transaction cannot be ended: {error}")
         request.outbox_is_closed = True
         return outcome
+
+    def _publish_followers_and_acknowledge(self, row: QuerySet[OutboxMessage], outcome: Any) -> None:
+        """Or the run is repeated. The result store counts it for a chord after that, so there the row stays open."""
+        request = self.request
+        try:
+            drop_broken_connection()
+            with transaction.atomic():
+                publish_followers(self, outcome)
+                if not request.chord and not acknowledge(row, states.SUCCESS):
+                    logger.warning("%s[%s] lost its lease, and nothing follows it", self.name, request.id)
+                    raise Ignore
+        except CANNOT_END_NOW as error:
+            return_to_queue(request.id, f"what follows it cannot be published: {error}")
+        request.outbox_is_closed = not request.chord
 
     def apply_async(
         self, args: Any = None, kwargs: dict[str, Any] | None = None, task_id: str | None = None, **options: Any
@@ -196,7 +232,13 @@ class OutboxTask(DjangoTask):
             # until the transaction that the task may have opened is over.
             request.outbox_retry = args, kwargs, options
             return None
+        if writes_rows.get():
+            return self._apply_by_outbox(args, kwargs, task_id, options)
         return super().apply_async(args, kwargs, task_id=task_id, **options)
+
+    def _apply_by_outbox(self, args: Any, kwargs: Any, task_id: str | None, options: dict[str, Any]) -> Any:
+        data = {name: value for name, value in options.items() if name not in FOR_THE_SENDER and value is not None}
+        return self.AsyncResult(self.apply_async_on_commit(args, kwargs, task_id=task_id, **data))
 
     def _send_retry(self, row: QuerySet[OutboxMessage]) -> None:
         request = self.request
@@ -321,12 +363,13 @@ def send(app: Celery, message: OutboxMessage) -> None:
     args, kwargs = from_json(message.args), from_json(message.kwargs)
     task = app.tasks.get(message.task)
     try:
-        if task is None:
-            app.send_task(message.task, args, kwargs, task_id=message.id, **options)
-        elif app.conf.task_always_eager:
-            run_here(task, message.id, args, kwargs, options)
-        else:
-            task.apply_async(args, kwargs, task_id=message.id, **options)
+        with rows_instead_of_messages(False):
+            if task is None:
+                app.send_task(message.task, args, kwargs, task_id=message.id, **options)
+            elif app.conf.task_always_eager:
+                run_here(task, message.id, args, kwargs, options)
+            else:
+                task.apply_async(args, kwargs, task_id=message.id, **options)
     except (OperationalError, MessageNacked) as error:
         if isinstance(error.__cause__ or error, MessageNacked):
             raise QueueTakesNothing(str(error)) from error
@@ -468,6 +511,12 @@ def close_row(task_id: str, state: str, request: Any) -> None:
     else:
         with in_main_process():
             acknowledge(left_by(task_id, request.get("outbox_runner")), state)
+
+
+def acknowledge_end(request: Any, state: str) -> bool:
+    """Whether the run ends its task: not when it lost its lease, and another one does."""
+    holder = request.get("outbox_holder")
+    return not holder or acknowledge(held_by(request.id, holder), state)
 
 
 @signals.task_success.connect

@@ -19,6 +19,7 @@ from redis.connection import SSLConnection
 
 from celery_ops import environment, redis_tls, sentinel_transport
 from celery_ops.database import DATABASE_ERRORS
+from celery_ops.followers import rows_instead_of_messages
 
 logger = get_logger(__name__)
 
@@ -30,6 +31,11 @@ class MayBeAway(BaseBackend):
         except (BackendStoreError, *DATABASE_ERRORS) as error:
             logger.error("The state %s of task %s is not stored: %s", state, task_id, error.__context__ or error)
             return None
+
+    def on_chord_part_return(self, *args: Any, **options: Any) -> None:
+        """Of the last one: publishes the chord's body."""
+        with rows_instead_of_messages():
+            super().on_chord_part_return(*args, **options)
 
 
 class Backend(MayBeAway, RedisBackend):

@@ -108,3 +108,18 @@ def rejected() -> None:
 @shared_task(base=OutboxTask)
 def typed(path: str, **values: Any) -> None:
     Gate(Path(path)).take_effect(" ".join(f"{name}={type(value).__name__}" for name, value in values.items()))
+
+
+@shared_task(base=OutboxTask)
+def plus(number: int, step: int) -> int:
+    return number + step
+
+
+@shared_task(base=OutboxTask)
+def show(outcome: Any, path: str) -> None:
+    Gate(Path(path)).take_effect(str(outcome))
+
+
+@shared_task
+def show_without_outbox(outcome: Any, path: str) -> None:
+    Gate(Path(path)).take_effect(str(outcome))

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from celery import group
 from django.db import transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError
@@ -24,6 +25,7 @@ from tests.celery_ops.tasks import (
     of_a_queue,
     raises_value_error,
     rejected,
+    show_without_outbox,
     typed,
 )
 from tests.gate import Gate
@@ -114,9 +116,18 @@ def test_the_queue_of_a_task_is_known(broker: Broker) -> None:
     assert sweep.sweep().sent == 0, "it waits"
 
 
-def test_an_atomic_task_has_nothing_that_a_kill_after_its_commit_loses() -> None:
-    with pytest.raises(TypeError, match=r"link is lost .* delay_on_commit inside"):
-        effect_in_database.apply_async_on_commit(("",), link=rejected.si())
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"link": show_without_outbox.s("")},
+        {"link": [group(rejected.si(), show_without_outbox.s(""))]},
+        {"chain": [rejected.si(), show_without_outbox.s("")]},
+        {"chord": rejected.si()},
+    ],
+)
+def test_an_atomic_task_has_nothing_that_a_kill_after_its_commit_loses(options: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match=r"is lost by a kill after the commit of an atomic task"):
+        effect_in_database.apply_async_on_commit(("",), **options)
     assert not OutboxMessage.objects.exists()
 
 

@@ -130,6 +130,19 @@ def test_a_retry_whose_state_cannot_be_stored_fails_no_task(
     assert TaskResult.objects.get(task_id=task_id).status == "SUCCESS"
 
 
+def test_a_run_during_which_the_database_restarts_is_not_repeated(
+    services: Services, gate: Gate, worker: Process
+) -> None:
+    """Its connection broke while it had no use for it."""
+    task_id = effect.delay_on_commit(str(gate.path))
+    until(lambda: gate.arrivals)
+    with services.postgresql.away():
+        pass
+    gate.open()
+    until(lambda: state_of(task_id) == "SUCCESS", seconds=5)
+    assert gate.effects == [""]
+
+
 def test_a_success_needs_no_result_store(services: Services, gate: Gate, worker: Process) -> None:
     task_id = effect.delay_on_commit(str(gate.path))
     until(lambda: gate.arrivals)
