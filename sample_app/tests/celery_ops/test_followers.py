@@ -25,6 +25,7 @@ from tests.celery_ops.tasks import (
     plus,
     show,
     show_without_outbox,
+    wait_at_gate,
 )
 from tests.conftest import worker_arguments
 from tests.gate import Gate
@@ -138,6 +139,14 @@ def test_the_body_of_a_chord_waits_for_a_broker_that_is_away(
     sweep.sweep()
     until(lambda: state_of("body") == "SUCCESS")
     assert gate.effects == ["member", "[3, 'member']"]
+
+
+def test_the_body_of_a_chord_waits_for_no_database(services: Services, gate: Gate, worker: Process) -> None:
+    chord([wait_at_gate.si(str(gate.path))] * 2, show.si("body", str(gate.path))).apply_async()
+    until(lambda: len(gate.arrivals) == 2)
+    with services.postgresql.away():
+        gate.open()
+        until(lambda: gate.effects == ["body"])
 
 
 def test_only_the_run_that_holds_the_lease_is_counted_for_a_chord() -> None:
