@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.stalk.celery.plugins.module_utils.authority_rotation import AuthorityRotation
 from ansible_collections.stalk.celery.plugins.module_utils.certificates.authority import PASSPHRASE
+from ansible_collections.stalk.celery.plugins.module_utils.certificates.authority_rotation import AuthorityRotation
 from ansible_collections.stalk.celery.plugins.module_utils.secrets_store import SecretError
 from ansible_collections.stalk.celery.plugins.module_utils.stack_variables import secrets_store, state_folder
 

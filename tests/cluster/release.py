@@ -60,13 +60,17 @@ class Release(ChartRelease, Effects):
 
     def renew_leaves(self, *components: str) -> None:
         """Has the chart issue their certificates again, and the pods mount them."""
-        job = f"renewal-{uuid.uuid4().hex[:6]}"
         old = [self.leaf(component) for component in components]
         self.kubectl("delete", "secret", *(f"shop-{component}-tls" for component in components))
-        self.kubectl("create", "job", "--from=cronjob/shop-secrets", job)
-        self.wait(f"job/{job}", "condition=Complete", seconds=300)
+        self.run_secrets_job()
         assert not {*old} & {self.leaf(component) for component in components}
         self.mount_what_changed(*components)
+
+    def run_secrets_job(self) -> None:
+        """Does what the CronJob does when it is due."""
+        job = f"renewal-{uuid.uuid4().hex[:6]}"
+        self.kubectl("create", "job", "--from=cronjob/shop-secrets", job)
+        self.wait(f"job/{job}", "condition=Complete", seconds=300)
 
     def mount_what_changed(self, *components: str) -> None:
         """The kubelet looks at the Secrets of a pod that changed at once, of others within a minute or two."""

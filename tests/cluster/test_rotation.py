@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import ssl
 import struct
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ from resources.waiting import wait_for
 from storefront import watch
 
 from tests.cluster.desk import Desk
+from tests.cluster.greeting import authority_of, is_refused
 from tests.cluster.ledger import ended_where_they_began, until_all_run
 from tests.cluster.redis import ask
 from tests.cluster.release import BRIEF, Release, name_of
@@ -100,6 +104,11 @@ def cut_connections(release: Release) -> None:
     ask(release, "CLIENT", "KILL", "TYPE", "normal")
 
 
+def connect_anew(release: Release) -> None:
+    cut_connections(release)
+    release.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'shop'")
+
+
 def restart_redis(release: Release) -> None:
     release.kubectl("delete", "pod", "shop-redis-0")
     release.wait("pod/shop-redis-0", "condition=Ready")
@@ -129,12 +138,72 @@ def test_connections_are_made_anew_with_the_new_leaves(release: Release, desk: D
     for component in ("worker", "beat"):
         for pod in release.pods(component):
             wait_until_mounted(release, name_of(pod), release.leaf(component))
-    cut_connections(release)
-    release.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'shop'")
+    connect_anew(release)
     with release.shop() as shop:
         assert shop.place_orders(3)
     keys = [*desk.send("after", 3), *desk.send("after-io", 3, 0, "webhooks")]
     assert once(release.all_effects(keys, SECONDS_UNTIL_A_FILE_IS_FOLLOWED))
+    assert processes(release) == before
+
+
+def trust(release: Release) -> str:
+    return release.secret("shop-worker-tls")["ca.crt"]
+
+
+def trusts(release: Release, pod: str, trusted: str) -> bool:
+    return release.execute(pod, "cat", "/etc/stalk/tls/ca.crt").strip() == trusted.strip()
+
+
+def wait_until_trusted(release: Release, trusted: str) -> None:
+    """By every pod that mounts it; a server follows within a minute."""
+    release.mount_what_changed(*COMPONENTS)
+    for pod in processes(release):
+        wait_for(
+            f"{pod} trusts what the Secrets have",
+            partial(trusts, release, pod, trusted),
+            SECONDS_UNTIL_A_FILE_IS_FOLLOWED,
+        )
+
+
+def step(release: Release) -> None:
+    """The next one of a CA that takes over, as if the one before were an hour ago."""
+    then = base64.b64encode((datetime.now(UTC) - timedelta(hours=1)).isoformat().encode()).decode()
+    release.kubectl("patch", "secret", "shop-ca", f"--patch={json.dumps({'data': {'stepped-at': then}})}")
+    release.run_secrets_job()
+
+
+@pytest.mark.long
+def test_another_ca_takes_over_without_a_restart_while_tasks_run(release: Release, desk: Desk) -> None:
+    before, first, first_alone = processes(release), authority_of(release), trust(release)
+    with desk.flow("celery", "webhooks") as while_both_are_trusted:
+        release.upgrade({**WITH_FLOWER, "tls": {"kubernetes": {"generation": 2}}})
+        both = trust(release)
+        assert both.count("BEGIN CERTIFICATE") == 2
+        wait_until_trusted(release, both)
+        step(release)
+        wait_until_trusted(release, both)
+        for server in SERVERS:
+            wait_until_shown(release, server, release.leaf(server))
+        for component in ("worker", "beat"):
+            for pod in release.pods(component):
+                wait_until_mounted(release, name_of(pod), release.leaf(component))
+    connect_anew(release)
+    with desk.flow("celery", "webhooks") as while_the_first_goes:
+        step(release)
+        second_alone = trust(release)
+        assert second_alone.count("BEGIN CERTIFICATE") == 1
+        assert second_alone != first_alone
+        wait_until_trusted(release, second_alone)
+        wait_for(
+            "Redis and PostgreSQL refuse a leaf of the first",
+            lambda: all(is_refused(release, server, first.leaf("worker")) for server in ("redis", "postgresql")),
+            SECONDS_UNTIL_A_FILE_IS_FOLLOWED,
+        )
+    connect_anew(release)
+    with release.shop() as shop:
+        assert watch(shop, shop.place_orders(3))["shipped"] == 3
+    sent = [*while_both_are_trusted, *while_the_first_goes]
+    assert once(release.all_effects(sent, SECONDS_UNTIL_A_FILE_IS_FOLLOWED))
     assert processes(release) == before
 
 

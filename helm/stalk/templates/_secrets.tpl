@@ -131,7 +131,7 @@
 
 {{/* What the Job's script has in common with servers, in files/, as JSON. */}}
 {{- define "stalk.secrets.modules" -}}
-["broker/amqp.py", "broker/endpoint.py", "broker/fitness.py", "broker/rabbitmq_fitness.py", "broker/redis_fitness.py", "broker/resp.py", "secrets/broker_url.py", "secrets/database_url.py", "secrets/flower_secret.py", "secrets/rabbitmq_password.py", "secrets/secrets_store.py", "certificates/authority.py", "certificates/duration.py", "certificates/leaves.py", "certificates/refusal.py"]
+["broker/amqp.py", "broker/endpoint.py", "broker/fitness.py", "broker/rabbitmq_fitness.py", "broker/redis_fitness.py", "broker/resp.py", "secrets/broker_url.py", "secrets/database_url.py", "secrets/flower_secret.py", "secrets/rabbitmq_password.py", "secrets/secrets_store.py", "certificates/authority.py", "certificates/authority_rotation.py", "certificates/duration.py", "certificates/leaves.py", "certificates/refusal.py"]
 {{- end }}
 
 {{/* The Job that makes them. dict "root" "name" */}}
@@ -176,6 +176,7 @@ spec:
         items:
           - {key: make.py, path: make.py}
           - {key: kubernetes_secrets.py, path: kubernetes_secrets.py}
+          - {key: authority_secret.py, path: authority_secret.py}
           - {key: plan.json, path: plan.json}
           {{- range include "stalk.secrets.modules" . | fromJsonArray }}
           - key: {{ base . }}

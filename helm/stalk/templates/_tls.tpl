@@ -64,6 +64,7 @@
   "own" $own
   "ca" ($own | ternary (include "stalk.tls.ca" .) .Values.tls.kubernetes.ca)
   "authority" (include "stalk.tls.authority" .)
+  "generation" (include "stalk.plain" .Values.tls.kubernetes.generation | int)
   "lifetime" (include "stalk.plain" .Values.tls.lifetime)
   "rotate_before" (include "stalk.plain" .Values.tls.rotate_before)
   "leaves" $leaves) }}

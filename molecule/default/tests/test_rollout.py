@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from resources.deployment import Deployment
 from resources.load import flow
 from resources.releases import AS_BEAT, current_on, release_of, run_by
@@ -11,6 +12,7 @@ from resources.releases import AS_BEAT, current_on, release_of, run_by
 POOL, BEAT, WEB = "shop-worker@default.service", "shop-beat.service", "shop-web.service"
 
 
+@pytest.mark.long
 def test_a_rollback_after_a_beat_that_did_not_come_up_brings_all_to_what_ran(
     deployment: Deployment, tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from resources.deployment import Deployment, Server
 from resources.refused import assert_a_waiting_message_keeps_its_pool, away, refusal
 from storefront import watch
@@ -113,6 +114,7 @@ def test_amazon_sqs_is_refused(deployment: Deployment) -> None:
     assert "names Amazon SQS, by which Celery keeps no results and takes no commands; use a Redis or a" in run.message
 
 
+@pytest.mark.long
 def test_a_queue_with_messages_there_keeps_its_pool(deployment: Deployment) -> None:
     assert_a_waiting_message_keeps_its_pool(deployment, {})
 

@@ -48,6 +48,7 @@ SIGNED: dict[str, Any] = {
     "own": True,
     "ca": "shop-ca",
     "authority": "shop CA",
+    "generation": 1,
     "lifetime": "365d",
     "rotate_before": "30d",
     "leaves": [LEAF],
@@ -105,6 +106,65 @@ def test_everything_is_made_once() -> None:
     assert cluster.secrets["shop-redis-tls"]["type"] == "kubernetes.io/tls"
     cluster.certificate("shop-redis-tls").verify_directly_issued_by(cluster.certificate("shop-ca"))
     assert cluster.text("shop-redis-tls", "ca.crt") == cluster.text("shop-ca", "tls.crt")
+
+
+def trusted(cluster: ClusterInMemory) -> list[x509.Certificate]:
+    return x509.load_pem_x509_certificates(cluster.text("shop-redis-tls", "ca.crt").encode())
+
+
+def is_signed_by(cluster: ClusterInMemory, authority: x509.Certificate) -> bool:
+    return cluster.certificate("shop-redis-tls").issuer == authority.subject
+
+
+def test_another_ca_takes_over_in_three_steps() -> None:
+    cluster = ClusterInMemory()
+    converge(cluster)
+    (first,) = trusted(cluster)
+    wanted = {"signed": {**SIGNED, "generation": 2}}
+    later = NOW + timedelta(days=1)
+    assert sorted(converge(cluster, later, tls=wanted)) == ["shop-ca", "shop-redis-tls"]
+    assert len(trusted(cluster)) == 2, "both"
+    assert is_signed_by(cluster, first)
+    assert converge(cluster, later + timedelta(minutes=9), tls=wanted) == [], "not every pod knows it yet"
+    converge(cluster, later + timedelta(minutes=10), tls=wanted)
+    (second,) = [each for each in trusted(cluster) if each != first]
+    assert is_signed_by(cluster, second)
+    assert len(trusted(cluster)) == 2, "pods may show a leaf of the one before"
+    converge(cluster, later + timedelta(minutes=20), tls=wanted)
+    assert trusted(cluster) == [second]
+    assert set(cluster.secrets["shop-ca"]["data"]) == {"tls.crt", "tls.key", "generation", "stepped-at"}
+    assert converge(cluster, later + timedelta(days=1), tls=wanted) == [], "that was all"
+
+
+def test_a_rollback_does_not_stop_a_ca_that_takes_over() -> None:
+    cluster = ClusterInMemory()
+    converge(cluster)
+    (first,) = trusted(cluster)
+    converge(cluster, tls={"signed": {**SIGNED, "generation": 2}})
+    for hours in (1, 2, 3):
+        converge(cluster, NOW + timedelta(hours=hours))
+    assert first not in trusted(cluster)
+    assert len(trusted(cluster)) == 1
+
+
+def test_a_ca_of_a_release_before_has_the_number_1() -> None:
+    cluster = ClusterInMemory()
+    converge(cluster)
+    del cluster.secrets["shop-ca"]["data"]["generation"]
+    assert converge(cluster) == []
+    assert converge(cluster, tls={"signed": {**SIGNED, "generation": 2}}) == ["shop-ca", "shop-redis-tls"]
+
+
+def test_a_ca_that_expired_is_followed_at_once() -> None:
+    cluster = ClusterInMemory()
+    converge(cluster)
+    (first,) = trusted(cluster)
+    late = NOW + timedelta(days=3651)
+    with pytest.raises(Refused, match=r"Secret shop-ca: ca\.crt: .* only; .*"):
+        converge(cluster, late)
+    converge(cluster, late, tls={"signed": {**SIGNED, "generation": 2}})
+    assert first not in trusted(cluster)
+    assert is_signed_by(cluster, *trusted(cluster))
 
 
 def test_a_client_of_oauth_is_taken_as_it_was_given() -> None:

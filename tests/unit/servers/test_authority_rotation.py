@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from ansible_collections.stalk.celery.plugins.module_utils.authority_rotation import AuthorityRotation
 from ansible_collections.stalk.celery.plugins.module_utils.certificates.authority import Authority, own_authority
+from ansible_collections.stalk.celery.plugins.module_utils.certificates.authority_rotation import AuthorityRotation
 from cryptography import x509
 
 NOW = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)

@@ -29,7 +29,6 @@ from ansible_collections.stalk.celery.plugins.module_utils.broker_url import (
 from ansible_collections.stalk.celery.plugins.module_utils.certificates.authority import (
     Authority,
     load_authority,
-    own_authority,
 )
 from ansible_collections.stalk.celery.plugins.module_utils.certificates.duration import read_duration
 from ansible_collections.stalk.celery.plugins.module_utils.certificates.leaves import (
@@ -44,6 +43,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.database_url import w
 from ansible_collections.stalk.celery.plugins.module_utils.flower_secret import flower_refusals
 from ansible_collections.stalk.celery.plugins.module_utils.rabbitmq_password import rabbitmq_password_hash
 from ansible_collections.stalk.celery.plugins.module_utils.secrets_store import is_generated, random_text
+from authority_secret import AuthoritySecret
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -220,21 +220,24 @@ class Stack:
         data = self.store.data(plan["ca"])
         if not data and not plan["own"]:
             raise Refused(f"tls.kubernetes.ca: the Secret {plan['ca']} is missing; make it, with tls.crt and tls.key")
-        if data:
-            for key in ("tls.crt", "tls.key"):
-                if key not in data:
-                    raise Refused(f"Secret {plan['ca']}: the key {key} is missing; add it in PEM")
-                (folder / key).write_text(data[key])
-            try:
-                return load_authority(folder / "tls.crt", folder / "tls.key", refuse_passphrase, self.now)
-            except CertificateRefusal as refusal:
-                raise Refused(str(refusal).replace(f"{folder}/", f"Secret {plan['ca']}: ")) from None
-        passphrase = random_text()
-        made = own_authority(folder, plan["authority"], lambda: passphrase, self.now, make=True)
-        if made is None:
-            raise Refused(f"Secret {plan['ca']}: the CA could not be made; run again")
-        self.store.write(plan["ca"], {"tls.crt": made.trust, "tls.key": pem_of(made.signing_key())}, TLS)
-        return made
+        for key in ("tls.crt", "tls.key") if data else ():
+            if key not in data:
+                raise Refused(f"Secret {plan['ca']}: the key {key} is missing; add it in PEM")
+        try:
+            return self.own_authority(plan, data, folder) if plan["own"] else self.given_authority(data, folder)
+        except CertificateRefusal as refusal:
+            raise Refused(str(refusal).replace(f"{folder}/", f"Secret {plan['ca']}: ")) from None
+
+    def own_authority(self, plan: Mapping[str, Any], data: Data, folder: Path) -> Authority:
+        secret = AuthoritySecret(data, plan["authority"], plan["generation"], folder, self.now)
+        authority, data = secret.converged()
+        self.store.write(plan["ca"], data, TLS)
+        return authority
+
+    def given_authority(self, data: Data, folder: Path) -> Authority:
+        for key in ("tls.crt", "tls.key"):
+            (folder / key).write_text(data[key])
+        return load_authority(folder / "tls.crt", folder / "tls.key", refuse_passphrase, self.now)
 
     def make_leaf(self, asked: dict[str, Any], authority: Authority, validity: Validity) -> None:
         leaf = read_leaf(asked)

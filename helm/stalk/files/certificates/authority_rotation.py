@@ -1,4 +1,4 @@
-"""One CA of the control node follows another: hosts trust both, then the new one signs, then the old one goes.
+"""One CA follows another: every process trusts both, then the new one signs, then the old one goes.
 
 What lies in the folder says how far that is, so that a run which was interrupted is gone on with.
 """
