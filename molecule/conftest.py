@@ -7,9 +7,14 @@ from pathlib import Path
 import pytest
 from resources.cell import mark
 from resources.deployment import Deployment
-from resources.reporting import pytest_collection_finish, pytest_configure, pytest_unconfigure
+from resources.reporting import (
+    pytest_collection_finish,
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_unconfigure,
+)
 
-__all__ = ["pytest_collection_finish", "pytest_configure", "pytest_unconfigure"]
+__all__ = ["pytest_collection_finish", "pytest_collection_modifyitems", "pytest_configure", "pytest_unconfigure"]
 
 
 @pytest.fixture(scope="session")

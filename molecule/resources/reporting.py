@@ -29,6 +29,8 @@ LEAST = {
     "switch-sentinel/tests": 2,
 }
 
+FILES = pytest.StashKey[set[Path]]()
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,15 +39,20 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.xmlpath = f"{junit}.part"
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
+    """Before the long ones are left out, with which a file may go."""
+    session.stash[FILES] = {item.path for item in items}
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Fails a run of all files of a folder that collects too few tests."""
     if session.config.option.keyword or any("::" in argument for argument in session.config.args):
         return
     collected = Counter(item.path.parent for item in session.items)
-    asked = {item.path for item in session.items}
     for folder, count in collected.items():
         least = next(least for name, least in LEAST.items() if str(folder).endswith(f"/{name}"))
-        if asked >= set(folder.glob("test_*.py")) and count < least:
+        if session.stash[FILES] >= set(folder.glob("test_*.py")) and count < least:
             pytest.exit(f"{folder}: {count} tests were collected, at least {least} are expected", 1)
 
 

@@ -10,9 +10,14 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from resources.deployment import Deployment
-from resources.reporting import pytest_collection_finish, pytest_configure, pytest_unconfigure
+from resources.reporting import (
+    pytest_collection_finish,
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_unconfigure,
+)
 
-__all__ = ["pytest_collection_finish", "pytest_configure", "pytest_unconfigure"]
+__all__ = ["pytest_collection_finish", "pytest_collection_modifyitems", "pytest_configure", "pytest_unconfigure"]
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = "/usr/bin/chromium"

@@ -181,7 +181,7 @@ def test_another_ca_takes_over_without_a_restart_while_tasks_run(release: Releas
         assert both.count("BEGIN CERTIFICATE") == 2
         wait_until_trusted(release, both)
         step(release)
-        wait_until_trusted(release, both)
+        wait_until_trusted(release, trust(release))
         for server in SERVERS:
             wait_until_shown(release, server, release.leaf(server))
         for component in ("worker", "beat"):
