@@ -18,8 +18,9 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, NoReturn
 from uuid import uuid4
 
@@ -41,7 +42,15 @@ from kombu.exceptions import OperationalError
 from kombu.utils import json as kombu_json
 
 from celery_ops.database import DATABASE_ERRORS, DATABASE_IS_AWAY, drop_broken_connection, from_now
-from celery_ops.followers import first_tasks, publish_followers, rows_instead_of_messages, writes_rows
+from celery_ops.followers import (
+    CannotPublishNow,
+    Publishing,
+    first_tasks,
+    is_of_outbox,
+    publish_followers,
+    publishing,
+    rows_instead_of_messages,
+)
 from celery_ops.leases import LEASE_SECONDS, keeper
 from celery_ops.models import OutboxMessage
 
@@ -53,7 +62,7 @@ PAUSE_SECONDS = 5
 # What a caller gives to `apply_async` that is no data.
 FOR_THE_SENDER = ("producer", "publisher", "connection", "router", "add_to_parent")
 BROKER_IS_AWAY = (OperationalError, OSError)
-CANNOT_END_NOW = (*DATABASE_IS_AWAY, *BROKER_IS_AWAY)
+CANNOT_END_NOW = (*DATABASE_IS_AWAY, CannotPublishNow)
 
 logger = get_logger(__name__)
 
@@ -79,6 +88,7 @@ class OutboxTask(DjangoTask):
     """
 
     abstract = True
+    is_of_outbox = True
     atomic = False
     Request = "celery_ops.outbox_request:OutboxRequest"
     # A child process that was killed is replaced at once; three minutes, Celery's default, are long for a customer.
@@ -92,7 +102,7 @@ class OutboxTask(DjangoTask):
         """As `delay_on_commit`, with the options of `apply_async` that are data."""
         if self.typing:
             self.__header__(*(args or ()), **(kwargs or {}))
-        if self.atomic:
+        if self.atomic and publishing.get() in (None, Publishing.ASKED):
             self._refuse_what_a_kill_loses(options)
         options = with_absolute_times(options)
         message = OutboxMessage(
@@ -105,7 +115,8 @@ class OutboxTask(DjangoTask):
             **times_of(options),
         )
         # A follower is there already when the run before it is repeated.
-        OutboxMessage.objects.bulk_create([message], ignore_conflicts=writes_rows.get())
+        is_follower = publishing.get() in (Publishing.FOLLOWS, Publishing.BODY)
+        OutboxMessage.objects.bulk_create([message], ignore_conflicts=is_follower)
         transaction.on_commit(lambda: send_or_leave_to_sweep(self.app, message))
         return message.id
 
@@ -119,7 +130,7 @@ class OutboxTask(DjangoTask):
         links = options.get("link") or []
         canvases = [*(links if isinstance(links, (list, tuple)) else [links]), *(options.get("chain") or ())[-1:]]
         for name in (name for canvas in canvases for name in first_tasks(self.app.signature(canvas))):
-            if not isinstance(self.app.tasks.get(name), OutboxTask):
+            if not is_of_outbox(self.app, name):
                 raise TypeError(
                     f"{self.name}: {name}, which follows it, is lost by a kill after the commit of an atomic task; "
                     f"make {name} an OutboxTask"
@@ -195,7 +206,7 @@ class OutboxTask(DjangoTask):
                 except BaseException as error:
                     raised = error
                     raise
-                publish_followers(self, outcome)
+                leave_the_rest = publish_followers(self, outcome)
                 if not acknowledge(row, states.SUCCESS):
                     logger.warning("%s[%s] lost its lease and is rolled back", self.name, request.id)
                     raise Ignore
@@ -206,6 +217,7 @@ class OutboxTask(DjangoTask):
             if raised is not None or not isinstance(error, CANNOT_END_NOW):
                 raise
             return_to_queue(request.id, f"its transaction cannot be ended: {error}")
+        leave_the_rest()
         request.outbox_is_closed = True
         return outcome
 
@@ -215,12 +227,13 @@ class OutboxTask(DjangoTask):
         try:
             drop_broken_connection()
             with transaction.atomic():
-                publish_followers(self, outcome)
-                if not request.chord and not acknowledge(row, states.SUCCESS):
-                    logger.warning("%s[%s] lost its lease, and nothing follows it", self.name, request.id)
+                leave_the_rest = publish_followers(self, outcome)
+                if not (row.exists() if request.chord else acknowledge(row, states.SUCCESS)):
+                    logger.warning("%s[%s] lost its lease; another run ends it", self.name, request.id)
                     raise Ignore
         except CANNOT_END_NOW as error:
             return_to_queue(request.id, f"what follows it cannot be published: {error}")
+        leave_the_rest()
         request.outbox_is_closed = not request.chord
 
     def apply_async(
@@ -232,20 +245,30 @@ class OutboxTask(DjangoTask):
             # until the transaction that the task may have opened is over.
             request.outbox_retry = args, kwargs, options
             return None
-        if writes_rows.get():
+        if publishing.get():
             return self._apply_by_outbox(args, kwargs, task_id, options)
         return super().apply_async(args, kwargs, task_id=task_id, **options)
 
     def _apply_by_outbox(self, args: Any, kwargs: Any, task_id: str | None, options: dict[str, Any]) -> Any:
-        data = {name: value for name, value in options.items() if name not in FOR_THE_SENDER and value is not None}
+        if self.atomic and options.get("chord") and publishing.get() != Publishing.ASKED:
+            # Its row would be closed before the chord counts it; Celery repeats the run instead.
+            return self._apply_after_commit(args, kwargs, task_id or uuid(), options)
+        is_body = publishing.get() == Publishing.BODY
+        data = {name: value for name, value in options.items() if name not in FOR_THE_SENDER}
         try:
-            return self.AsyncResult(self.apply_async_on_commit(args, kwargs, task_id=task_id, **data))
-        except DATABASE_IS_AWAY as error:
-            if transaction.get_connection().in_atomic_block:
+            # Where the result store asks for it once, a row that cannot be written spoils no transaction.
+            with transaction.atomic() if is_body else nullcontext():
+                return self.AsyncResult(self.apply_async_on_commit(args, kwargs, task_id=task_id, **data))
+        except DATABASE_ERRORS as error:
+            if not is_body:
                 raise
-            # The body of a chord whose members need no database: the result store asks for it once.
             logger.warning("%s is sent without the outbox: %s", self.name, error)
             return super().apply_async(args, kwargs, task_id=task_id, **options)
+
+    def _apply_after_commit(self, args: Any, kwargs: Any, task_id: str, options: dict[str, Any]) -> Any:
+        apply = partial(super().apply_async, args, kwargs, task_id=task_id, **{**options, "producer": None})
+        transaction.on_commit(apply, robust=True)
+        return self.AsyncResult(task_id)
 
     def _send_retry(self, row: QuerySet[OutboxMessage]) -> None:
         request = self.request
@@ -370,7 +393,7 @@ def send(app: Celery, message: OutboxMessage) -> None:
     args, kwargs = from_json(message.args), from_json(message.kwargs)
     task = app.tasks.get(message.task)
     try:
-        with rows_instead_of_messages(False):
+        with rows_instead_of_messages(None):
             if task is None:
                 app.send_task(message.task, args, kwargs, task_id=message.id, **options)
             elif app.conf.task_always_eager:

@@ -8,6 +8,7 @@ concurrency/asynpool.py, `_recv_message`).
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 from celery import Celery
@@ -15,11 +16,12 @@ from celery.backends.base import BaseBackend
 from celery.backends.redis import RedisBackend, SentinelBackend
 from celery.exceptions import BackendStoreError
 from celery.utils.log import get_logger
+from django.db import transaction
 from redis.connection import SSLConnection
 
 from celery_ops import environment, redis_tls, sentinel_transport
-from celery_ops.database import DATABASE_ERRORS
-from celery_ops.followers import rows_instead_of_messages
+from celery_ops.database import DATABASE_ERRORS, drop_broken_connection
+from celery_ops.followers import Publishing, rows_instead_of_messages
 
 logger = get_logger(__name__)
 
@@ -33,8 +35,14 @@ class MayBeAway(BaseBackend):
             return None
 
     def on_chord_part_return(self, *args: Any, **options: Any) -> None:
-        """Of the last one: publishes the chord's body."""
-        with rows_instead_of_messages():
+        """Of the last one: publishes the chord's body, which is sent when all of it is written."""
+        with ExitStack() as stack:
+            try:
+                drop_broken_connection()
+                stack.enter_context(transaction.atomic())
+                stack.enter_context(rows_instead_of_messages(Publishing.BODY))
+            except DATABASE_ERRORS as error:
+                logger.warning("The body of a chord would be sent without the outbox: %s", error)
             super().on_chord_part_return(*args, **options)
 
 

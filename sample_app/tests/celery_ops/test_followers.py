@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from celery import chain, chord, group
 from celery.app.task import Context
-from django.db import transaction
-from django_celery_results.models import ChordCounter
+from django.db import IntegrityError, transaction
+from django_celery_results.models import ChordCounter, TaskResult
 
 from celery_ops import sweep
 from celery_ops.followers import canvas_on_commit
@@ -83,7 +83,7 @@ def test_a_run_is_repeated_for_a_follower_that_the_broker_does_not_take(
 def test_a_follower_of_a_repeated_run_is_published_once(gate: Gate, worker: Process) -> None:
     """The row of a chord's member is closed after that, so a kill in between repeats the run."""
     body = show.si("body", str(gate.path))
-    follower = show.si("follower", str(gate.open())).set(task_id="follower")
+    follower = show.si("follower", str(gate.open()))
     task_id = effect.apply_async_on_commit((str(gate.path), "member"), link=follower, chord=body, group_id="group")
     until(lambda: "follower" in gate.effects and state_of(task_id))
     OutboxMessage.objects.filter(pk=task_id).update(acknowledged_at=None, state="")
@@ -157,9 +157,53 @@ def test_only_the_run_that_holds_the_lease_is_counted_for_a_chord() -> None:
     for holder, count in (("a run that lost it", 2), ("this run", 1), ("this run", 1)):
         request = Context(id="member", group="group", outbox_holder=holder)
         store.on_chord_part_return(request, "SUCCESS", 3)
+        assert TaskResult.objects.filter(task_id="member", status="SUCCESS").exists() == (count == 1)
         counter.refresh_from_db()
         assert (holder, counter.count) == (holder, count)
     assert state_of("member") == "SUCCESS"
+
+
+def test_a_canvas_that_begins_without_the_outbox_is_refused(broker: Broker) -> None:
+    begun = [
+        chain(show_without_outbox.s(1, ""), plus.s(1, 2)),
+        chord([plus.s(1, 2), show_without_outbox.s(1, "")], plus.s(1)),
+    ]
+    for canvas in begun:
+        with transaction.atomic(), pytest.raises(TypeError, match="would be sent before the transaction is committed"):
+            canvas_on_commit(canvas)
+    with pytest.raises(TypeError, match="chord is lost by a kill"):
+        canvas_on_commit(chord([effect_in_database.s(""), plus.s(1, 2)], plus.s(1)))
+    assert not OutboxMessage.objects.exists()
+    assert broker.messages_in() == 0
+
+
+def test_what_follows_an_atomic_task_without_the_outbox_is_left_to_celery(gate: Gate, worker: Process) -> None:
+    """Also a member of a chord whose row the end of its run would close before the chord counts it."""
+    path = str(gate.open())
+    canvas_on_commit(plus.s(1, 2) | effect_in_database.si(path) | show_without_outbox.si("after an atomic one", path))
+    members = chord([effect_in_database.si(path), plus.si(1, 2)], show.si("body", path))
+    canvas_on_commit(plus.s(1, 2) | members)
+    until(lambda: sorted(gate.effects) == ["after an atomic one", "body"])
+
+
+def test_a_chord_that_follows_waits_for_a_broker_that_is_away(services: Services, gate: Gate, worker: Process) -> None:
+    """The store that counts it is the same Redis."""
+    members = chord([plus.si(1, 1), plus.si(2, 2)], show.s(str(gate.path)))
+    canvas_on_commit(chain(effect.si(str(gate.path), "first"), members))
+    until(lambda: gate.arrivals)
+    (first,) = OutboxMessage.objects.all()
+    with services.redis.away():
+        gate.open()
+        until(lambda: f"Task {first.pk} goes back to its queue, for what follows it" in worker.log)
+    make_due(first.pk, leased_until=None)
+    sweep.sweep()
+    until(lambda: "[2, 4]" in gate.effects)
+
+
+def test_two_canvases_with_one_id_are_an_error() -> None:
+    canvas_on_commit(plus.s(1, 2).set(task_id="one"))
+    with pytest.raises(IntegrityError):
+        canvas_on_commit(plus.s(3, 4).set(task_id="one"))
 
 
 def test_a_canvas_whose_transaction_fails_is_not_published(broker: Broker, gate: Gate) -> None:
