@@ -12,12 +12,13 @@ from functools import partial
 from typing import Any
 
 import pytest
+from resources.certificates import Pair
 from resources.effects import once
 from resources.waiting import wait_for
 from storefront import watch
 
 from tests.cluster.desk import Desk
-from tests.cluster.greeting import authority_of, is_refused
+from tests.cluster.greeting import answer_of, authority_of, is_refused
 from tests.cluster.ledger import ended_where_they_began, until_all_run
 from tests.cluster.redis import ask
 from tests.cluster.release import BRIEF, Release, name_of
@@ -165,16 +166,25 @@ def wait_until_trusted(release: Release, trusted: str) -> None:
         )
 
 
+def refuses(release: Release, server: str, pair: Pair) -> bool:
+    if server == "flower":
+        # No other pod of the stack may reach it.
+        answer = answer_of(release, "https", pair, "localhost", 5555, pod="deployment/shop-flower")
+        return bool(answer["refused"]) and not answer["replies"]
+    return is_refused(release, server, pair)
+
+
 def step(release: Release) -> None:
     """The next one of a CA that takes over, as if the one before were an hour ago."""
     then = base64.b64encode((datetime.now(UTC) - timedelta(hours=1)).isoformat().encode()).decode()
-    release.kubectl("patch", "secret", "shop-ca", f"--patch={json.dumps({'data': {'stepped-at': then}})}")
+    release.kubectl("patch", "secret", "shop-ca", f"--patch={json.dumps({'data': {'spread-at': then}})}")
     release.run_secrets_job()
 
 
 @pytest.mark.long
 def test_another_ca_takes_over_without_a_restart_while_tasks_run(release: Release, desk: Desk) -> None:
     before, first, first_alone = processes(release), authority_of(release), trust(release)
+    assert not refuses(release, "flower", first.leaf("worker"))
     with desk.flow("celery", "webhooks") as while_both_are_trusted:
         release.upgrade({**WITH_FLOWER, "tls": {"kubernetes": {"generation": 2}}})
         both = trust(release)
@@ -195,8 +205,8 @@ def test_another_ca_takes_over_without_a_restart_while_tasks_run(release: Releas
         assert second_alone != first_alone
         wait_until_trusted(release, second_alone)
         wait_for(
-            "Redis and PostgreSQL refuse a leaf of the first",
-            lambda: all(is_refused(release, server, first.leaf("worker")) for server in ("redis", "postgresql")),
+            "whoever asks for a certificate refuses one of the first",
+            lambda: all(refuses(release, server, first.leaf("worker")) for server in ("redis", "postgresql", "flower")),
             SECONDS_UNTIL_A_FILE_IS_FOLLOWED,
         )
     connect_anew(release)

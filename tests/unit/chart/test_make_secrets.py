@@ -132,7 +132,7 @@ def test_another_ca_takes_over_in_three_steps() -> None:
     assert len(trusted(cluster)) == 2, "pods may show a leaf of the one before"
     converge(cluster, later + timedelta(minutes=20), tls=wanted)
     assert trusted(cluster) == [second]
-    assert set(cluster.secrets["shop-ca"]["data"]) == {"tls.crt", "tls.key", "generation", "stepped-at"}
+    assert set(cluster.secrets["shop-ca"]["data"]) == {"tls.crt", "tls.key", "generation", "spread-at"}
     assert converge(cluster, later + timedelta(days=1), tls=wanted) == [], "that was all"
 
 
@@ -144,7 +144,48 @@ def test_a_rollback_does_not_stop_a_ca_that_takes_over() -> None:
     for hours in (1, 2, 3):
         converge(cluster, NOW + timedelta(hours=hours))
     assert first not in trusted(cluster)
-    assert len(trusted(cluster)) == 1
+    (second,) = trusted(cluster)
+    converge(cluster, NOW + timedelta(hours=4), tls={"signed": {**SIGNED, "generation": 2}})
+    assert trusted(cluster) == [second], "it is the second already"
+
+
+def test_a_ca_that_is_asked_for_while_another_takes_over_comes_after_it() -> None:
+    cluster = ClusterInMemory()
+    converge(cluster)
+    seen = trusted(cluster)
+    for hours, generation in enumerate((2, 3, 3, 3, 3, 3), start=1):
+        converge(cluster, NOW + timedelta(hours=hours), tls={"signed": {**SIGNED, "generation": generation}})
+        seen += [each for each in trusted(cluster) if each not in seen]
+    assert len(seen) == 3
+    assert trusted(cluster) == seen[2:]
+    assert cluster.text("shop-ca", "generation") == "3"
+
+
+def test_nothing_is_signed_by_a_ca_that_a_leaf_does_not_trust_yet() -> None:
+    """The run that announced it was killed before it wrote the leaves, or a chart before this one wrote them."""
+    cluster = ClusterInMemory()
+    converge(cluster)
+    (first,) = trusted(cluster)
+    before = copy.deepcopy(cluster.secrets["shop-redis-tls"])
+    wanted = {"signed": {**SIGNED, "generation": 2}}
+    converge(cluster, tls=wanted)
+    cluster.secrets["shop-redis-tls"] = before
+    later = NOW + timedelta(hours=1)
+    converge(cluster, later, tls=wanted)
+    assert len(trusted(cluster)) == 2
+    assert is_signed_by(cluster, first)
+    assert converge(cluster, later + timedelta(minutes=9), tls=wanted) == []
+    converge(cluster, later + timedelta(minutes=10), tls=wanted)
+    assert not is_signed_by(cluster, first)
+
+
+def test_what_else_is_in_the_secret_of_the_ca_stays() -> None:
+    cluster = ClusterInMemory()
+    converge(cluster)
+    cluster.secrets["shop-ca"]["data"]["note"] = base64.b64encode(b"mine").decode()
+    assert converge(cluster) == []
+    converge(cluster, tls={"signed": {**SIGNED, "generation": 2}})
+    assert cluster.text("shop-ca", "note") == "mine"
 
 
 def test_a_ca_of_a_release_before_has_the_number_1() -> None:
@@ -160,7 +201,7 @@ def test_a_ca_that_expired_is_followed_at_once() -> None:
     converge(cluster)
     (first,) = trusted(cluster)
     late = NOW + timedelta(days=3651)
-    with pytest.raises(Refused, match=r"Secret shop-ca: ca\.crt: .* only; .*"):
+    with pytest.raises(Refused, match=r"Secret shop-ca: tls\.crt: .* only; .* or raise tls\.kubernetes\.generation"):
         converge(cluster, late)
     converge(cluster, late, tls={"signed": {**SIGNED, "generation": 2}})
     assert first not in trusted(cluster)

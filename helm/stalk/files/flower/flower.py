@@ -4,7 +4,6 @@ import json
 import os
 import ssl
 import sys
-import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -82,31 +81,16 @@ db = given["db"]
 state_save_interval = given["state_save_interval"] * 1000
 
 # Flower's own option asks no client for a certificate, and two of its pages ask for no login (flower 2.2,
-# command.py and views/monitor.py). With this context only a part of the stack reaches the port at all.
+# command.py and views/monitor.py). By this only a part of the stack reaches the port at all. The files are read for
+# each connection (tornado 6.6, tcpserver.py): a renewed one is taken, and a CA that is gone is trusted no more.
 tls = given["tls"]
-# Without a folder the key is one of the credentials.
-certificates = tls["certificate"], credentials / tls["key"]
-context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls["ca"])
-context.load_cert_chain(*certificates)
-context.verify_mode = ssl.CERT_REQUIRED
-context.minimum_version = ssl.TLSVersion.TLSv1_2
-settings["ssl_options"] = context
-
-
-def follow_certificates():
-    """New connections get a renewed certificate."""
-    pause = threading.Event()
-    while not pause.wait(60):
-        try:
-            # A pair that does not belong together, halfway through a renewal, must not reach the context in use.
-            ssl.create_default_context().load_cert_chain(*certificates)
-            context.load_cert_chain(*certificates)
-            context.load_verify_locations(cafile=tls["ca"])
-        except (OSError, ssl.SSLError) as error:
-            print(f"flower: the certificate cannot be read again: {error}", file=sys.stderr)
-
-
-threading.Thread(target=follow_certificates, daemon=True).start()
+settings["ssl_options"] = {
+    "certfile": tls["certificate"],
+    # Without a folder the key is one of the credentials.
+    "keyfile": str(credentials / tls["key"]),
+    "ca_certs": tls["ca"],
+    "cert_reqs": ssl.CERT_REQUIRED,
+}
 
 # RabbitMQ counts the queues by its management API, which asks for a password, perhaps for a certificate; Flower's own
 # options name a CA alone (flower 2.2, utils/broker.py, RabbitMQ._tls_kwargs). Of a cluster there is an address of each

@@ -112,9 +112,10 @@ class Store:
         self.data(name)
         return self.read[name] is not None
 
-    def write(self, name: str, data: Data, kind: str = OPAQUE) -> None:
+    def write(self, name: str, data: Data, kind: str = OPAQUE) -> bool:
+        """Whether it had to be."""
         if self.exists(name) and self.data(name) == data:
-            return
+            return False
         encoded = {key: base64.b64encode(value.encode()).decode() for key, value in sorted(data.items())}
         found = self.read[name]
         if found:
@@ -126,3 +127,4 @@ class Store:
             )
         print(f"Secret {name}: {'changed' if found else 'made'}", flush=True)
         del self.read[name]
+        return True

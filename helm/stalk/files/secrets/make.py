@@ -210,36 +210,38 @@ class Stack:
                 f"tls.rotate_before: {plan['rotate_before']} is not shorter than tls.lifetime "
                 f"({plan['lifetime']}), so that every run would renew; shorten it"
             )
-        with tempfile.TemporaryDirectory() as folder:
-            authority = self.authority(plan, Path(folder))
-            for asked in plan["leaves"]:
-                self.make_leaf(asked, authority, validity)
-
-    def authority(self, plan: Mapping[str, Any], folder: Path) -> Authority:
-        """The CA of the Secret, made when it is Stalk's own and missing. Its files are gone after this run."""
         data = self.store.data(plan["ca"])
         if not data and not plan["own"]:
             raise Refused(f"tls.kubernetes.ca: the Secret {plan['ca']} is missing; make it, with tls.crt and tls.key")
         for key in ("tls.crt", "tls.key") if data else ():
             if key not in data:
                 raise Refused(f"Secret {plan['ca']}: the key {key} is missing; add it in PEM")
-        try:
-            return self.own_authority(plan, data, folder) if plan["own"] else self.given_authority(data, folder)
-        except CertificateRefusal as refusal:
-            raise Refused(str(refusal).replace(f"{folder}/", f"Secret {plan['ca']}: ")) from None
+        # The files of the CA are gone after this run.
+        with tempfile.TemporaryDirectory() as folder:
+            if plan["own"]:
+                self.sign_by_own(plan, AuthoritySecret(plan["ca"], data, plan, Path(folder), self.now), validity)
+            else:
+                self.make_every_leaf(plan, given_authority(plan["ca"], data, Path(folder), self.now), validity)
 
-    def own_authority(self, plan: Mapping[str, Any], data: Data, folder: Path) -> Authority:
-        secret = AuthoritySecret(data, plan["authority"], plan["generation"], folder, self.now)
-        authority, data = secret.converged()
-        self.store.write(plan["ca"], data, TLS)
-        return authority
+    def sign_by_own(self, plan: Mapping[str, Any], secret: AuthoritySecret, validity: Validity) -> None:
+        secret.unpack()
+        if secret.is_under_way and self.make_every_leaf(plan, secret.authority(), validity):
+            # Pods have to get what an earlier run should have written; no step before that.
+            self.store.write(plan["ca"], secret.data("", has_spread=True), TLS)
+            return
+        step = secret.step()
+        authority = secret.authority()
+        if step:
+            print(f"Secret {plan['ca']}: {step}", flush=True)
+        self.store.write(plan["ca"], secret.data(step), TLS)
+        self.make_every_leaf(plan, authority, validity)
 
-    def given_authority(self, data: Data, folder: Path) -> Authority:
-        for key in ("tls.crt", "tls.key"):
-            (folder / key).write_text(data[key])
-        return load_authority(folder / "tls.crt", folder / "tls.key", refuse_passphrase, self.now)
+    def make_every_leaf(self, plan: Mapping[str, Any], authority: Authority, validity: Validity) -> bool:
+        """Whether one was written."""
+        written = [self.make_leaf(asked, authority, validity) for asked in plan["leaves"]]
+        return any(written)
 
-    def make_leaf(self, asked: dict[str, Any], authority: Authority, validity: Validity) -> None:
+    def make_leaf(self, asked: dict[str, Any], authority: Authority, validity: Validity) -> bool:
         leaf = read_leaf(asked)
         held = self.store.data(asked["secret"])
         key = key_of(held.get("tls.key", ""))
@@ -249,7 +251,16 @@ class Stack:
             print(f"leaf {leaf.name}: the certificate {reason}", flush=True)
             certificate = sign(leaf, request, authority, authority.signing_key(), validity, self.now)
         data = {"ca.crt": authority.trust, "tls.crt": certificate or "", "tls.key": pem_of(key)}
-        self.store.write(asked["secret"], data, TLS)
+        return self.store.write(asked["secret"], data, TLS)
+
+
+def given_authority(secret: str, data: Data, folder: Path, now: datetime) -> Authority:
+    for key in ("tls.crt", "tls.key"):
+        (folder / key).write_text(data[key])
+    try:
+        return load_authority(folder / "tls.crt", folder / "tls.key", refuse_passphrase, now)
+    except CertificateRefusal as refusal:
+        raise Refused(str(refusal).replace(f"{folder}/", f"Secret {secret}: ")) from None
 
 
 def redis_digest(password: str, _: str) -> str:
