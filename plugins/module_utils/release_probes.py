@@ -64,3 +64,30 @@ for row in cursor.fetchall():
     print(*row)
 """
 """Prints the migrations that the database says were applied; django.setup() would take ten times as long."""
+
+# The settings say which apps there are; an older copy of celery_ops has no such module.
+_APP = r"""
+import json
+import sys
+
+import django
+
+django.setup()
+from celery.app.utils import find_app
+
+app = find_app(sys.argv[1])
+try:
+    from celery_ops import {module}
+except ImportError:
+    print("null")
+    sys.exit()
+"""
+
+MISFITS = _APP.format(module="signatures") + "print(json.dumps(signatures.told(app, json.loads(sys.argv[2]))))\n"
+"""Arguments: the Celery app and queues in JSON. Tells what is queued and that this release cannot run."""
+
+PARAMETERS = _APP.format(module="signatures") + "print(json.dumps(signatures.parameters(app)))\n"
+"""Argument: the Celery app. Tells the parameters of its tasks."""
+
+UNFINISHED = _APP.format(module="queued") + "print(json.dumps(queued.unfinished(app, json.loads(sys.argv[2]))))\n"
+"""Arguments: the Celery app and queues in JSON. Sends what the broker lost of the outbox, and tells what is open."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ansible_collections.stalk.celery.plugins.module_utils.managed_files import Folder, converge
 from ansible_collections.stalk.celery.plugins.module_utils.release_probes import APPLIED, VERIFY
@@ -155,6 +157,14 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class SettingsInUse(Settings):
+    """Those of the processes that run, whatever waits for the next release."""
+
+    def path(self, name: str) -> Path:
+        return self.folder / name
+
+
+@dataclass(frozen=True)
 class Manage:
     """Runs Python of a release as the app's user, with a component's environment and credentials."""
 
@@ -205,6 +215,10 @@ class Manage:
 
     def ask(self, release: Path, name: str, question: str, *arguments: str) -> str:
         return self._run(release, name, ["-c", question, *arguments], f"the project's {name}")
+
+    def answer(self, release: Path, name: str, question: str, *arguments: str) -> Any:
+        """What a question prints last, in JSON."""
+        return json.loads(self.ask(release, name, question, *arguments).splitlines()[-1])
 
     def feed(self, release: Path, script: Path, question: str) -> str:
         """What a script says to a question with secrets, which it reads from its standard input."""

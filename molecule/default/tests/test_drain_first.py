@@ -1,0 +1,162 @@
+"""What was sent before a deploy is done by the release that sent it, or the deploy says why not."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from resources.deployment import Deployment, Run, Server
+from resources.effects import once
+from resources.releases import current_on, release_of
+from resources.waiting import wait_for
+
+POOL, BEAT, WEB = "shop-worker@default.service", "shop-beat.service", "shop-web.service"
+SENDERS = (BEAT, WEB, "shop-web.socket")
+BEFORE, AFTER = "def sleep(seconds: float)", "def sleep(seconds: float, place: str)"
+VERSION = "drained"
+
+
+@pytest.fixture
+def server(deployment: Deployment) -> Server:
+    return deployment.first("worker")
+
+
+@pytest.fixture
+def release(deployment: Deployment, tmp_path: Path) -> dict[str, Any]:
+    """In which the task `sleep` takes another argument."""
+    return release_with(deployment, tmp_path, BEFORE, AFTER)
+
+
+def release_with(deployment: Deployment, folder: Path, before: str, after: str) -> dict[str, Any]:
+    made = release_of(deployment, folder, VERSION, "")
+    tasks = Path(made["app"]["servers"]["source"]) / "shop/tasks.py"
+    text = tasks.read_text()
+    assert before in text
+    tasks.write_text(text.replace(before, after))
+    return made
+
+
+def send_sleep(deployment: Deployment, count: int, seconds: float, **options: Any) -> list[str]:
+    """Plain tasks, of which nothing but their message tells; their ids."""
+    return deployment.django(
+        "import config.celery\nfrom shop.tasks import sleep\n"
+        f"for _ in range({count}):\n    print(sleep.apply_async(({seconds},), **{options!r}).id)\n"
+    ).split()
+
+
+def states(deployment: Deployment, ids: list[str]) -> set[str]:
+    answer = deployment.django(
+        "import json\nfrom config.celery import app\n"
+        f"print(json.dumps([app.AsyncResult(each).state for each in {ids!r}]))\n"
+    )
+    return set(json.loads(answer.splitlines()[-1]))
+
+
+def deploy(deployment: Deployment, release: dict[str, Any], *arguments: str, **variables: Any) -> Run:
+    return deployment.site_by("deploy.yml", *arguments, changes=release, **variables)
+
+
+def said(run: Run) -> str:
+    """Without the ends of lines, where warnings are folded."""
+    return " ".join(run.output.split())
+
+
+def test_what_starts_later_than_a_drain_may_take_is_named_before_anything_stops(
+    deployment: Deployment, server: Server, release: dict[str, Any]
+) -> None:
+    before, running = current_on(deployment, server), server.invocations("shop-*.service")
+    ids = send_sleep(deployment, 2, 0, countdown=120)
+    keys = deployment.send_effects("later", 1, 0, countdown=120)
+    run = deploy(deployment, release, stalk_drain_first=True, stalk_seconds=5)
+    assert run.rc != 0, run.output
+    assert run.message.startswith("stalk_drain_first: this starts later than the 5 s that a drain may take:\n")
+    assert "shop.tasks.record_effect: 1 waits for later, the last until 20" in run.message
+    assert "shop.tasks.sleep: 2 wait for later, the last until 20" in run.message
+    assert current_on(deployment, server) == before
+    assert server.invocations("shop-*.service") == running
+
+    # The release is there now, so a dry run can hold against it what waits.
+    dry = deploy(deployment, release, "--check")
+    assert dry.rc == 0, dry.output
+    assert (
+        "shop.tasks.sleep: 2 wait that the new release cannot run (missing a required argument: 'place'); "
+        "deploy with -e stalk_drain_first=true"
+    ) in said(dry)
+    assert "shop.tasks.record_effect:" not in said(dry)
+    assert once(deployment.all_effects(keys, 120))
+    wait_for("the tasks of the release before end", lambda: states(deployment, ids) == {"SUCCESS"})
+
+
+def test_a_drain_that_takes_too_long_names_what_is_left_and_those_who_send_go_on(
+    deployment: Deployment, server: Server, release: dict[str, Any]
+) -> None:
+    before, worker = current_on(deployment, server), server.invocations("shop-worker@*")
+    ids = send_sleep(deployment, 6, 30)
+    keys = deployment.send_effects("waiting", 1, 0)
+    run = deploy(deployment, release, stalk_drain_first=True, stalk_seconds=1)
+    assert run.rc != 0, run.output
+    assert run.message.startswith("stalk_drain_first: after 1 s the release before still has this to do:\n")
+    assert "workers hold 6 messages" in run.message or "queue celery: " in run.message
+    assert "outbox: 1 of shop.tasks.record_effect is open" in run.message
+    assert "Web and beat go on; no process has the new release." in run.message
+    assert all(server.is_active(unit) for unit in SENDERS)
+    assert current_on(deployment, server) == before
+    assert server.invocations("shop-worker@*") == worker
+    assert once(deployment.all_effects(keys))
+    wait_for("the tasks of the release before end", lambda: states(deployment, ids) == {"SUCCESS"})
+
+
+def test_what_waits_is_done_by_the_release_that_sent_it(
+    deployment: Deployment, server: Server, release: dict[str, Any]
+) -> None:
+    before = current_on(deployment, server)
+    ids = send_sleep(deployment, 8, 10)
+    ids += send_sleep(deployment, 1, 0, countdown=20)
+    keys = deployment.send_effects("drained", 8, 1)
+    run = deploy(deployment, release, stalk_drain_first=True)
+    assert run.rc == 0, run.output
+    assert current_on(deployment, server) == VERSION
+    assert once(deployment.ledger(keys)), "all of it ended before"
+    assert states(deployment, ids) == {"SUCCESS"}
+    assert all(server.is_active(unit) for unit in SENDERS)
+    assert deploy(deployment, release, stalk_drain_first=True).changed == 0
+
+    back = deployment.play("rollback.yml")
+    assert back.rc == 0, back.output
+    assert current_on(deployment, server) == before
+    assert deployment.site().changed == 0
+
+
+@pytest.mark.long
+def test_after_a_drain_that_was_killed_a_plain_deploy_starts_those_who_send(
+    deployment: Deployment, server: Server, release: dict[str, Any]
+) -> None:
+    before = current_on(deployment, server)
+    ids = send_sleep(deployment, 1, 45)
+    variables = {**deployment.changed(release), "stalk_drain_first": True}
+    run = deployment.begin("deploy.yml", **variables)
+    wait_for("those who send stand", lambda: not any(server.is_active(unit) for unit in SENDERS))
+    os.killpg(run.pid, signal.SIGKILL)
+    run.communicate()
+    assert current_on(deployment, server) == before
+
+    assert deployment.play("deploy.yml").rc == 0
+    assert all(server.is_active(unit) for unit in SENDERS)
+    wait_for("the task of the release before ends", lambda: states(deployment, ids) == {"SUCCESS"})
+    assert deployment.site().changed == 0
+
+
+@pytest.mark.long
+def test_what_is_due_after_a_deploy_and_a_rollback_runs_then(
+    deployment: Deployment, server: Server, tmp_path: Path
+) -> None:
+    keys = deployment.send_effects("due", 2, 0, countdown=240) + deployment.send_plain("due-plain", 2, 0, countdown=240)
+    assert deploy(deployment, release_of(deployment, tmp_path, "between", "\n# A comment.\n")).rc == 0
+    assert deployment.play("rollback.yml").rc == 0
+    assert not deployment.ledger(keys)
+    assert once(deployment.all_effects(keys, 300))
+    assert deployment.site().changed == 0
