@@ -11,7 +11,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.stranded import messa
 BY_NAME = ("POSITIONAL_OR_KEYWORD", "KEYWORD_ONLY")
 ANY_NAME = "VAR_KEYWORD"
 
-REMEDY = "deploy with -e stalk_drain_first=true, or keep what it was for one release"
+REMEDY = "have deploy or rollback end it first, by -e stalk_drain_first=true, or keep what it was for one release"
 
 Parameters = Sequence[tuple[str, str, bool]]
 

@@ -88,7 +88,7 @@ def main() -> None:
     if told is None:
         module.fail_json(
             msg=f"stalk_drain_first: release {current} has a celery_ops that does not tell what is open in the outbox; "
-            "deploy once without it"
+            "run once without it"
         )
     module.exit_json(changed=False, **told)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,9 @@ from resources.effects import once
 from resources.releases import current_on, release_of
 from resources.waiting import wait_for
 
-POOL, BEAT, WEB = "shop-worker@default.service", "shop-beat.service", "shop-web.service"
-SENDERS = (BEAT, WEB, "shop-web.socket")
+REPORTS = "shop-worker@reports.service"
+SENDERS = ("shop-beat.service", "shop-web.service", "shop-web.socket")
+SECONDS_TO_BUILD = 300
 BEFORE, AFTER = "def sleep(seconds: float)", "def sleep(seconds: float, place: str)"
 VERSION = "drained"
 
@@ -60,17 +63,85 @@ def deploy(deployment: Deployment, release: dict[str, Any], *arguments: str, **v
     return deployment.site_by("deploy.yml", *arguments, changes=release, **variables)
 
 
+def begin(deployment: Deployment, release: dict[str, Any]) -> subprocess.Popen[str]:
+    return deployment.begin("deploy.yml", **deployment.changed(release), stalk_drain_first=True)
+
+
 def said(run: Run) -> str:
     """Without the ends of lines, where warnings are folded."""
     return " ".join(run.output.split())
 
 
+@pytest.fixture
+def standing_pool(server: Server) -> Iterator[str]:
+    """A queue whose pool stands, until the test starts it or ends."""
+    server.run("systemctl", "stop", REPORTS)
+    yield "reports"
+    server.run("systemctl", "start", REPORTS)
+
+
+def test_a_drain_that_takes_too_long_names_what_is_left_and_those_who_send_go_on(
+    deployment: Deployment, server: Server, release: dict[str, Any], standing_pool: str
+) -> None:
+    before, workers = current_on(deployment, server), server.invocations("shop-worker@*")
+    ids = send_sleep(deployment, 2, 0, queue=standing_pool)
+    keys = deployment.send_effects("waiting", 1, 0, standing_pool)
+    run = deploy(deployment, release, stalk_drain_first=True, stalk_seconds=1)
+    assert run.rc != 0, run.output
+    assert run.message.startswith(
+        "stalk_drain_first: after 1 s the release before still has this to do:\n"
+        "queue reports: 3 messages wait\n"
+        "outbox: 1 of shop.tasks.record_effect is open\n"
+    )
+    assert "Web and beat go on; no process has the new release." in run.message
+    assert all(server.is_active(unit) for unit in SENDERS)
+    assert current_on(deployment, server) == before
+    assert server.invocations("shop-worker@*") == workers
+
+    # The release is there now, so a dry run can hold against it what waits.
+    dry = deploy(deployment, release, "--check")
+    assert dry.rc == 0, dry.output
+    assert (
+        "shop.tasks.sleep: 2 wait that the new release cannot run (missing a required argument: 'place'); "
+        "have deploy or rollback end it first, by -e stalk_drain_first=true"
+    ) in said(dry)
+    assert "shop.tasks.record_effect:" not in said(dry)
+    server.run("systemctl", "start", REPORTS)
+    assert once(deployment.all_effects(keys))
+    wait_for("the release that sent them ran them", lambda: states(deployment, ids) == {"SUCCESS"})
+
+
+def test_what_waits_is_done_by_the_release_that_sent_it(
+    deployment: Deployment, server: Server, release: dict[str, Any], standing_pool: str
+) -> None:
+    before = current_on(deployment, server)
+    ids = send_sleep(deployment, 3, 1, queue=standing_pool) + send_sleep(deployment, 1, 0, countdown=20)
+    keys = deployment.send_effects("drained", 3, 0, standing_pool)
+    run = begin(deployment, release)
+    wait_for("those who send stand", lambda: not any(server.is_active(unit) for unit in SENDERS), SECONDS_TO_BUILD)
+    assert current_on(deployment, server) == before
+    server.run("systemctl", "start", REPORTS)
+    output = run.communicate()[0]
+    assert run.returncode == 0, output
+    assert current_on(deployment, server) == VERSION
+    assert once(deployment.ledger(keys)), "all of it ended before"
+    assert states(deployment, ids) == {"SUCCESS"}
+    assert all(server.is_active(unit) for unit in SENDERS)
+    assert deploy(deployment, release, stalk_drain_first=True).changed == 0
+
+    back = deployment.play("rollback.yml", stalk_drain_first=True)
+    assert back.rc == 0, back.output
+    assert current_on(deployment, server) == before
+    assert all(server.is_active(unit) for unit in SENDERS)
+
+
+@pytest.mark.long
 def test_what_starts_later_than_a_drain_may_take_is_named_before_anything_stops(
     deployment: Deployment, server: Server, release: dict[str, Any]
 ) -> None:
     before, running = current_on(deployment, server), server.invocations("shop-*.service")
-    ids = send_sleep(deployment, 2, 0, countdown=120)
-    keys = deployment.send_effects("later", 1, 0, countdown=120)
+    ids = send_sleep(deployment, 2, 0, countdown=240)
+    keys = deployment.send_effects("later", 1, 0, countdown=240)
     run = deploy(deployment, release, stalk_drain_first=True, stalk_seconds=5)
     assert run.rc != 0, run.output
     assert run.message.startswith("stalk_drain_first: this starts later than the 5 s that a drain may take:\n")
@@ -78,75 +149,25 @@ def test_what_starts_later_than_a_drain_may_take_is_named_before_anything_stops(
     assert "shop.tasks.sleep: 2 wait for later, the last until 20" in run.message
     assert current_on(deployment, server) == before
     assert server.invocations("shop-*.service") == running
-
-    # The release is there now, so a dry run can hold against it what waits.
-    dry = deploy(deployment, release, "--check")
-    assert dry.rc == 0, dry.output
-    assert (
-        "shop.tasks.sleep: 2 wait that the new release cannot run (missing a required argument: 'place'); "
-        "deploy with -e stalk_drain_first=true"
-    ) in said(dry)
-    assert "shop.tasks.record_effect:" not in said(dry)
-    assert once(deployment.all_effects(keys, 120))
-    wait_for("the tasks of the release before end", lambda: states(deployment, ids) == {"SUCCESS"})
-
-
-def test_a_drain_that_takes_too_long_names_what_is_left_and_those_who_send_go_on(
-    deployment: Deployment, server: Server, release: dict[str, Any]
-) -> None:
-    before, worker = current_on(deployment, server), server.invocations("shop-worker@*")
-    ids = send_sleep(deployment, 6, 30)
-    keys = deployment.send_effects("waiting", 1, 0)
-    run = deploy(deployment, release, stalk_drain_first=True, stalk_seconds=1)
-    assert run.rc != 0, run.output
-    assert run.message.startswith("stalk_drain_first: after 1 s the release before still has this to do:\n")
-    assert "workers hold 6 messages" in run.message or "queue celery: " in run.message
-    assert "outbox: 1 of shop.tasks.record_effect is open" in run.message
-    assert "Web and beat go on; no process has the new release." in run.message
-    assert all(server.is_active(unit) for unit in SENDERS)
-    assert current_on(deployment, server) == before
-    assert server.invocations("shop-worker@*") == worker
-    assert once(deployment.all_effects(keys))
-    wait_for("the tasks of the release before end", lambda: states(deployment, ids) == {"SUCCESS"})
-
-
-def test_what_waits_is_done_by_the_release_that_sent_it(
-    deployment: Deployment, server: Server, release: dict[str, Any]
-) -> None:
-    before = current_on(deployment, server)
-    ids = send_sleep(deployment, 8, 10)
-    ids += send_sleep(deployment, 1, 0, countdown=20)
-    keys = deployment.send_effects("drained", 8, 1)
-    run = deploy(deployment, release, stalk_drain_first=True)
-    assert run.rc == 0, run.output
-    assert current_on(deployment, server) == VERSION
-    assert once(deployment.ledger(keys)), "all of it ended before"
-    assert states(deployment, ids) == {"SUCCESS"}
-    assert all(server.is_active(unit) for unit in SENDERS)
-    assert deploy(deployment, release, stalk_drain_first=True).changed == 0
-
-    back = deployment.play("rollback.yml")
-    assert back.rc == 0, back.output
-    assert current_on(deployment, server) == before
-    assert deployment.site().changed == 0
+    assert once(deployment.all_effects(keys, 300))
+    wait_for("the release that sent them ran them", lambda: states(deployment, ids) == {"SUCCESS"})
 
 
 @pytest.mark.long
 def test_after_a_drain_that_was_killed_a_plain_deploy_starts_those_who_send(
-    deployment: Deployment, server: Server, release: dict[str, Any]
+    deployment: Deployment, server: Server, release: dict[str, Any], standing_pool: str
 ) -> None:
     before = current_on(deployment, server)
-    ids = send_sleep(deployment, 1, 45)
-    variables = {**deployment.changed(release), "stalk_drain_first": True}
-    run = deployment.begin("deploy.yml", **variables)
-    wait_for("those who send stand", lambda: not any(server.is_active(unit) for unit in SENDERS))
+    ids = send_sleep(deployment, 1, 0, queue=standing_pool)
+    run = begin(deployment, release)
+    wait_for("those who send stand", lambda: not any(server.is_active(unit) for unit in SENDERS), SECONDS_TO_BUILD)
     os.killpg(run.pid, signal.SIGKILL)
     run.communicate()
     assert current_on(deployment, server) == before
 
     assert deployment.play("deploy.yml").rc == 0
     assert all(server.is_active(unit) for unit in SENDERS)
-    wait_for("the task of the release before ends", lambda: states(deployment, ids) == {"SUCCESS"})
+    wait_for("the release that sent it ran it", lambda: states(deployment, ids) == {"SUCCESS"})
     assert deployment.site().changed == 0
 
 
