@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from resources.deployment import Deployment, Run, Server
 from resources.effects import once
-from resources.releases import current_on, release_of
+from resources.releases import ENDS_AT_ONCE, current_on, release_of, run_by
 from resources.waiting import wait_for
 
 REPORTS = "shop-worker@reports.service"
@@ -127,7 +127,6 @@ def test_what_waits_is_done_by_the_release_that_sent_it(
     assert once(deployment.ledger(keys)), "all of it ended before"
     assert states(deployment, ids) == {"SUCCESS"}
     assert all(server.is_active(unit) for unit in SENDERS)
-    assert deploy(deployment, release, stalk_drain_first=True).changed == 0
 
     back = deployment.play("rollback.yml", stalk_drain_first=True)
     assert back.rc == 0, back.output
@@ -168,7 +167,21 @@ def test_after_a_drain_that_was_killed_a_plain_deploy_starts_those_who_send(
     assert deployment.play("deploy.yml").rc == 0
     assert all(server.is_active(unit) for unit in SENDERS)
     wait_for("the release that sent it ran it", lambda: states(deployment, ids) == {"SUCCESS"})
-    assert deployment.site().changed == 0
+    assert deployment.play("deploy.yml", stalk_drain_first=True).changed == 0, (
+        "nothing new comes, so nothing is drained"
+    )
+
+
+@pytest.mark.long
+def test_where_the_new_release_does_not_come_up_after_a_drain_those_who_send_go_on_with_the_one_before(
+    deployment: Deployment, server: Server, tmp_path: Path
+) -> None:
+    before = current_on(deployment, server)
+    run = deploy(deployment, release_of(deployment, tmp_path, "ends-at-once", ENDS_AT_ONCE), stalk_drain_first=True)
+    assert run.rc != 0, run.output
+    assert f"{server} is back at the release {before}." in run.output
+    assert {run_by(deployment, server, unit) for unit in SENDERS if unit.endswith(".service")} == {before}
+    assert once(deployment.all_effects(deployment.send_effects("after", 3, 0)))
 
 
 @pytest.mark.long
