@@ -11,12 +11,13 @@ from django.utils import timezone
 
 from celery_ops.models import OutboxMessage
 from celery_ops.outbox import OutboxTask
-from celery_ops.queued import Queued, at_broker, in_outbox, later, open_tasks
+from celery_ops.queued import Queued, at_broker, in_outbox, later, open_tasks, unfinished
 from celery_ops.signatures import misfit, misfits, parameters, told
 from config.celery import app
 from tests.brokers import ON_BOTH_BROKERS, ON_RABBITMQ, ON_SENTINEL
 from tests.celery_ops.tasks import effect, wait_at_gate
 from tests.gate import Gate
+from tests.outbox import make_due
 from tests.processes import Process
 from tests.services import Broker
 from tests.waiting import until
@@ -146,6 +147,20 @@ def test_rabbitmq_is_not_read_and_says_so() -> None:
     answer = told(app, QUEUES)
     assert answer["misfits"] == [("nobody.knows", "it has no such task", 1)]
     assert answer["unread_broker"] == "RabbitMQ shows no message without giving it out"
+
+
+@ON_BOTH_BROKERS
+@pytest.mark.usefixtures("empty_broker")
+def test_while_beat_stands_what_the_broker_lost_is_sent_again_and_what_is_open_told(
+    broker: Broker, gate: Gate, worker: Process
+) -> None:
+    worker.stop()
+    task_id = effect.delay_on_commit(str(gate.path))
+    broker.lose_messages()
+    make_due(task_id)
+    assert unfinished(app, QUEUES) == {"sent": 1, "open": [(effect.name, 1)], "later": []}
+    assert unfinished(app, QUEUES)["sent"] == 0
+    assert broker.messages_in() == 1
 
 
 def test_parameters_are_those_of_a_call(release: Celery) -> None:
