@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(".venv/bin")
 APP_BIN = Path("../.venv-app/bin")
 LOGS = ROOT / "build" / "test"
+FAULTS = ROOT / "build" / "faults" / "servers.txt"
 TAIL = 30
 REASON = 12
 
@@ -35,8 +36,8 @@ SHELL_SCRIPTS = (
 @dataclass(frozen=True)
 class Kind:
     """A kind of test: its commands, run in order in `folder`; `{junit}` is where a command writes its report. One that
-    is `long` is left to --all; two of a `scenario` share containers. One that is `idle` waits more than it works. Its
-    `table`, a file, is shown."""
+    is `long` is left to --all, one that is `named` runs where it is named; two of a `scenario` share containers. One
+    that is `idle` waits more than it works. Its `table`, a file, is shown."""
 
     name: str
     commands: tuple[str, ...]
@@ -44,6 +45,7 @@ class Kind:
     env: dict[str, str] = field(default_factory=dict)
     least: int = 1
     long: bool = False
+    named: bool = False
     scenario: str = ""
     idle: bool = False
     table: Path | None = None
@@ -91,7 +93,7 @@ KINDS = (
     Kind("parity", (f"{BIN}/pytest tests/parity --junitxml={{junit}}",), least=260),
     Kind("renders", (f"{BIN}/pytest tests/chart --junitxml={{junit}}",), least=480),
     # What takes longest goes before what fills the rest.
-    Kind("servers-by-ssh", (f"{BIN}/molecule test -s spread",), least=80, scenario="spread"),
+    Kind("servers-by-ssh", (f"{BIN}/molecule test -s spread",), least=90, scenario="spread", table=FAULTS),
     on_servers("rabbitmq-bookworm", "rabbitmq", "bookworm", least=95),
     on_servers("server-bookworm", "default", "bookworm", least=80),
     Kind("external-broker", (f"{BIN}/molecule test -s external",), least=20),
@@ -103,13 +105,15 @@ KINDS = (
     on_servers("valkey-sentinel-trixie", "sentinel", "trixie", least=50, long=True, broker="valkey"),
     on_servers("rabbitmq-trixie", "rabbitmq", "trixie", least=70, long=True),
     on_servers("rabbitmq-cluster-trixie", "rabbitmq-cluster", "trixie", least=75, long=True),
+    # All of `make faults`; with --all servers-by-ssh has them.
     Kind(
         "faults-on-servers",
         (f"{BIN}/molecule test -s faults",),
-        least=26,
+        least=32,
         long=True,
+        named=True,
         scenario="spread",
-        table=ROOT / "build" / "faults" / "servers.txt",
+        table=FAULTS,
     ),
     on_servers("switch-bookworm", "switch", "bookworm", least=5, long=True),
     on_servers("switch-sentinel-bookworm", "switch-sentinel", "bookworm", least=4, long=True),
@@ -215,7 +219,7 @@ def main() -> int:
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"which kinds: {', '.join(names)}")
     parser.add_argument("--all", action="store_true", help="run the tests that take minutes too")
     arguments = parser.parse_args()
-    wanted = arguments.kinds or [kind.name for kind in KINDS if arguments.all or not kind.long]
+    wanted = arguments.kinds or [kind.name for kind in KINDS if not kind.named and (arguments.all or not kind.long)]
     if unknown := set(wanted) - set(names):
         parser.error(f"unknown kind {shlex.join(sorted(unknown))}; choose from {', '.join(names)}")
     LOGS.mkdir(parents=True, exist_ok=True)

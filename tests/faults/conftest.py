@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from resources.deployment import Deployment
-from resources.reporting import pytest_configure, pytest_unconfigure
+from resources.reporting import pytest_collection_finish, pytest_configure, pytest_unconfigure
 
-from .outcome import Outcome, table
+from .outcome import Row, table
+from .plain import Plain
+from .plot import plot
 
-__all__ = ["pytest_configure", "pytest_unconfigure"]
+__all__ = ["pytest_collection_finish", "pytest_configure", "pytest_unconfigure"]
 
-TABLE = Path(__file__).resolve().parents[2] / "build" / "faults" / "servers.txt"
-OUTCOMES = pytest.StashKey[list[Outcome]]()
+BUILD = Path(__file__).resolve().parents[2] / "build" / "faults"
+ROWS = pytest.StashKey[list[Row]]()
 
 
 @pytest.fixture(scope="session")
@@ -22,13 +25,40 @@ def deployment() -> Deployment:
 
 
 @pytest.fixture(scope="session")
-def told(request: pytest.FixtureRequest) -> list[Outcome]:
-    """What the table shows."""
-    return request.config.stash.setdefault(OUTCOMES, [])
+def plain(deployment: Deployment) -> Iterator[Plain | None]:
+    """The plain set-up; only `make faults` has it."""
+    if deployment.scenario.name != "faults":
+        yield None
+        return
+    plain = Plain()
+    # A run that was interrupted left its own.
+    plain.destroy()
+    plain.create()
+    yield plain
+    plain.destroy()
+
+
+@pytest.fixture(scope="session")
+def told(request: pytest.FixtureRequest) -> list[Row]:
+    """What the table and the plot show."""
+    return request.config.stash.setdefault(ROWS, [])
+
+
+@pytest.fixture(scope="session")
+def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Writes a line to the terminal while tests run."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+
+    def say(line: str) -> None:
+        with capture.global_and_fixture_disabled():
+            print(line, flush=True)
+
+    return say
 
 
 def pytest_terminal_summary(config: pytest.Config) -> None:
-    outcomes: list[Outcome] = config.stash.setdefault(OUTCOMES, [])
-    if outcomes:
-        TABLE.parent.mkdir(parents=True, exist_ok=True)
-        TABLE.write_text("\n".join(table(outcomes)) + "\n")
+    rows: list[Row] = config.stash.setdefault(ROWS, [])
+    if rows:
+        BUILD.mkdir(parents=True, exist_ok=True)
+        (BUILD / "servers.txt").write_text("\n".join(table(rows)) + "\n")
+        (BUILD / "servers.svg").write_text(plot(rows))

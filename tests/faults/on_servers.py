@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
 import subprocess
 import time
@@ -18,11 +17,16 @@ from resources.deployment import Deployment, Server
 from resources.releases import release_of
 from resources.waiting import wait_for
 
-Do = Callable[[Deployment], object]
-Change = Callable[[Server], object]
+from . import plain
+from .scarcity import Change, fill_disk, run_out_of_memory, slow_down_network
 
-POOL, BEAT = "shop-worker@default.service", "shop-beat.service"
+Do = Callable[[Deployment], object]
+
+POOL, BEAT, REDIS = "shop-worker@default.service", "shop-beat.service", "shop-redis.service"
+POSTGRESQL = "postgresql@15-main.service"
 HOLDER = "SELECT holder FROM celery_ops_beatlease WHERE expires_at > clock_timestamp()"
+POSTGRESQL_FOLDER = "/var/lib/postgresql/15/main"
+KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
 # How long what stands still does.
 SECONDS = 20
 SECONDS_UNTIL_UP = 120
@@ -33,8 +37,17 @@ RANDOM = random.Random(os.environ.get("STALK_FAULTS_SEED", "stalk"))
 
 @dataclass(frozen=True)
 class Fault:
+    """`make test` has those that are `short`, `make faults` has all. `plain` does it to the plain set-up."""
+
     name: str
     do: Do
+    plain: Do | None = None
+    short: bool = False
+
+
+def both(name: str, do: Do, *, short: bool = False) -> Fault:
+    """One that is done to both set-ups in the same way."""
+    return Fault(name, do, plain=do, short=short)
 
 
 def docker(*arguments: str) -> None:
@@ -46,17 +59,20 @@ def of(group: str, change: Change) -> Do:
     return lambda deployment: change(deployment.on(group)[-1])
 
 
-def restart(unit: str) -> Change:
-    return lambda server: server.run("systemctl", "restart", unit)
+def restart(*units: str) -> Change:
+    return lambda server: server.run("systemctl", "restart", *units)
 
 
 def kill(unit: str) -> Change:
     return lambda server: server.kill(unit)
 
 
-def kill_children(server: Server) -> None:
-    children = server.run("pgrep", "--parent", server.property(POOL, "MainPID")).split()
-    server.run("kill", "-KILL", *children)
+def kill_children(unit: str) -> Change:
+    def kill(server: Server) -> None:
+        children = server.run("pgrep", "--parent", server.property(unit, "MainPID")).split()
+        server.run("kill", "-KILL", *children)
+
+    return kill
 
 
 def freeze(unit: str) -> Change:
@@ -122,12 +138,12 @@ def drain_and_site(deployment: Deployment) -> None:
 
 
 def deploy(deployment: Deployment) -> None:
-    succeed(deployment, "deploy.yml", changes=release(deployment, "new"))
+    succeed(deployment, "deploy.yml", changes=release(deployment))
 
 
 def deploy_twice(deployment: Deployment) -> None:
     """The control node is lost in the middle of the first run."""
-    changes = release(deployment, f"interrupted-{uuid.uuid4().hex[:4]}")
+    changes = release(deployment)
     run = deployment.begin("deploy.yml", **deployment.changed(changes))
     time.sleep(RANDOM.uniform(*MIDDLE_OF_A_DEPLOYMENT))
     assert run.poll() is None, run.communicate()[0]
@@ -136,10 +152,20 @@ def deploy_twice(deployment: Deployment) -> None:
     succeed(deployment, "deploy.yml", changes=changes)
 
 
-def release(deployment: Deployment, version: str) -> dict[str, Any]:
-    folder = deployment.scratch / "releases"
-    shutil.rmtree(folder / version, ignore_errors=True)
-    return release_of(deployment, folder, version, f"\n# {version}\n")
+def show_wrong_certificate(deployment: Deployment) -> None:
+    """The workers of a host start with one that nobody signed, until site gives them theirs."""
+    server = deployment.on("worker")[-1]
+    folder = f"/etc/{deployment.app}/pki"
+    files = ("-keyout", f"{folder}/worker.key", "-out", f"{folder}/worker.crt")
+    server.run("openssl", "req", "-x509", "-nodes", "-days", "1", "-subj", "/CN=worker", *KEY, *files)
+    server.run("systemctl", "restart", "--no-block", "shop-worker@*.service")
+    time.sleep(SECONDS)
+    succeed(deployment, "site.yml")
+
+
+def release(deployment: Deployment) -> dict[str, Any]:
+    version = f"fault-{uuid.uuid4().hex[:8]}"
+    return release_of(deployment, deployment.scratch / "releases", version, f"\n# {version}\n")
 
 
 def reboot(server: Server) -> None:
@@ -157,30 +183,45 @@ def play(playbook: str) -> Do:
 
 
 FAULTS = (
-    Fault("none", lambda _: time.sleep(SECONDS)),
-    Fault("a pool restarts", of("worker", restart(POOL))),
-    Fault("a worker is killed", of("worker", kill(POOL))),
-    Fault("all children of a worker are killed", of("worker", kill_children)),
-    Fault("a worker freezes", of("worker", freeze(POOL))),
+    both("none", lambda _: time.sleep(SECONDS)),
+    Fault("a pool restarts", of("worker", restart(POOL)), plain=of("worker", restart(plain.WORKER)), short=True),
+    Fault("a worker is killed", of("worker", kill(POOL)), plain=of("worker", kill(plain.WORKER)), short=True),
+    Fault(
+        "all children of a worker are killed",
+        of("worker", kill_children(POOL)),
+        plain=of("worker", kill_children(plain.WORKER)),
+        short=True,
+    ),
+    Fault("a worker freezes", of("worker", freeze(POOL)), plain=of("worker", freeze(plain.WORKER))),
     Fault("the active beat restarts", of_active_beat(restart(BEAT))),
-    Fault("the active beat is killed", of_active_beat(kill(BEAT))),
+    Fault("the active beat is killed", of_active_beat(kill(BEAT)), short=True),
     Fault("the active beat freezes until another is", two_beats),
     Fault("web is killed", of("web", kill("shop-web.service"))),
     Fault("Flower is killed", of("flower", kill("shop-flower.service"))),
-    Fault("Redis restarts", of("redis", restart("shop-redis.service"))),
-    Fault("Redis is killed", of("redis", kill("shop-redis.service"))),
-    Fault("Redis freezes", of("redis", freeze("shop-redis.service"))),
-    Fault("PostgreSQL restarts", of("postgresql", restart("postgresql@15-main.service"))),
-    Fault("PostgreSQL is killed", of("postgresql", kill("postgresql@15-main.service"))),
-    Fault("a worker's host reboots", of("worker", reboot)),
-    Fault("a worker's host is killed", of("worker", kill_host)),
-    Fault("the data's host is killed", of("redis", kill_host)),
-    Fault("a worker's host is cut off", of("worker", cut_network)),
-    Fault("the data's host is cut off", of("redis", cut_network)),
-    Fault("a release is deployed", deploy),
+    Fault("Redis restarts", of("redis", restart(REDIS)), plain=of("redis", restart(plain.REDIS))),
+    Fault("Redis is killed", of("redis", kill(REDIS)), plain=of("redis", kill(plain.REDIS)), short=True),
+    Fault("Redis freezes", of("redis", freeze(REDIS)), plain=of("redis", freeze(plain.REDIS))),
+    both("PostgreSQL restarts", of("postgresql", restart(POSTGRESQL))),
+    both("PostgreSQL is killed", of("postgresql", kill(POSTGRESQL)), short=True),
+    both("a worker's host reboots", of("worker", reboot)),
+    both("a worker's host is killed", of("worker", kill_host)),
+    both("the data's host is killed", of("redis", kill_host)),
+    both("a worker's host is cut off", of("worker", cut_network), short=True),
+    both("the data's host is cut off", of("redis", cut_network)),
+    Fault(
+        "children of a worker end for want of memory",
+        of("worker", run_out_of_memory(POOL)),
+        plain=of("worker", run_out_of_memory(plain.WORKER)),
+    ),
+    Fault("Redis' disk is full", of("redis", fill_disk(REDIS, "/var/lib/shop-redis"))),
+    both("PostgreSQL's disk is full", of("postgresql", fill_disk(POSTGRESQL, POSTGRESQL_FOLDER))),
+    both("the network of a worker's host is slow", of("worker", slow_down_network)),
+    both("the network of the data's host is slow", of("redis", slow_down_network)),
+    Fault("a release is deployed", deploy, plain=of("worker", restart(plain.WORKER, plain.BEAT)), short=True),
     Fault("it is rolled back", play("rollback.yml")),
     Fault("a deployment is killed, and run again", deploy_twice),
     Fault("a host is drained, and returns", drain_and_site),
+    Fault("a worker shows a wrong certificate, until site", show_wrong_certificate),
     Fault("every certificate is renewed", play("rotate_tls.yml")),
     Fault("another CA", play("rotate_ca.yml")),
 )

@@ -1,0 +1,67 @@
+"""A fault that happens while tasks flow."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from resources.deployment import Deployment
+from resources.waiting import wait_for
+
+from .outcome import Entry, Load, last_effect, now
+
+MIX = Path(__file__).with_name("mix.py").read_text()
+HERTZ = float(os.environ.get("STALK_FAULTS_HERTZ", "10"))
+SECONDS_BEFORE, SECONDS_AFTER = 10, 10
+# Of the first tasks, and of the host of the data once it is back.
+SECONDS_UNTIL_TASKS_FLOW = 120
+
+
+def happen(deployment: Deployment, sending: str, do: Callable[[Deployment], object]) -> Load:
+    """Tasks are sent all the while, by code that has `send_until`."""
+    prefix = f"fault-{uuid.uuid4().hex[:8]}"
+    web, end = deployment.first("web"), f"/tmp/{prefix}"
+    failure = None
+    with ThreadPoolExecutor(1) as pool:
+        code = f"{MIX}\n{sending}\nprint(send_until(Path({end!r}), {prefix!r}, {HERTZ}, work_of))"
+        sent = pool.submit(deployment.django, code)
+        began = broke = mended = now(deployment)
+        try:
+            began = flows(deployment, prefix, 0)
+            broke = flows(deployment, prefix, now(deployment) + SECONDS_BEFORE)
+            do(deployment)
+            mended = now(deployment)
+            flows(deployment, prefix, mended + SECONDS_AFTER)
+        except Exception as caught:
+            failure = caught
+        finally:
+            web.run("touch", end)
+            ended = now(deployment)
+        count = int(sent.result().split()[-1])
+    return Load(prefix, count, began, broke, max(broke, mended), ended, failure)
+
+
+def flows(deployment: Deployment, prefix: str, after: float) -> float:
+    """Waits for an effect after a moment; returns when it was."""
+
+    def effect() -> float:
+        moment = last_effect(deployment, prefix)
+        return moment if moment > after else 0
+
+    return wait_for("tasks flow", effect, SECONDS_UNTIL_TASKS_FLOW)
+
+
+def complete(load: Load, read: Callable[[], list[Entry]], seconds: float) -> list[Entry]:
+    """What became of the tasks of a load when all took effect, or had time to."""
+
+    def whole() -> list[Entry] | None:
+        found = read()
+        return found if sum(entry.effects > 0 for entry in found) >= load.count else None
+
+    try:
+        return wait_for(f"{load.count} tasks of {load.prefix}", whole, seconds)
+    except AssertionError:
+        return read()
