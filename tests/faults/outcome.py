@@ -123,7 +123,7 @@ def table(rows: Sequence[Row]) -> list[str]:
     """The columns of the plain set-up are there when it was."""
     beside = any(row.plain for row in rows)
     head = ("fault", "sent", "lost", "repeated", "extra", "lull", "last after")
-    plain_head = ("plain: sent", "lost", "held", "extra") if beside else ()
+    plain_head = ("plain: sent", "lost", "held", "extra", "lull") if beside else ()
     lines = [(*head, *plain_head), *((*cells(row), *(plain_cells(row.plain) if beside else ())) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return [
@@ -143,5 +143,5 @@ def cells(row: Row) -> tuple[str, ...]:
 
 def plain_cells(plain: Outcome | None) -> tuple[str, ...]:
     if plain is None:
-        return ("",) * 4
-    return tuple(map(str, (plain.load.count, plain.lost, plain.held, plain.extra)))
+        return ("",) * 5
+    return *map(str, (plain.load.count, plain.lost, plain.held, plain.extra)), f"{plain.lull:.1f} s"

@@ -47,7 +47,7 @@ class Plain(Deployment):
         return load
 
     def begin_again(self) -> None:
-        """As someone does who sees that no task is worked on."""
+        """As someone does who sees that no task is worked on; nothing in this set-up does it."""
         for server in self.on("worker"):
             server.run("systemctl", "restart", WORKER, BEAT)
 

@@ -29,7 +29,7 @@ def test_a_lull_is_the_longest_time_without_effect_while_tasks_were_sent() -> No
     assert (outcome.lull, outcome.behind) == (28, 10)
 
 
-@pytest.mark.parametrize(("plain", "columns"), [(None, 7), (Outcome(LOAD, LEDGER, held=1), 11)])
+@pytest.mark.parametrize(("plain", "columns"), [(None, 7), (Outcome(LOAD, LEDGER, held=1), 12)])
 def test_the_table_has_the_columns_of_the_plain_set_up_when_it_was_there(plain: Outcome | None, columns: int) -> None:
     rows = [Row("one", Outcome(LOAD, LEDGER), plain), Row("two", Outcome(LOAD, LEDGER))]
     head, one, _ = table(rows)
