@@ -1,0 +1,216 @@
+"""Backups of a stack on the control node: their names, what is written of each, and what speaks against its return."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+MANIFEST = "manifest.yml"
+HEADING = "# Written by Stalk; playbooks/restore.yml reads it.\n"
+NAME = re.compile(r"\d{8}T\d{6}Z")
+LATEST = "latest"
+FILES = {"database": "database.dump.age", "broker": "{kind}.rdb.age"}
+
+
+class BackupRefused(Exception):
+    """One line: which backup or variable, why not, what to do."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Of the encrypted file."""
+
+    kind: str
+    version: str
+    file: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """`recipient` is the public key that the files are encrypted to, `releases` are those that ran meanwhile."""
+
+    app: str
+    recipient: str
+    releases: tuple[str, ...]
+    parts: Mapping[str, Part] = field(default_factory=dict)
+
+
+def name_at(now: datetime) -> str:
+    return f"{now:%Y%m%dT%H%M%SZ}"
+
+
+def file_of(part: str, kind: str) -> str:
+    return FILES[part].format(kind=kind)
+
+
+def draft_of(folder: Path, name: str) -> Path:
+    """What nobody takes for a backup."""
+    return folder / f".{name}"
+
+
+def drafts(folder: Path) -> list[Path]:
+    return [path for path in folder.glob(".*") if NAME.fullmatch(path.name[1:])]
+
+
+def names(folder: Path) -> list[str]:
+    """Of the backups there, oldest first."""
+    return sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST}") if NAME.fullmatch(path.parent.name))
+
+
+def superseded(kept: Sequence[str], count: int) -> list[str]:
+    """All but the `count` newest."""
+    return list(kept[: max(0, len(kept) - count)])
+
+
+def complete(folder: Path, name: str, manifest: Manifest) -> Path:
+    """The draft becomes the backup, whole or not at all."""
+    import yaml
+
+    draft, path = draft_of(folder, name), folder / name
+    content = {
+        **asdict(manifest),
+        "releases": list(manifest.releases),
+        "parts": {part: asdict(of) for part, of in sorted(manifest.parts.items())},
+    }
+    with (draft / MANIFEST).open("w", encoding="utf-8") as file:
+        file.write(HEADING + yaml.safe_dump(content, sort_keys=False))
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(path)
+    return path
+
+
+def remove(folder: Path, name: str) -> None:
+    """First it is no backup any more."""
+    draft = draft_of(folder, name)
+    (folder / name).rename(draft)
+    shutil.rmtree(draft)
+
+
+def chosen(folder: Path, wanted: str) -> Path:
+    """The backup that the user means by a name, a path or `latest`."""
+    known = names(folder)
+    there = f"there {'are' if known else 'is'} {', '.join(known[-10:]) or 'none'} in {folder}"
+    if not wanted:
+        raise BackupRefused(f"stalk_backup: names no backup; write latest, a name or a folder; {there}")
+    if wanted == LATEST and known:
+        return folder / known[-1]
+    path = folder / wanted if NAME.fullmatch(wanted) else Path(wanted).expanduser().absolute()
+    if wanted == LATEST or not (path / MANIFEST).is_file():
+        raise BackupRefused(f"stalk_backup: {wanted} is no backup; {there}")
+    return path
+
+
+def read(path: Path) -> Manifest:
+    import yaml
+
+    file = path / MANIFEST
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+        parts = {str(name): Part(**part) for name, part in found["parts"].items()}
+        return Manifest(found["app"], found["recipient"], tuple(found["releases"]), parts)
+    except OSError as error:
+        raise BackupRefused(f"{file}: cannot be read ({error.strerror}); correct its owner and mode") from None
+    except (ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
+        raise BackupRefused(f"{file}: is no manifest of a backup; choose another backup") from None
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def broken(path: Path, manifest: Manifest) -> Iterator[str]:
+    """Files that are not as they were written."""
+    for part in manifest.parts.values():
+        file = path / part.file
+        try:
+            whole = file.stat().st_size == part.size and sha256_of(file) == part.sha256
+        except OSError as error:
+            yield f"{file}: cannot be read ({error.strerror}); choose another backup"
+            continue
+        if not whole:
+            yield f"{file}: is not what was written, by its size or SHA-256; choose another backup"
+
+
+def version_of(text: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", text)))
+
+
+def mismatches(
+    manifest: Manifest, stack: Mapping[str, Any], current: Mapping[str, str], versions: Mapping[str, Mapping[str, str]]
+) -> Iterator[str]:
+    """Why it does not fit what is deployed: host to its release, and part to host to the version of its server."""
+    app, broker = stack["app"]["name"], stack["broker"]["kind"]
+    if manifest.app != app:
+        yield f"stalk_backup: is of the app {manifest.app}, and this is {app}; choose a backup of {app}"
+        return
+    if stack["database"]["kind"] == "external":
+        yield "database.kind: is external, which Stalk does not restore; restore it as its provider says"
+    elif "database" not in manifest.parts:
+        yield "stalk_backup: has no database, as that was external then; choose another backup"
+    copied = manifest.parts["broker"].kind if "broker" in manifest.parts else ""
+    if copied and copied != broker:
+        yield f"broker.kind: is {broker}, and the backup has the data of {copied}; choose another backup"
+    for part, of in manifest.parts.items():
+        for host, version in versions.get(part, {}).items():
+            if not version:
+                yield f"{of.kind} on {host}: is not installed; run playbooks/site.yml first"
+            elif version_of(version)[: digits(part)] < version_of(of.version)[: digits(part)]:
+                yield f"{of.kind} on {host}: is {version}, and the backup is of {of.version}; upgrade the host first"
+    wanted = " or ".join(manifest.releases)
+    for host, release in current.items():
+        if release not in manifest.releases:
+            yield (
+                f"release on {host}: is {release or 'none'}, and the backup is of {wanted}; bring that release back "
+                "first, by playbooks/rollback.yml or from its source"
+            )
+
+
+def digits(part: str) -> int:
+    """PostgreSQL's format belongs to the first number, that of Redis may change with the second."""
+    return 1 if part == "database" else 2
+
+
+def confirmation(
+    app: str, name: str, manifest: Manifest, hosts: Mapping[str, Sequence[str]], confirmed: str
+) -> Iterator[str]:
+    """What would be replaced, unless the app's name confirms it."""
+    if confirmed == app:
+        return
+    places = [f"{manifest.parts[part].kind} on {', '.join(on)}" for part, on in hosts.items() if part in manifest.parts]
+    yield (
+        f"stalk_restore: is {confirmed or 'not set'}, and this stops {app} and puts what {name} has into the place of "
+        f"the data of {' and of '.join(places)}; write -e stalk_restore={app} to do so"
+    )
+
+
+def not_in_it(stack: Mapping[str, Any]) -> list[str]:
+    """What a backup of this stack leaves out."""
+    broker, database = stack["broker"]["kind"], stack["database"]["kind"]
+    told = []
+    if broker == "external":
+        told.append("the broker, which is external")
+    elif broker == "rabbitmq":
+        told.append("the messages in RabbitMQ, which no copy can have; the sweep sends every open OutboxTask again")
+    if database == "external":
+        told.append("the database, which is external")
+    return told
+
+
+def readable(size: int) -> str:
+    amount = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"
