@@ -17,6 +17,7 @@ LEAST = {
     "every_deployment": 55,
     "redis": 20,
     "rabbitmq": 38,
+    "backups": 2,
     "faults": 5,
     "browser": 7,
     "default/tests": 18,

@@ -1,0 +1,232 @@
+"""A backup brings back what was there when it was made, and a restore that is refused or interrupted loses nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyrage import x25519
+from resources.deployment import Deployment, Run, Server
+from resources.effects import once
+from resources.refused import away
+
+# The message of a task that ended between the copy of the broker and that of the database, and one whose row is gone.
+COPIES = """
+import config.celery
+from celery_ops.models import OutboxMessage
+from celery_ops.outbox import HEADER
+from shop.tasks import record_effect
+ended = OutboxMessage.objects.get(args__0={ended!r}).id
+for task_id, key in ((ended, {ended!r}), ({unknown!r}, {unknown!r})):
+    record_effect.apply_async((key, 0), task_id=task_id, headers={{HEADER: True}})
+"""
+# As one that was sent between the two: the row says so, and the broker's copy has no message.
+OPEN = """
+import config.celery
+from celery_ops import outbox
+from django.db import transaction
+from shop.tasks import record_effect
+outbox.send = lambda app, message: None
+with transaction.atomic():
+    record_effect.apply_async_on_commit(({key!r}, 0))
+"""
+DUE = "UPDATE celery_ops_outboxmessage SET next_send_at = now() WHERE acknowledged_at IS NULL"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left(deployment: Deployment) -> Iterator[None]:
+    yield
+    server = deployment.first("postgresql")
+    names = psql(server, "SELECT datname FROM pg_database").split()
+    for name in names:
+        if name.startswith(f"{deployment.app}_"):
+            psql(server, f"DROP DATABASE {name}")
+    for host in deployment.on("redis") if deployment.broker == "redis" else []:
+        host.run("sh", "-c", f"rm -rf /var/lib/{deployment.app}-*.left-*")
+    shutil.rmtree(folder_of(deployment), ignore_errors=True)
+
+
+def psql(server: Server, statement: str) -> str:
+    return server.run("psql", "-h", "/run/postgresql", "-U", "postgres", "-qAtX", "-c", statement)
+
+
+def folder_of(deployment: Deployment) -> Path:
+    return deployment.state / f"backups-{deployment.app}"
+
+
+def backup(deployment: Deployment, **variables: Any) -> Path:
+    run = deployment.play("backup.yml", **variables)
+    assert run.rc == 0, run.output
+    return max(path.parent for path in folder_of(deployment).glob("*/manifest.yml"))
+
+
+def restore(deployment: Deployment, *arguments: str, **variables: Any) -> Run:
+    return deployment.play(
+        "restore.yml", *arguments, **{"stalk_backup": "latest", "stalk_restore": deployment.app, **variables}
+    )
+
+
+def restored(deployment: Deployment) -> Run:
+    run = restore(deployment, "-vvv")
+    assert run.rc == 0, run.output
+    return run
+
+
+def nothing_is_open(deployment: Deployment, run: Run) -> bool:
+    """Whether no host has the private key, or a file of the run, and the run did not tell the key."""
+    identity = deployment.secret("BACKUP_IDENTITY")
+    for server in deployment.servers.values():
+        found = server.attempt(
+            "grep", "-rlaF", identity, "/etc", "/run", "/root", "/tmp", "/var/lib", "/var/log"
+        ).stdout
+        assert found == "", server
+        assert server.run("find", "/root/.ansible", "-name", "*.age") == ""
+    return identity not in run.output
+
+
+def runs(deployment: Deployment) -> dict[str, dict[str, str]]:
+    """By server the ids of the runs of all units."""
+    return {server.name: server.invocations(f"{deployment.app}-*.service") for server in deployment.servers.values()}
+
+
+def test_a_restore_brings_data_and_tasks_of_the_backup_back(deployment: Deployment) -> None:
+    workers = [(server, f"{deployment.app}-worker@default.service") for server in deployment.on("worker")]
+    (ended,) = deployment.send_effects("ended", 1, 0)
+    deployment.all_effects([ended])
+    unknown, still_open = f"unknown-{ended}", f"open-{ended}"
+    (server, unit), *others = workers
+    assert not others, "one pool is away"
+    with away(server, unit):
+        outbox = deployment.send_effects("waiting", 3, 0)
+        deployment.django(COPIES.format(ended=ended, unknown=unknown))
+        plain = deployment.send_plain("plain", 3, 0)
+        deployment.django(OPEN.format(key=still_open))
+        made = backup(deployment)
+    deployment.all_effects([*outbox, *plain])
+    later = deployment.send_effects("later", 2, 0)
+    deployment.all_effects(later)
+    assert all(ended.encode() not in path.read_bytes() for path in made.iterdir())
+
+    run = restored(deployment)
+    assert nothing_is_open(deployment, run)
+    assert deployment.ledger(later) == {}
+    # The sweep would wait a minute from when they were sent.
+    deployment.sql(DUE)
+    deployment.django("import config.celery\nfrom celery_ops.sweep import sweep\nsweep()")
+    in_broker = plain if deployment.broker == "redis" else []
+    assert once(deployment.all_effects([*outbox, still_open, *in_broker]))
+    # They stood before the plain ones.
+    ledger = deployment.ledger([ended, unknown])
+    assert ledger[ended].effects == 1
+    assert unknown not in ledger or ledger[unknown].effects == 0
+
+    assert deployment.converge().changed == 0
+    assert backup(deployment, stalk_keep_backups=1) != made
+    assert not made.exists()
+
+
+@pytest.mark.long
+def test_what_is_gone_altogether_comes_back(deployment: Deployment) -> None:
+    keys = deployment.send_effects("before", 2, 0)
+    deployment.all_effects(keys)
+    backup(deployment)
+    app, database = deployment.app, deployment.first("postgresql")
+    psql(database, f"DROP DATABASE {app} WITH (FORCE)")
+    if deployment.broker == "redis":
+        server = deployment.first("redis")
+        server.run("systemctl", "stop", f"{app}-redis.service")
+        server.run("rm", "-r", f"/var/lib/{app}-{deployment.broker_kind}")
+
+    restored(deployment)
+    assert once(deployment.ledger(keys))
+    assert once(deployment.all_effects(deployment.send_effects("after", 2, 0)))
+
+
+def test_what_cannot_or_should_not_be_restored_is_refused_in_one_line(deployment: Deployment) -> None:
+    made = backup(deployment)
+    before = runs(deployment)
+
+    def line(**variables: Any) -> str:
+        run = restore(deployment, **variables)
+        assert run.rc != 0, run.output
+        said, *end = run.message.splitlines()
+        assert end == ["Nothing was changed."] or not end, run.output
+        assert "Traceback" not in run.output
+        return said
+
+    assert line(stalk_restore="").startswith(f"stalk_restore: is not set, and this stops {deployment.app} and puts ")
+    assert line(stalk_backup="20010101T000000Z").startswith("stalk_backup: 20010101T000000Z is no backup; ")
+    other = {"BACKUP_IDENTITY": str(x25519.Identity.generate())}
+    assert line(stalk_secrets=other).startswith("secret BACKUP_IDENTITY: is not the one whose public key is age1")
+    dump = made / "database.dump.age"
+    dump.write_bytes(dump.read_bytes()[:-1])
+    assert line().startswith(f"{dump}: is not what was written, by its size or SHA-256; ")
+    assert runs(deployment) == before
+
+
+def killed(deployment: Deployment, playbook: str, where: str, **variables: Any) -> None:
+    """The control node is gone when a run comes there."""
+    process = deployment.begin(playbook, **variables)
+    assert process.stdout
+    assert next((line for line in process.stdout if where in line), None), where
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("where", ["TASK [Broker]", "TASK [Database]", "TASK [Backup is whole]"])
+def test_a_backup_that_was_interrupted_is_none(deployment: Deployment, where: str) -> None:
+    killed(deployment, "backup.yml", where)
+    left = list(folder_of(deployment).glob("[!.]*"))
+    assert left == [] or (len(left) == 1 and (left[0] / "manifest.yml").exists())
+    backup(deployment)
+    restored(deployment)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "where",
+    [
+        "PLAY [Data of the backup, beside",
+        "PLAY [Senders]",
+        "TASK [They end their tasks",
+        "PLAY [Data of the backup, in",
+        "TASK [Redis or Valkey stops]",
+        "TASK [Redis or Valkey starts]",
+        "PLAY [Pools]",
+        "TASK [They work again]",
+    ],
+)
+def test_a_restore_that_was_interrupted_is_run_again(deployment: Deployment, where: str) -> None:
+    if "Redis" in where and deployment.broker != "redis":
+        pytest.skip("of Redis alone")
+    before = deployment.send_effects("before", 2, 0)
+    deployment.all_effects(before)
+    backup(deployment)
+    later = deployment.send_effects("later", 2, 0)
+    deployment.all_effects(later)
+
+    killed(deployment, "restore.yml", where, stalk_backup="latest", stalk_restore=deployment.app)
+    restored(deployment)
+    assert once(deployment.ledger(before))
+    assert deployment.ledger(later) == {}
+    server = deployment.first("postgresql")
+    kept = psql(server, f"SELECT datname FROM pg_database WHERE datname LIKE '{deployment.app}_before_%'").split()
+    counts = [
+        server.run(
+            "psql", "-h", "/run/postgresql", "-U", "postgres", "-qAtX", "-d", name, "-c", count_of(later)
+        ).strip()
+        for name in kept
+    ]
+    assert "2" in counts
+    assert once(deployment.all_effects(deployment.send_effects("after", 2, 0)))
+
+
+def count_of(keys: list[str]) -> str:
+    listed = ", ".join(f"'{key}'" for key in keys)
+    return f"SELECT count(*) FROM shop_ledgerentry WHERE key IN ({listed})"

@@ -1,0 +1,132 @@
+"""Brings the database, or the broker's data, of a backup back beside what is there, and into its place."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: restore_part
+short_description: Bring the database or Redis' data of a backup back
+description:
+  - C(told) answers which version of the server is installed.
+  - C(beside) decrypts the file of the backup into the empty database I(app)C(_restored), or into
+    C(/var/lib/)I(app)C(-)I(kind)C(.restored). What is there goes on meanwhile.
+  - C(in_place) gives that the name of what is there, which is kept as I(app)C(_before_)I(moment) in lower case, or as
+    C(/var/lib/)I(app)C(-)I(kind)C(.left-)I(moment). Redis must have stopped; sessions of the database are ended.
+  - The action plugin of this name brings file and private key, which no disk of the host keeps.
+requirements: [age]
+options:
+  app:
+    description: Name of the app, and of its database.
+    type: str
+    required: true
+  part:
+    description: What to bring back.
+    type: str
+    choices: [broker, database]
+    required: true
+  kind:
+    description: Its kind.
+    type: str
+    choices: [redis, valkey, postgresql]
+    required: true
+  state:
+    description: How far.
+    type: str
+    choices: [told, beside, in_place]
+    required: true
+  moment:
+    description: What tells the names of what is kept apart, for C(in_place).
+    type: str
+  file:
+    description: The encrypted file, on the control node.
+    type: path
+  identity:
+    description: The private key; the action plugin gives it.
+    type: str
+author: [Stalk developers]
+attributes:
+  check_mode: {support: full}
+"""
+
+EXAMPLES = r"""
+- name: Database beside the one that is there
+  stalk.celery.restore_part:
+    app: shop
+    part: database
+    kind: postgresql
+    state: beside
+    file: /backups/20261130T120000Z/database.dump.age
+"""
+
+RETURN = r"""
+version: {description: The server's version; empty where none is installed., type: str, returned: state is told}
+kept: {description: Name of what was there; empty where nothing was., type: str, returned: state is in_place}
+"""
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.stalk.celery.plugins.module_utils import database_copy
+from ansible_collections.stalk.celery.plugins.module_utils.redis_copy import RedisHere
+from ansible_collections.stalk.celery.plugins.module_utils.sealed_stream import CommandFailed
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "app": {"type": "str", "required": True},
+    "part": {"type": "str", "choices": ["broker", "database"], "required": True},
+    "kind": {"type": "str", "choices": ["redis", "valkey", "postgresql"], "required": True},
+    "state": {"type": "str", "choices": ["told", "beside", "in_place"], "required": True},
+    "moment": {"type": "str"},
+    "file": {"type": "path"},
+    "identity": {"type": "str", "no_log": True},
+}
+REQUIRED_IF = [("state", "beside", ["file", "identity"]), ("state", "in_place", ["moment"])]
+
+
+def installed(kind: str) -> str:
+    """Of what is installed, whether it runs or not."""
+    program = "psql" if kind == "postgresql" else f"{kind}-server"
+    try:
+        said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+    except FileNotFoundError:
+        return ""
+    found = re.search(r"\d+(\.\d+)+", said)
+    return found[0] if found else ""
+
+
+def brought_beside(parameters: dict[str, Any]) -> None:
+    app, file, identity = parameters["app"], Path(parameters["file"]), parameters["identity"]
+    if parameters["part"] == "database":
+        database_copy.fill(f"{app}_restored", file, identity)
+    else:
+        RedisHere(app, parameters["kind"]).unpack(file, identity)
+
+
+def brought_in_place(parameters: dict[str, Any]) -> str:
+    app, moment = parameters["app"], parameters["moment"]
+    if parameters["part"] == "database":
+        # In SQL without quotes.
+        kept = f"{app}_before_{moment}".lower()
+        return kept if database_copy.take_place(app, f"{app}_restored", kept) else ""
+    redis, aside = RedisHere(app, parameters["kind"]), f"left-{moment}"
+    return f"{redis.data}.{aside}" if redis.take_place(aside) else ""
+
+
+def main() -> None:
+    module = AnsibleModule(ARGUMENTS, supports_check_mode=True, required_if=REQUIRED_IF)
+    state, told = module.params["state"], {}
+    try:
+        if state == "told":
+            told = {"version": installed(module.params["kind"])}
+        elif state == "beside" and not module.check_mode:
+            brought_beside(module.params)
+        elif state == "in_place":
+            told = {"kept": "" if module.check_mode else brought_in_place(module.params)}
+    except (OSError, CommandFailed) as error:
+        module.fail_json(msg=f"{module.params['part']}: is not restored: {error}; mend it and run again")
+    module.exit_json(changed=state != "told", **told)
+
+
+if __name__ == "__main__":
+    main()
