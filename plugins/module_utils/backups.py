@@ -105,7 +105,7 @@ def chosen(folder: Path, wanted: str) -> Path:
     if wanted == LATEST and known:
         return folder / known[-1]
     path = folder / wanted if NAME.fullmatch(wanted) else Path(wanted).expanduser().absolute()
-    if wanted == LATEST or not (path / MANIFEST).is_file():
+    if not (path / MANIFEST).is_file():
         raise BackupRefused(f"stalk_backup: {wanted} is no backup; {there}")
     return path
 

@@ -40,17 +40,18 @@ def running(
     """A command that has ended well when the block is left; one that is left by an error is ended."""
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(arguments, stdin=stdin, stdout=stdout, stderr=said)
+        has_read_all = True
         try:
             yield process
             close(process.stdin)
         except BrokenPipeError:
-            # It ended before it had read all: its own words say why.
+            has_read_all = False
             close(process.stdin)
         except BaseException:
             process.kill()
             process.wait()
             raise
-        if process.wait():
+        if process.wait() or not has_read_all:
             said.seek(0)
             words = one_line(said.read().decode(errors="replace")) or f"ended with {process.returncode}"
             raise CommandFailed(f"{arguments[0]}: {words.removeprefix(f'{arguments[0]}: ')}")

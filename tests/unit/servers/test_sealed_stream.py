@@ -40,6 +40,8 @@ def test_a_command_that_fails_at_its_end_says_why() -> None:
 def test_one_that_ends_before_it_has_read_all_says_why() -> None:
     with pytest.raises(CommandFailed, match=r"^sh: ended with 3$"):
         write("exit 3")
+    with pytest.raises(CommandFailed, match=r"^sh: ended with 0$"):
+        write("exit 0")
 
 
 def test_one_that_is_left_by_an_error_is_ended() -> None:
@@ -52,4 +54,5 @@ def test_a_reader_need_not_read_to_the_end() -> None:
     source = [bytes(BLOCK)] * 3
     with running(shell("head -c 1 >/dev/null"), stdin=subprocess.PIPE) as command:
         assert command.stdin
-        assert list(offered(source, command.stdin)) == source
+        passed_on = list(offered(source, command.stdin))
+    assert passed_on == source
