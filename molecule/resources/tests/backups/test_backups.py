@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from pyrage import x25519
 from resources.deployment import Deployment, Run, Server
-from resources.effects import once
+from resources.effects import SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK, once
 from resources.refused import away
+from resources.waiting import wait_for
 
 # The message of a task that ended between the copy of the broker and that of the database, and one whose row is gone.
 COPIES = """
@@ -128,6 +129,18 @@ def test_a_restore_brings_data_and_tasks_of_the_backup_back(deployment: Deployme
     assert deployment.converge().changed == 0
     assert backup(deployment, stalk_keep_backups=1) != made
     assert not made.exists()
+
+
+@pytest.mark.long
+def test_what_ran_at_the_time_of_a_backup_runs_again(deployment: Deployment) -> None:
+    (running,) = deployment.send_effects("running", 1, 30, "reports")
+    wait_for("it runs", lambda: deployment.ledger([running]))
+    backup(deployment)
+    assert once(deployment.all_effects([running]))
+
+    restored(deployment)
+    assert not deployment.ledger([running])[running].effects
+    assert once(deployment.all_effects([running], SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK))
 
 
 @pytest.mark.long
