@@ -20,7 +20,7 @@ LEAST = {
     "backups": 2,
     "faults": 5,
     "browser": 7,
-    "default/tests": 18,
+    "default/tests": 20,
     "sentinel/tests": 7,
     "spread/tests": 18,
     "external/tests": 19,
