@@ -1,14 +1,12 @@
-"""What the release before has still to do, and who is stopped meanwhile."""
+"""What the release before has still to do."""
 
 from __future__ import annotations
 
-from ansible_collections.stalk.celery.plugins.module_utils.services import State
 from ansible_collections.stalk.celery.plugins.module_utils.unfinished import (
     left_at_broker,
     left_for_later,
     left_in_outbox,
 )
-from ansible_collections.stalk.celery.plugins.modules.senders import differing
 
 QUEUES = ["celery", "reports"]
 
@@ -43,18 +41,3 @@ def test_of_what_starts_later_that_counts_which_starts_too_late() -> None:
     line = "shop.ship: 2 wait for later, the last until 2026-12-05T10:00:00+00:00"
     assert list(left_for_later(told)) == list(left_for_later(told, 600)) == [line]
     assert list(left_for_later(told, 800)) == []
-
-
-def state(unit: str, active: str, *, enabled: bool = True) -> State:
-    return State(unit, True, active, enabled, False, 0, "success", 0.0, 0.0)
-
-
-def test_what_runs_is_stopped_and_what_is_enabled_started() -> None:
-    states = {
-        "web": state("web", "active"),
-        "socket": state("socket", "failed"),
-        "beat": state("beat", "inactive"),
-        "absent": state("absent", "inactive", enabled=False),
-    }
-    assert differing(states, "stopped") == ["web"]
-    assert differing(states, "started") == ["socket", "beat"]
