@@ -8,10 +8,13 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.stalk.celery.plugins.module_utils.host_answer import HostFailed, host_answer
-from ansible_collections.stalk.celery.plugins.module_utils.preflight import described_queues
+from ansible_collections.stalk.celery.plugins.module_utils.memory import recall
+from ansible_collections.stalk.celery.plugins.module_utils.preflight import described_queues, names
+from ansible_collections.stalk.celery.plugins.module_utils.stack_variables import state_folder
 from ansible_collections.stalk.celery.plugins.module_utils.status.questions import broker_question, nodes_seen_from
 from ansible_collections.stalk.celery.plugins.module_utils.stranded import SECONDS_UNTIL_COUNTED
 from ansible_collections.stalk.celery.plugins.module_utils.unfinished import (
+    is_telling,
     left_at_broker,
     left_for_later,
     left_in_outbox,
@@ -28,7 +31,9 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         self.variables = task_vars or {}
         self.stack: Mapping[str, Any] = self.variables["stack"]
-        self.queues = sorted(described_queues(self.stack))
+        # Those of pools that leave with the new release are taken from until then.
+        self.queues = sorted(described_queues(self.stack) | self.remembered())
+        self.telling = True
         look = {"broker": self.broker, "outbox": self.outbox, "later": self.later}[self._task.args["of"]]
         try:
             left = look()
@@ -37,7 +42,11 @@ class ActionModule(ActionBase):
                 left = look()
         except HostFailed as failed:
             return failed.answer
-        return {**result, "changed": False, "left": left}
+        return {**result, "changed": False, "left": left, "telling": self.telling}
+
+    def remembered(self) -> set[str]:
+        memory = recall(state_folder(self.variables, self._templar), self.stack["app"]["name"])
+        return memory.queues - set(names(self.variables.get("stalk_abandon")))
 
     def seconds_left(self) -> float:
         return float(self._task.args["deadline"]) - time.time()
@@ -49,7 +58,8 @@ class ActionModule(ActionBase):
             time.sleep(SECONDS_UNTIL_COUNTED)
         asked = broker_question(self.stack, self.queues, nodes)
         figures = self.ask("component_status", broker=asked)["broker"]
-        return list(left_at_broker(figures, self.queues))
+        self.telling = is_telling(figures)
+        return list(left_at_broker(figures, self.queues)) if self.telling else []
 
     def outbox(self) -> list[str]:
         told = self.unfinished()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.stalk.celery.plugins.module_utils.stranded import messages
 
 # Of inspect.Parameter.
 BY_NAME = ("POSITIONAL_OR_KEYWORD", "KEYWORD_ONLY")
-ANY_NAME = "VAR_KEYWORD"
+BY_PLACE = ("POSITIONAL_ONLY", "POSITIONAL_OR_KEYWORD")
+NAMED = {*BY_NAME, *BY_PLACE}
+ANY_NAME, ANY_PLACE = "VAR_KEYWORD", "VAR_POSITIONAL"
 
-REMEDY = "have deploy or rollback end it first, by -e stalk_drain_first=true, or keep what it was for one release"
+REMEDY = "let deploy end it first, by -e stalk_drain_first=true, or keep what it was for one release"
 
 Parameters = Sequence[tuple[str, str, bool]]
 
@@ -35,21 +37,38 @@ def change_warnings(reason: str, before: Mapping[str, Parameters], after: Mappin
 
 
 def change_of(before: Parameters, after: Parameters | None) -> str:
-    """What a call that was right before lacks or has too much of; empty when every one is right."""
+    """What a call that was right before may lack or have too much of; empty when every one is right."""
     if after is None:
         return "it has no such task"
-    known, expected = names(before), names(after)
-    required = [name for name, kind, may_lack in after if kind in BY_NAME and not may_lack and name not in known]
-    takes_any = any(kind == ANY_NAME for _, kind, _ in after)
-    gone = [] if takes_any else [name for name, kind, _ in before if kind in BY_NAME and name not in expected]
-    said = [f"{name!r} is required" for name in required] + [f"{name!r} is gone" for name in gone]
-    return ", ".join(said + [f"{name!r} may not be left out any more" for name in now_needed(before, after)])
+    return ", ".join([*missing(before, after), *gone(before, after), *moved(before, after)])
 
 
-def now_needed(before: Parameters, after: Parameters) -> Iterator[str]:
-    might_lack: Collection[str] = {name for name, kind, may_lack in before if kind in BY_NAME and may_lack}
-    return (name for name, kind, may_lack in after if kind in BY_NAME and not may_lack and name in might_lack)
+def missing(before: Parameters, after: Parameters) -> Iterator[str]:
+    known = {name: may_lack for name, kind, may_lack in before if kind in NAMED}
+    for name, kind, may_lack in after:
+        if kind in NAMED and not may_lack and known.get(name, True):
+            yield f"{name!r} may not be left out any more" if name in known else f"{name!r} is required"
 
 
-def names(parameters: Parameters) -> set[str]:
-    return {name for name, _, _ in parameters}
+def gone(before: Parameters, after: Parameters) -> Iterator[str]:
+    by_name = {name for name, kind, _ in after if kind in BY_NAME}
+    for name, kind, _ in before:
+        if (kind in BY_NAME and name not in by_name and not takes(after, ANY_NAME)) or (
+            kind in (ANY_NAME, ANY_PLACE) and not takes(after, kind)
+        ):
+            yield f"{name!r} is gone"
+
+
+def moved(before: Parameters, after: Parameters) -> Iterator[str]:
+    """By position, where it is another one then, or none."""
+    places = [name for name, kind, _ in after if kind in BY_PLACE]
+    for place, name in enumerate(name for name, kind, _ in before if kind in BY_PLACE):
+        is_there = any(name == other for other, _, _ in after)
+        if is_there and name not in places[place : place + 1]:
+            yield f"{name!r} has another place"
+        elif not is_there and takes(after, ANY_NAME) and not takes(after, ANY_PLACE):
+            yield f"{name!r} has no place any more"
+
+
+def takes(parameters: Parameters, kind: str) -> bool:
+    return any(found == kind for _, found, _ in parameters)

@@ -14,9 +14,6 @@ def left_at_broker(figures: Mapping[str, Any], queues: Collection[str]) -> Itera
     if "error" in figures:
         yield untold(figures["error"])
         return
-    # It may lag behind its primary, whose host tells.
-    if figures.get("role") == "replica":
-        return
     waiting: Counter[str] = Counter()
     for name, length in figures["queues"].items():
         waiting[queue_of(name)] += length
@@ -27,6 +24,11 @@ def left_at_broker(figures: Mapping[str, Any], queues: Collection[str]) -> Itera
         yield f"workers hold {messages(taken)}"
     if delayed := int(figures.get("delayed", 0)):
         yield f"{waits(delayed)} for later"
+
+
+def is_telling(figures: Mapping[str, Any]) -> bool:
+    """Not a replica: it may lag behind its primary, whose host tells."""
+    return figures.get("role") != "replica"
 
 
 def left_in_outbox(told: Mapping[str, Any]) -> Iterator[str]:

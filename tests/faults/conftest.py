@@ -7,13 +7,18 @@ from pathlib import Path
 
 import pytest
 from resources.deployment import Deployment
-from resources.reporting import pytest_collection_finish, pytest_configure, pytest_unconfigure
+from resources.reporting import (
+    pytest_collection_finish,
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_unconfigure,
+)
 
 from .outcome import Row, table
 from .plain import Plain
 from .plot import plot
 
-__all__ = ["pytest_collection_finish", "pytest_configure", "pytest_unconfigure"]
+__all__ = ["pytest_collection_finish", "pytest_collection_modifyitems", "pytest_configure", "pytest_unconfigure"]
 
 BUILD = Path(__file__).resolve().parents[2] / "build" / "faults"
 ROWS = pytest.StashKey[list[Row]]()

@@ -42,8 +42,10 @@ def run_out_of_memory(unit: str) -> Change:
             server.run("sh", "-c", f"echo 1000 >/proc/{child}/oom_score_adj")
         limit = int(server.property(unit, "MemoryCurrent")) + MEMORY_LEFT
         server.run("systemctl", "set-property", "--runtime", unit, f"MemoryMax={limit}")
-        server.attempt("sh", "-c", EAT, "eat", main, str(MEMORY_EATEN), str(SECONDS_OF_SHORTAGE))
-        server.run("systemctl", "set-property", "--runtime", unit, "MemoryMax=infinity")
+        try:
+            server.attempt("sh", "-c", EAT, "eat", main, str(MEMORY_EATEN), str(SECONDS_OF_SHORTAGE))
+        finally:
+            server.run("systemctl", "set-property", "--runtime", unit, "MemoryMax=infinity")
         left = server.run("pgrep", "--parent", main).split()
         assert set(children) - set(left), "the kernel killed no child"
 

@@ -11,7 +11,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.misfits import (
     misfit_warnings,
 )
 
-PLAIN, NAMED, ANY = "POSITIONAL_OR_KEYWORD", "KEYWORD_ONLY", "VAR_KEYWORD"
+PLAIN, NAMED, ANY, ANY_PLACE = "POSITIONAL_OR_KEYWORD", "KEYWORD_ONLY", "VAR_KEYWORD", "VAR_POSITIONAL"
 ORDER = [("order", PLAIN, False), ("text", PLAIN, True)]
 NOTHING = {"misfits": [], "passed_over": {}, "unread_outbox": "", "unread_broker": ""}
 
@@ -38,7 +38,10 @@ def test_what_was_not_looked_at_is_named() -> None:
     [
         (ORDER, ""),
         ([*ORDER, ("more", PLAIN, True)], ""),
-        ([("order", PLAIN, False), ("options", ANY, False)], ""),
+        ([("order", PLAIN, False), ("options", ANY, False)], "'text' has no place any more"),
+        ([("rest", ANY_PLACE, False), ("options", ANY, False)], ""),
+        ([("order", PLAIN, False), ("text", NAMED, True)], "'text' has another place"),
+        (ORDER[::-1], "'order' has another place, 'text' has another place"),
         (None, "it has no such task"),
         ([*ORDER, ("place", NAMED, False)], "'place' is required"),
         ([("order", PLAIN, False)], "'text' is gone"),
@@ -54,3 +57,9 @@ def test_where_messages_are_not_read_a_change_that_a_call_may_not_fit_is_named(
     told = list(change_warnings("it shows none", {"shop.ship": ORDER}, {**release, "shop.new": ORDER}))
     line = f"shop.ship: what waits of it at the broker may not fit the new release ({said}; it shows none); {REMEDY}"
     assert told == ([line] if said else [])
+
+
+def test_a_task_that_took_anything_has_to_go_on_with_it() -> None:
+    before = [("order", PLAIN, False), ("rest", ANY_PLACE, False), ("options", ANY, False)]
+    assert change_of(before, ORDER) == "'rest' is gone, 'options' is gone"
+    assert change_of(before, before) == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ansible_collections.stalk.celery.plugins.module_utils.unfinished import (
+    is_telling,
     left_at_broker,
     left_for_later,
     left_in_outbox,
@@ -20,9 +21,14 @@ def test_what_waits_in_queues_of_pools_and_what_workers_hold_is_left() -> None:
     ]
 
 
-def test_an_empty_broker_and_a_replica_have_nothing_left() -> None:
+def test_an_empty_broker_has_nothing_left() -> None:
     assert list(left_at_broker({"queues": {"celery": 0}, "taken": 0}, QUEUES)) == []
-    assert list(left_at_broker({"queues": {"celery": 3}, "taken": 1, "role": "replica"}, QUEUES)) == []
+
+
+def test_a_replica_does_not_tell_for_its_primary() -> None:
+    assert not is_telling({"queues": {"celery": 0}, "taken": 0, "role": "replica"})
+    assert is_telling({"queues": {"celery": 0}, "taken": 0, "role": "primary"})
+    assert is_telling({"error": "refused"})
 
 
 def test_a_broker_that_does_not_tell_is_not_empty() -> None:
