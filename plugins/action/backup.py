@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import fields
@@ -16,6 +17,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.backups import (
     BackupRefused,
     Manifest,
     Part,
+    begin_run,
     broken,
     chosen,
     complete,
@@ -75,8 +77,13 @@ class ActionModule(ActionBase):
     @property
     def folder(self) -> Path:
         stated = self.given("stalk_backups")
-        beside = state_folder(self.variables, self._templar) / f"backups-{self.app}"
-        return Path(stated).expanduser().absolute() if stated else beside
+        parent = Path(stated).expanduser().absolute() if stated else state_folder(self.variables, self._templar)
+        return parent / f"backups-{self.app}"
+
+    def begin_run(self) -> None:
+        """The playbook's own process is the one that started this one."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        begin_run(self.folder, os.getppid())
 
     def identity(self, *, make: bool = False) -> BackupIdentity:
         return BackupIdentity.of(secrets_store(self.variables, self._templar), make=make)
@@ -95,8 +102,8 @@ class ActionModule(ActionBase):
         if self._task.check_mode:
             # A key for a file that nobody writes.
             return {"changed": False, "name": name, "draft": str(draft), "recipient": ""}
+        self.begin_run()
         identity = self.identity(make=True)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in drafts(folder):
             shutil.rmtree(left)
         if (folder / name).exists():
@@ -113,7 +120,7 @@ class ActionModule(ActionBase):
         parts = {part: Part(**{key: of[key] for key in wanted}) for part, of in given["parts"].items()}
         releases = tuple(sorted({release for release in given["releases"].values() if release}))
         path = complete(folder, name, Manifest(self.app, self.identity().recipient, releases, parts))
-        over = superseded(names(folder), keep) if keep else []
+        over = superseded(names(folder), keep, name) if keep else []
         for older in over:
             remove(folder, older)
         told = [f"{part}: {of.kind} {of.version}, {readable(of.size)}" for part, of in sorted(parts.items())]
@@ -134,6 +141,8 @@ class ActionModule(ActionBase):
             problems = list(confirmation(self.app, path.name, manifest, hosts, self.given("stalk_restore")))
         if problems:
             return {"failed": True, "msg": "\n".join([*problems, UNCHANGED])}
+        if not self._task.check_mode:
+            self.begin_run()
         files = {part: str(path / of.file) for part, of in manifest.parts.items()}
         return {"changed": False, "name": path.name, "files": files, "moment": name_at(datetime.now(UTC))}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
@@ -16,6 +17,7 @@ MANIFEST = "manifest.yml"
 HEADING = "# Written by Stalk; playbooks/restore.yml reads it.\n"
 NAME = re.compile(r"\d{8}T\d{6}Z")
 LATEST = "latest"
+RUN = ".run"
 FILES = {"database": "database.dump.age", "broker": "{kind}.rdb.age"}
 
 
@@ -66,9 +68,35 @@ def names(folder: Path) -> list[str]:
     return sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST}") if NAME.fullmatch(path.parent.name))
 
 
-def superseded(kept: Sequence[str], count: int) -> list[str]:
-    """All but the `count` newest."""
-    return list(kept[: max(0, len(kept) - count)])
+def begin_run(folder: Path, process: int) -> None:
+    """One run at a time has the folder, for as long as its process lives."""
+    with (folder / RUN).open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        other = file.read()
+        if other.isdecimal() and int(other) != process and lives(int(other)):
+            raise BackupRefused(
+                f"{folder}: another backup or restore is under way, in process {other}; wait for its end, or remove "
+                f"{file.name} if that process is none. Nothing was changed."
+            )
+        file.truncate(0)
+        file.write(str(process))
+
+
+def lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def superseded(kept: Sequence[str], count: int, made: str) -> list[str]:
+    """All but the `count` newest; the one just made stays, whatever the clock said before."""
+    others = [name for name in kept if name != made]
+    return others[: max(0, len(others) - (count - 1))]
 
 
 def complete(folder: Path, name: str, manifest: Manifest) -> Path:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,8 +55,22 @@ def test_a_backup_is_named_by_the_time_that_sorts() -> None:
 
 
 def test_the_newest_are_kept() -> None:
-    assert backups.superseded(["a", "b", "c"], 2) == ["a"]
-    assert backups.superseded(["a"], 2) == []
+    assert backups.superseded(["a", "b", "c"], 2, "c") == ["a"]
+    assert backups.superseded(["a"], 2, "a") == []
+
+
+def test_the_one_just_made_is_kept_where_the_clock_went_back() -> None:
+    assert backups.superseded(["a", "b", "c"], 1, "a") == ["b", "c"]
+
+
+def test_one_run_at_a_time_has_the_folder(tmp_path: Path) -> None:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as other:
+        backups.begin_run(tmp_path, other.pid)
+        backups.begin_run(tmp_path, other.pid)
+        with pytest.raises(BackupRefused, match=rf"another backup or restore is under way, in process {other.pid}; "):
+            backups.begin_run(tmp_path, os.getpid())
+    backups.begin_run(tmp_path, os.getpid())
+    assert (tmp_path / backups.RUN).read_text() == str(os.getpid())
 
 
 def test_a_draft_is_no_backup_until_it_is_complete(folder: Path) -> None:

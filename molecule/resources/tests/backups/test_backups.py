@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -183,13 +184,31 @@ def test_what_cannot_or_should_not_be_restored_is_refused_in_one_line(deployment
     assert runs(deployment) == before
 
 
-def killed(deployment: Deployment, playbook: str, where: str, **variables: Any) -> None:
-    """The control node is gone when a run comes there."""
+def come_to(deployment: Deployment, playbook: str, where: str, **variables: Any) -> subprocess.Popen[str]:
     process = deployment.begin(playbook, **variables)
     assert process.stdout
     assert next((line for line in process.stdout if where in line), None), where
+    return process
+
+
+def killed(deployment: Deployment, playbook: str, where: str, **variables: Any) -> None:
+    """The control node is gone when a run comes there."""
+    process = come_to(deployment, playbook, where, **variables)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def test_a_second_run_beside_another_is_refused(deployment: Deployment) -> None:
+    process = come_to(deployment, "backup.yml", "TASK [Database]")
+    os.killpg(process.pid, signal.SIGSTOP)
+    try:
+        run = deployment.play("backup.yml")
+    finally:
+        os.killpg(process.pid, signal.SIGCONT)
+        output = process.communicate()[0]
+    assert run.rc != 0
+    assert f"another backup or restore is under way, in process {process.pid}; " in run.message
+    assert process.returncode == 0, output
 
 
 @pytest.mark.long
