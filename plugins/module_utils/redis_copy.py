@@ -58,9 +58,8 @@ class RedisHere:
     def data(self) -> Path:
         return self.root / f"var/lib/{self.app}-{self.kind}"
 
-    @property
-    def beside(self) -> Path:
-        return self.data.with_name(f"{self.data.name}.restored")
+    def restored(self, moment: str) -> Path:
+        return self.data.with_name(f"{self.data.name}.restored-{moment}")
 
     def ask(self, *command: str) -> str:
         password = (self.root / f"run/{self.app}-redis-operator").read_text().strip()
@@ -109,29 +108,44 @@ class RedisHere:
                 raise CommandFailed(f"{self.kind}: still writes its append-only file after {SECONDS_TO_COPY} s")
             time.sleep(0.2)
 
-    def unpack(self, sealed: Path, identity: str) -> None:
-        """Beside its data."""
-        shutil.rmtree(self.beside, ignore_errors=True)
-        folder = self.beside / FOLDER
-        self.beside.mkdir(mode=0o700)
+    def unpack(self, sealed: Path, identity: str, moment: str) -> None:
+        """Beside its data. What earlier runs left goes."""
+        for left in self.data.parent.glob(self.restored("*").name):
+            shutil.rmtree(left)
+        beside = self.restored(moment)
+        try:
+            self._unpack(sealed, identity, beside)
+        except BaseException:
+            shutil.rmtree(beside, ignore_errors=True)
+            raise
+
+    def _unpack(self, sealed: Path, identity: str, beside: Path) -> None:
+        """The manifest comes last, and says that all is there."""
+        folder = beside / FOLDER
+        beside.mkdir(mode=0o700)
         folder.mkdir(mode=0o700)
         with unsealed(sealed, identity) as plain, (folder / FIRST_BASE).open("xb") as base:
             shutil.copyfileobj(plain, base)
             base.flush()
             os.fsync(base.fileno())
         check(self.kind, str(folder / FIRST_BASE))
-        (folder / MANIFEST).write_text(f"file {FIRST_BASE} seq 1 type b\n")
-        for path in (self.beside, folder, *folder.iterdir()):
+        draft = folder / f"{MANIFEST}.new"
+        draft.write_text(f"file {FIRST_BASE} seq 1 type b\n")
+        for path in (beside, folder, *folder.iterdir()):
             shutil.chown(path, self.kind, self.kind)
             path.chmod(0o700 if path.is_dir() else 0o600)
+        draft.rename(folder / MANIFEST)
 
-    def take_place(self, aside: str) -> bool:
-        """Of a server that has stopped. Whether there were data."""
-        had = self.data.exists()
-        if had:
-            self.data.rename(self.data.with_name(f"{self.data.name}.{aside}"))
-        self.beside.rename(self.data)
-        return had
+    def take_place(self, moment: str) -> Path | None:
+        """Of a server that has stopped. Where its data are now, if there were any."""
+        beside = self.restored(moment)
+        if not (beside / FOLDER / MANIFEST).is_file():
+            raise CommandFailed(f"{beside} is not there or not whole, as another restore is under way")
+        aside = self.data.with_name(f"{self.data.name}.left-{moment}") if self.data.exists() else None
+        if aside:
+            self.data.rename(aside)
+        beside.rename(self.data)
+        return aside
 
 
 def check(kind: str, path: str, *descriptors: int) -> None:

@@ -4,8 +4,8 @@ DOCUMENTATION = r"""
 module: backup
 short_description: Begin, complete or choose a backup in its folder of the control node
 description:
-  - The folder is C(backups-APP) in C(stalk_backups), or in C(stalk_state). A backup is a folder in it, named by the time.
-    One run of C(begun) or C(chosen) at a time has it.
+  - The folder is C(backups-APP) in C(stalk_backups), or in C(stalk_state). A backup is a folder in it, named by its
+    time. One run of C(begun) or C(chosen) at a time has it.
   - C(begun) makes the folder to come, which has no name of a backup yet, and the private key where there is none.
     What an interrupted run left there goes. C(kept) writes the manifest and gives it its name, and removes older
     backups than C(stalk_keep_backups) newest.

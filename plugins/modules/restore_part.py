@@ -7,10 +7,11 @@ module: restore_part
 short_description: Bring the database or Redis' data of a backup back
 description:
   - C(told) answers which version of the server is installed.
-  - C(beside) decrypts the file of the backup into the empty database I(app)C(_restored), or into
-    C(/var/lib/)I(app)C(-)I(kind)C(.restored). What is there goes on meanwhile.
-  - C(in_place) gives that the name of what is there, which is kept as I(app)C(_before_)I(moment) in lower case, or as
-    C(/var/lib/)I(app)C(-)I(kind)C(.left-)I(moment). Redis must have stopped; sessions of the database are ended.
+  - C(beside) decrypts the file of the backup into the empty database I(app)C(_restored_)I(moment), or into
+    C(/var/lib/)I(app)C(-)I(kind)C(.restored-)I(moment). What is there goes on meanwhile.
+    What earlier runs left so goes.
+  - C(in_place) gives that, once it is whole, the name of what is there, which is kept as I(app)C(_before_)I(moment),
+    or as C(/var/lib/)I(app)C(-)I(kind)C(.left-)I(moment). Redis must have stopped; sessions of the database are ended.
   - The action plugin of this name brings file and private key, which no disk of the host keeps.
 requirements: [age]
 options:
@@ -34,7 +35,7 @@ options:
     choices: [told, beside, in_place]
     required: true
   moment:
-    description: What tells the names of what is kept apart, for C(in_place).
+    description: What tells the names of one run from those of others, for C(beside) and C(in_place).
     type: str
   file:
     description: The encrypted file, on the control node.
@@ -54,6 +55,7 @@ EXAMPLES = r"""
     part: database
     kind: postgresql
     state: beside
+    moment: 20261201T090000Z
     file: /backups/20261130T120000Z/database.dump.age
 """
 
@@ -81,7 +83,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "file": {"type": "path"},
     "identity": {"type": "str", "no_log": True},
 }
-REQUIRED_IF = [("state", "beside", ["file", "identity"]), ("state", "in_place", ["moment"])]
+REQUIRED_IF = [("state", "beside", ["file", "identity", "moment"]), ("state", "in_place", ["moment"])]
 
 
 def installed(kind: str) -> str:
@@ -96,21 +98,18 @@ def installed(kind: str) -> str:
 
 
 def brought_beside(parameters: dict[str, Any]) -> None:
-    app, file, identity = parameters["app"], Path(parameters["file"]), parameters["identity"]
+    app, moment, file, identity = (parameters[name] for name in ("app", "moment", "file", "identity"))
     if parameters["part"] == "database":
-        database_copy.fill(f"{app}_restored", file, identity)
+        database_copy.fill(app, moment, Path(file), identity)
     else:
-        RedisHere(app, parameters["kind"]).unpack(file, identity)
+        RedisHere(app, parameters["kind"]).unpack(Path(file), identity, moment)
 
 
 def brought_in_place(parameters: dict[str, Any]) -> str:
     app, moment = parameters["app"], parameters["moment"]
     if parameters["part"] == "database":
-        # In SQL without quotes.
-        kept = f"{app}_before_{moment}".lower()
-        return kept if database_copy.take_place(app, f"{app}_restored", kept) else ""
-    redis, aside = RedisHere(app, parameters["kind"]), f"left-{moment}"
-    return f"{redis.data}.{aside}" if redis.take_place(aside) else ""
+        return database_copy.take_place(app, moment)
+    return str(RedisHere(app, parameters["kind"]).take_place(moment) or "")
 
 
 def main() -> None:

@@ -49,7 +49,7 @@ def _nothing_is_left(deployment: Deployment) -> Iterator[None]:
         if name.startswith(f"{deployment.app}_"):
             psql(server, f"DROP DATABASE {name}")
     for host in deployment.on("redis") if deployment.broker == "redis" else []:
-        host.run("sh", "-c", f"rm -rf /var/lib/{deployment.app}-*.left-*")
+        host.run("sh", "-c", f"rm -rf /var/lib/{deployment.app}-*.left-* /var/lib/{deployment.app}-*.restored-*")
     shutil.rmtree(folder_of(deployment), ignore_errors=True)
 
 
@@ -130,6 +130,26 @@ def test_a_restore_brings_data_and_tasks_of_the_backup_back(deployment: Deployme
     assert deployment.converge().changed == 0
     assert backup(deployment, stalk_keep_backups=1) != made
     assert not made.exists()
+
+
+@pytest.mark.long
+def test_of_two_restores_from_two_control_nodes_one_ends(deployment: Deployment) -> None:
+    before = deployment.send_effects("before", 2, 0)
+    deployment.all_effects(before)
+    made = backup(deployment)
+    chosen = {"stalk_backup": str(made), "stalk_restore": deployment.app}
+    first = come_to(deployment, "restore.yml", "TASK [They end their tasks", **chosen)
+    os.killpg(first.pid, signal.SIGSTOP)
+    try:
+        second = restore(deployment, **chosen, stalk_backups=str(deployment.scratch / "other"))
+    finally:
+        os.killpg(first.pid, signal.SIGCONT)
+        output = first.communicate()[0]
+    assert second.rc == 0, second.output
+    assert first.returncode != 0
+    assert "is not there or not whole, as another restore is under way; " in output
+    assert once(deployment.ledger(before))
+    restored(deployment)
 
 
 @pytest.mark.long
