@@ -11,6 +11,11 @@ from ansible_collections.stalk.celery.plugins.module_utils.secrets_store import 
 from ansible_collections.stalk.celery.plugins.module_utils.stack_variables import secrets_store
 
 MODULE = "stalk.celery.restore_part"
+# Ansible would write the module with its arguments to a file there.
+WITHOUT_PIPELINING = (
+    "pipelining: is off, or ANSIBLE_KEEP_REMOTE_FILES is set, and the private key would be on the host's disk; set "
+    "ANSIBLE_PIPELINING=1, or pipelining = true under [connection] of ansible.cfg. Nothing was changed."
+)
 
 
 class ActionModule(ActionBase):
@@ -21,6 +26,8 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
         arguments = dict(self._task.args)
+        if arguments["state"] != "in_place" and not self._is_pipelining_enabled("new"):
+            return {**result, "failed": True, "msg": WITHOUT_PIPELINING}
         if arguments["state"] != "beside":
             return {**result, **self._execute_module(MODULE, arguments, task_vars=variables)}
         try:

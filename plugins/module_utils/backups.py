@@ -189,6 +189,8 @@ def mismatches(
     copied = manifest.parts["broker"].kind if "broker" in manifest.parts else ""
     if copied and copied != broker:
         yield f"broker.kind: is {broker}, and the backup has the data of {copied}; choose another backup"
+    if not copied and stack["broker"]["component"] == "redis":
+        yield f"broker.kind: is {broker}, and the backup has nothing of a broker; choose another backup"
     for part, of in manifest.parts.items():
         for host, version in versions.get(part, {}).items():
             if not version:

@@ -39,11 +39,16 @@ class Processes:
             self.systemd.call("systemctl", "stop", "--", *units)
 
     def start(self, seconds: float) -> None:
-        """Waits until workers consume, and beat tells that it lives."""
-        if units := self.resting():
-            self.systemd.call("systemctl", "reset-failed", "--", *units, check=False)
-            self.systemd.call("systemctl", "start", "--", *units)
-        self.systemd.wait_for_beats([self.service(unit) for unit in self.running()], seconds)
+        """Waits until workers consume, and beat tells that it lives; not for one that has yet to end its tasks."""
+        states = self.systemd.show(self.resting())
+        ending = [unit for unit, state in states.items() if state.active == "deactivating"]
+        if ending:
+            self.systemd.call("systemctl", "start", "--no-block", "--", *ending)
+        if stopped := [unit for unit in states if unit not in ending]:
+            self.systemd.call("systemctl", "reset-failed", "--", *stopped, check=False)
+            self.systemd.call("systemctl", "start", "--", *stopped)
+        begun = [unit for unit in self.running() if unit not in ending]
+        self.systemd.wait_for_beats([self.service(unit) for unit in begun], seconds)
 
     def service(self, unit: str) -> Service:
         works, beats = unit.startswith(f"{self.app}-worker@"), unit == f"{self.app}-beat.service"

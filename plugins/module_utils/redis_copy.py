@@ -46,6 +46,12 @@ def is_rewriting(figures: Mapping[str, str]) -> bool:
     return "1" in (figures["aof_rewrite_in_progress"], figures["aof_rewrite_scheduled"])
 
 
+def is_mount_point(path: Path) -> bool:
+    """One within its own file system too, which os.path.ismount does not know."""
+    mounted = Path("/proc/self/mountinfo").read_text().splitlines()
+    return str(path) in [line.split()[4] for line in mounted]
+
+
 @dataclass(frozen=True)
 class RedisHere:
     """The server of this host, asked through its socket by the user `operator`."""
@@ -110,6 +116,8 @@ class RedisHere:
 
     def unpack(self, sealed: Path, identity: str, moment: str) -> None:
         """Beside its data. What earlier runs left goes."""
+        if is_mount_point(self.data):
+            raise CommandFailed(f"{self.data} is a mount point, and no folder could take its place")
         for left in self.data.parent.glob(self.restored("*").name):
             shutil.rmtree(left)
         beside = self.restored(moment)

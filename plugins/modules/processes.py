@@ -9,7 +9,7 @@ description:
   - C(stopped) stops what runs of these components, each in the time that its own unit gives it. Workers are better
     stopped by M(stalk.celery.drain).
   - C(started) starts those that start with the host, with the configuration that lies there, and waits until their
-    heartbeat tells that they work.
+    heartbeat tells that they work. One that still ends its tasks starts after that, which is not waited for.
 options:
   app:
     description: Name of the app.

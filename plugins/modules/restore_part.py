@@ -12,7 +12,8 @@ description:
     What earlier runs left so goes.
   - C(in_place) gives that, once it is whole, the name of what is there, which is kept as I(app)C(_before_)I(moment),
     or as C(/var/lib/)I(app)C(-)I(kind)C(.left-)I(moment). Redis must have stopped; sessions of the database are ended.
-  - The action plugin of this name brings file and private key, which no disk of the host keeps.
+  - The action plugin of this name brings file and private key, which no disk of the host keeps; without pipelining,
+    which that takes, it fails.
 requirements: [age]
 options:
   app:

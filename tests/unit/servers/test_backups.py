@@ -38,7 +38,11 @@ MANIFEST = Manifest(
 
 
 def stack(broker: str = "redis", database: str = "embedded") -> dict[str, Any]:
-    return {"app": {"name": "shop"}, "broker": {"kind": broker}, "database": {"kind": database}}
+    return {
+        "app": {"name": "shop"},
+        "broker": {"kind": broker, "component": "redis" if broker == "valkey" else broker},
+        "database": {"kind": database},
+    }
 
 
 @pytest.fixture
@@ -124,7 +128,20 @@ def test_what_fits_is_not_spoken_against() -> None:
     [
         (replace(MANIFEST, app="books"), stack(), "3f1c", HOSTS, "stalk_backup: is of the app books, "),
         (MANIFEST, stack(database="external"), "3f1c", {}, "database.kind: is external, "),
-        (replace(MANIFEST, parts={}), stack(), "3f1c", {}, "stalk_backup: has no database, "),
+        (
+            replace(MANIFEST, parts={"broker": MANIFEST.parts["broker"]}),
+            stack(),
+            "3f1c",
+            {},
+            "stalk_backup: has no database, ",
+        ),
+        (
+            replace(MANIFEST, parts={"database": MANIFEST.parts["database"]}),
+            stack(),
+            "3f1c",
+            {},
+            "broker.kind: is redis, and the backup has nothing of a broker; ",
+        ),
         (MANIFEST, stack(broker="valkey"), "3f1c", {}, "broker.kind: is valkey, "),
         (MANIFEST, stack(), "3f1c", {"database": {"data1": "14.9"}}, "postgresql on data1: is 14.9, "),
         (MANIFEST, stack(), "3f1c", {"broker": {"data1": "6.2.1"}}, "redis on data1: is 6.2.1, "),

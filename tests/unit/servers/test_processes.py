@@ -64,6 +64,14 @@ def test_a_start_begins_what_starts_with_the_host_and_waits_for_its_heartbeat() 
     assert (beat.unit, beat.heartbeat, beat.consuming) == (BEAT, Path("/run/shop-beat/heartbeat"), False)
 
 
+def test_a_worker_that_ends_its_tasks_is_not_waited_for() -> None:
+    systemd = Units(**{DEFAULT: "deactivating", BEAT: "inactive"})
+    Processes(systemd, "shop", ["worker", "beat"]).start(9)
+    starts = [command for command in systemd.commands if command[1] == "start"]
+    assert starts == [("systemctl", "start", "--no-block", "--", DEFAULT), ("systemctl", "start", "--", BEAT)]
+    assert [service.unit for service in systemd.waited] == [OLD]
+
+
 def test_a_worker_has_to_consume() -> None:
     service = Processes(Units(), "shop", ["worker"]).service(DEFAULT)
     assert (service.heartbeat, service.consuming) == (Path("/run/shop-worker-default/heartbeat"), True)

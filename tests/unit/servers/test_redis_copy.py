@@ -5,7 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.stalk.celery.plugins.module_utils.redis_copy import FOLDER, MANIFEST, RedisHere
+from ansible_collections.stalk.celery.plugins.module_utils.redis_copy import (
+    FOLDER,
+    MANIFEST,
+    RedisHere,
+    is_mount_point,
+)
 from ansible_collections.stalk.celery.plugins.module_utils.sealed_stream import CommandFailed
 
 MOMENT, OTHER = "20261201T090000Z", "20261201T100000Z"
@@ -31,3 +36,8 @@ def test_what_is_not_whole_takes_no_place(redis: RedisHere) -> None:
     with pytest.raises(CommandFailed, match="is not there or not whole, as another restore is under way"):
         redis.take_place(OTHER)
     assert not (redis.data / FOLDER / MANIFEST).exists()
+
+
+def test_a_mount_point_is_told_from_a_folder(tmp_path: Path) -> None:
+    assert is_mount_point(Path("/proc"))
+    assert not is_mount_point(tmp_path)

@@ -37,6 +37,8 @@ outbox.send = lambda app, message: None
 with transaction.atomic():
     record_effect.apply_async_on_commit(({key!r}, 0))
 """
+# Where broker and database may be of two times.
+OF_TWO_TIMES = ("TASK [Redis or Valkey stops]", "TASK [Both are of one time]")
 DUE = "UPDATE celery_ops_outboxmessage SET next_send_at = now() WHERE acknowledged_at IS NULL"
 
 
@@ -138,7 +140,7 @@ def test_of_two_restores_from_two_control_nodes_one_ends(deployment: Deployment)
     deployment.all_effects(before)
     made = backup(deployment)
     chosen = {"stalk_backup": str(made), "stalk_restore": deployment.app}
-    first = come_to(deployment, "restore.yml", "TASK [They end their tasks", **chosen)
+    first = come_to(deployment, "restore.yml", "TASK [Workers end their tasks", **chosen)
     os.killpg(first.pid, signal.SIGSTOP)
     try:
         second = restore(deployment, **chosen, stalk_backups=str(deployment.scratch / "other"))
@@ -182,7 +184,9 @@ def test_what_is_gone_altogether_comes_back(deployment: Deployment) -> None:
     assert once(deployment.all_effects(deployment.send_effects("after", 2, 0)))
 
 
-def test_what_cannot_or_should_not_be_restored_is_refused_in_one_line(deployment: Deployment) -> None:
+def test_what_cannot_or_should_not_be_restored_is_refused_in_one_line(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = backup(deployment)
     before = runs(deployment)
 
@@ -198,10 +202,35 @@ def test_what_cannot_or_should_not_be_restored_is_refused_in_one_line(deployment
     assert line(stalk_backup="20010101T000000Z").startswith("stalk_backup: 20010101T000000Z is no backup; ")
     other = {"BACKUP_IDENTITY": str(x25519.Identity.generate())}
     assert line(stalk_secrets=other).startswith("secret BACKUP_IDENTITY: is not the one whose public key is age1")
+    if deployment.broker == "redis":
+        server, data = deployment.first("redis"), f"/var/lib/{deployment.app}-{deployment.broker_kind}"
+        server.run("mount", "--bind", data, data)
+        try:
+            assert line().startswith(f"broker: is not restored: {data} is a mount point, ")
+        finally:
+            server.run("umount", "--lazy", data)
+    with monkeypatch.context() as patch:
+        patch.setitem(deployment.environment, "ANSIBLE_PIPELINING", "0")
+        assert line().startswith("pipelining: is off, ")
     dump = made / "database.dump.age"
     dump.write_bytes(dump.read_bytes()[:-1])
     assert line().startswith(f"{dump}: is not what was written, by its size or SHA-256; ")
     assert runs(deployment) == before
+
+
+@pytest.mark.long
+def test_a_restore_that_workers_keep_waiting_lets_all_go_on(deployment: Deployment) -> None:
+    backup(deployment)
+    before = {unit for units in runs(deployment).values() for unit in units}
+    keys = deployment.send_effects("kept", 1, 30, "reports")
+    wait_for("it runs", lambda: deployment.ledger(keys))
+
+    run = restore(deployment, stalk_seconds=1)
+    assert run.rc != 0
+    assert "worker@reports.service still runs 1 task after 1 s" in run.output
+    assert "All that was stopped works again, " in run.output
+    assert once(deployment.all_effects(keys))
+    wait_for("all runs", lambda: {unit for units in runs(deployment).values() for unit in units} == before)
 
 
 def come_to(deployment: Deployment, playbook: str, where: str, **variables: Any) -> subprocess.Popen[str]:
@@ -246,10 +275,11 @@ def test_a_backup_that_was_interrupted_is_none(deployment: Deployment, where: st
     "where",
     [
         "PLAY [Data of the backup, beside",
-        "PLAY [Senders]",
-        "TASK [They end their tasks",
+        "PLAY [App]",
+        "TASK [Workers end their tasks",
         "PLAY [Data of the backup, in",
         "TASK [Redis or Valkey stops]",
+        "TASK [Both are of one time]",
         "TASK [Redis or Valkey starts]",
         "PLAY [Pools]",
         "TASK [They work again]",
@@ -265,6 +295,12 @@ def test_a_restore_that_was_interrupted_is_run_again(deployment: Deployment, whe
     deployment.all_effects(later)
 
     killed(deployment, "restore.yml", where, stalk_backup="latest", stalk_restore=deployment.app)
+    if where in OF_TWO_TIMES:
+        for playbook in ("site.yml", "backup.yml"):
+            assert (
+                ": a restore did not end, and broker and database may be of two times; "
+                in deployment.play(playbook).message
+            )
     restored(deployment)
     assert once(deployment.ledger(before))
     assert deployment.ledger(later) == {}
