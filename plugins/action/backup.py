@@ -31,6 +31,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.backups import (
     read,
     readable,
     remove,
+    required,
     superseded,
 )
 from ansible_collections.stalk.celery.plugins.module_utils.secrets_store import SecretError
@@ -119,6 +120,8 @@ class ActionModule(ActionBase):
         wanted = [field.name for field in fields(Part)]
         parts = {part: Part(**{key: of[key] for key in wanted}) for part, of in given["parts"].items()}
         releases = tuple(sorted({release for release in given["releases"].values() if release}))
+        if absent := required(self.stack) - set(parts):
+            raise BackupRefused(f"{', '.join(sorted(absent))}: is not in the backup, which is none so; run it again")
         path = complete(folder, name, Manifest(self.app, self.identity().recipient, releases, parts))
         over = superseded(names(folder), keep, name) if keep else []
         for older in over:

@@ -185,11 +185,11 @@ def mismatches(
     if stack["database"]["kind"] == "external":
         yield "database.kind: is external, which Stalk does not restore; restore it as its provider says"
     elif "database" not in manifest.parts:
-        yield "stalk_backup: has no database, as that was external then; choose another backup"
+        yield "stalk_backup: has no database; choose another backup"
     copied = manifest.parts["broker"].kind if "broker" in manifest.parts else ""
     if copied and copied != broker:
         yield f"broker.kind: is {broker}, and the backup has the data of {copied}; choose another backup"
-    if not copied and stack["broker"]["component"] == "redis":
+    if not copied and "broker" in required(stack):
         yield f"broker.kind: is {broker}, and the backup has nothing of a broker; choose another backup"
     for part, of in manifest.parts.items():
         for host, version in versions.get(part, {}).items():
@@ -224,17 +224,19 @@ def confirmation(
     )
 
 
+def required(stack: Mapping[str, Any]) -> set[str]:
+    """Parts without which it is no backup of this stack."""
+    return {"database", "broker"} if stack["broker"]["component"] == "redis" else {"database"}
+
+
 def not_in_it(stack: Mapping[str, Any]) -> list[str]:
     """What a backup of this stack leaves out."""
-    broker, database = stack["broker"]["kind"], stack["database"]["kind"]
-    told = []
+    broker = stack["broker"]["kind"]
     if broker == "external":
-        told.append("the broker, which is external")
-    elif broker == "rabbitmq":
-        told.append("the messages in RabbitMQ, which no copy can have; the sweep sends every open OutboxTask again")
-    if database == "external":
-        told.append("the database, which is external")
-    return told
+        return ["the broker, which is external"]
+    if broker == "rabbitmq":
+        return ["the messages in RabbitMQ, which no copy can have; the sweep sends every open OutboxTask again"]
+    return []
 
 
 def readable(size: int) -> str:

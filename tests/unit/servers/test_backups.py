@@ -133,7 +133,7 @@ def test_what_fits_is_not_spoken_against() -> None:
             stack(),
             "3f1c",
             {},
-            "stalk_backup: has no database, ",
+            "stalk_backup: has no database; ",
         ),
         (
             replace(MANIFEST, parts={"database": MANIFEST.parts["database"]}),
@@ -170,8 +170,13 @@ def test_a_restore_wants_the_name_of_the_app() -> None:
 
 def test_what_a_backup_leaves_out_is_told() -> None:
     assert backups.not_in_it(stack()) == []
-    told = backups.not_in_it(stack("rabbitmq", "external"))
-    assert [line.split(",")[0] for line in told] == ["the messages in RabbitMQ", "the database"]
+    (line,) = backups.not_in_it(stack("rabbitmq"))
+    assert line.startswith("the messages in RabbitMQ, ")
+
+
+def test_a_backup_has_the_database_and_of_redis_the_broker() -> None:
+    assert backups.required(stack("valkey")) == {"broker", "database"}
+    assert backups.required(stack("rabbitmq")) == {"database"}
 
 
 def test_the_private_key_is_made_once(tmp_path: Path) -> None:
