@@ -33,6 +33,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.backups import (
     remove,
     required,
     superseded,
+    told,
 )
 from ansible_collections.stalk.celery.plugins.module_utils.secrets_store import SecretError
 from ansible_collections.stalk.celery.plugins.module_utils.stack_variables import (
@@ -126,10 +127,10 @@ class ActionModule(ActionBase):
         over = superseded(names(folder), keep, name) if keep else []
         for older in over:
             remove(folder, older)
-        told = [f"{part}: {of.kind} {of.version}, {readable(of.size)}" for part, of in sorted(parts.items())]
-        told += [f"not in it: {what}" for what in not_in_it(self.stack)]
-        told += [f"removed, as {keep} are kept: {', '.join(over)}"] if over else []
-        Display().display("\n".join(["", str(path), *(f"  {line}" for line in told), ""]))
+        lines = [f"{part}: {of.kind} {of.version}, {readable(of.size)}" for part, of in sorted(parts.items())]
+        lines += [f"not in it: {what}" for what in not_in_it(self.stack)]
+        lines += [f"removed, as {keep} are kept: {', '.join(over)}"] if over else []
+        Display().display("\n".join(["", str(path), *(f"  {line}" for line in lines), ""]))
         return {"changed": True, "path": str(path)}
 
     def chosen(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,6 +147,7 @@ class ActionModule(ActionBase):
             return {"failed": True, "msg": "\n".join([*problems, UNCHANGED])}
         if not self._task.check_mode:
             self.begin_run()
+        Display().display(f"\nComes back: {told(path.name)}\n")
         files = {part: str(path / of.file) for part, of in manifest.parts.items()}
         return {"changed": False, "name": path.name, "files": files, "moment": name_at(datetime.now(UTC))}
 

@@ -15,6 +15,7 @@ from typing import Any
 
 MANIFEST = "manifest.yml"
 HEADING = "# Written by Stalk; playbooks/restore.yml reads it.\n"
+FORMAT = "%Y%m%dT%H%M%SZ"
 NAME = re.compile(r"\d{8}T\d{6}Z")
 LATEST = "latest"
 RUN = ".run"
@@ -47,7 +48,12 @@ class Manifest:
 
 
 def name_at(now: datetime) -> str:
-    return f"{now:%Y%m%dT%H%M%SZ}"
+    return f"{now:{FORMAT}}"
+
+
+def told(name: str) -> str:
+    """With its time, unless somebody gave it another name."""
+    return f"{name}, of {datetime.strptime(name, FORMAT):%Y-%m-%d %H:%M:%S} UTC" if NAME.fullmatch(name) else name
 
 
 def file_of(part: str, kind: str) -> str:
@@ -109,12 +115,21 @@ def complete(folder: Path, name: str, manifest: Manifest) -> Path:
         "releases": list(manifest.releases),
         "parts": {part: asdict(of) for part, of in sorted(manifest.parts.items())},
     }
-    with (draft / MANIFEST).open("w", encoding="utf-8") as file:
-        file.write(HEADING + yaml.safe_dump(content, sort_keys=False))
-        file.flush()
-        os.fsync(file.fileno())
+    (draft / MANIFEST).write_text(HEADING + yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    for written in (*sorted(draft.iterdir()), draft):
+        to_disk(written)
     draft.rename(path)
+    to_disk(folder)
     return path
+
+
+def to_disk(path: Path) -> None:
+    """A file, or the names in a folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def remove(folder: Path, name: str) -> None:
@@ -219,8 +234,8 @@ def confirmation(
         return
     places = [f"{manifest.parts[part].kind} on {', '.join(on)}" for part, on in hosts.items() if part in manifest.parts]
     yield (
-        f"stalk_restore: is {confirmed or 'not set'}, and this stops {app} and puts what {name} has into the place of "
-        f"the data of {' and of '.join(places)}; write -e stalk_restore={app} to do so"
+        f"stalk_restore: is {confirmed or 'not set'}, and this stops {app} and puts what {told(name)}, has into the "
+        f"place of the data of {' and of '.join(places)}; write -e stalk_restore={app} to do so"
     )
 
 

@@ -25,13 +25,17 @@ class Processes:
         self.app = app
         self.patterns = patterns(app, components)
 
+    def known(self) -> list[str]:
+        """In the order of the patterns."""
+        return list(dict.fromkeys(unit for pattern in self.patterns for unit in self.systemd.known([pattern])))
+
     def running(self) -> list[str]:
-        units = sorted(set(self.systemd.known(self.patterns)))
+        units = self.known()
         return [unit for unit, state in self.systemd.show(units).items() if state.active not in ("inactive", "failed")]
 
     def resting(self) -> list[str]:
         """Those that start with the host and do not run."""
-        units = sorted(set(self.systemd.known(self.patterns)))
+        units = self.known()
         return [unit for unit, state in self.systemd.show(units).items() if state.enabled and not state.runs]
 
     def stop(self) -> None:

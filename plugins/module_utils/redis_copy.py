@@ -71,13 +71,13 @@ class RedisHere:
         password = (self.root / f"run/{self.app}-redis-operator").read_text().strip()
         socket = str(self.root / f"run/{self.app}-redis/redis.sock")
         done = subprocess.run(
-            [f"{self.kind}-cli", "-s", socket, "--user", "operator", "--no-auth-warning", *command],
+            [f"{self.kind}-cli", "-e", "-s", socket, "--user", "operator", "--no-auth-warning", *command],
             env={**os.environ, "REDISCLI_AUTH": password},
             capture_output=True,
             text=True,
             check=False,
         )
-        if done.returncode or done.stdout.startswith(("ERR ", "NOPERM", "LOADING")):
+        if done.returncode:
             raise CommandFailed(f"{self.kind}: {one_line(done.stderr or done.stdout)}")
         return done.stdout
 

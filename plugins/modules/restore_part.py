@@ -6,7 +6,7 @@ DOCUMENTATION = r"""
 module: restore_part
 short_description: Bring the database or Redis' data of a backup back
 description:
-  - C(told) answers which version of the server is installed.
+  - C(told) answers which version the server has.
   - C(beside) decrypts the file of the backup into the empty database I(app)C(_restored_)I(moment), or into
     C(/var/lib/)I(app)C(-)I(kind)C(.restored-)I(moment). What is there goes on meanwhile.
     What earlier runs left so goes.
@@ -88,10 +88,11 @@ REQUIRED_IF = [("state", "beside", ["file", "identity", "moment"]), ("state", "i
 
 
 def installed(kind: str) -> str:
-    """Of what is installed, whether it runs or not."""
-    program = "psql" if kind == "postgresql" else f"{kind}-server"
+    """Empty where it is not. Redis may stand, as a restore that was interrupted had it stop."""
     try:
-        said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+        if kind == "postgresql":
+            return database_copy.version()
+        said = subprocess.run([f"{kind}-server", "--version"], capture_output=True, text=True, check=False).stdout
     except FileNotFoundError:
         return ""
     found = re.search(r"\d+(\.\d+)+", said)

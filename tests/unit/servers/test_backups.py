@@ -56,6 +56,8 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_backup_is_named_by_the_time_that_sorts() -> None:
     assert backups.name_at(datetime(2026, 11, 30, 12, tzinfo=UTC)) == NAME
+    assert backups.told(NAME) == f"{NAME}, of 2026-11-30 12:00:00 UTC"
+    assert backups.told("before-the-move") == "before-the-move"
 
 
 def test_the_newest_are_kept() -> None:
@@ -86,6 +88,15 @@ def test_a_draft_is_no_backup_until_it_is_complete(folder: Path) -> None:
     assert list(backups.broken(path, MANIFEST)) == []
     backups.remove(folder, NAME)
     assert list(folder.iterdir()) == []
+
+
+def test_all_of_it_is_on_the_disk_before_its_name_and_that_before_older_ones_go(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(backups, "to_disk", lambda path: synced.append(path.name))
+    backups.complete(folder, NAME, MANIFEST)
+    assert synced == ["database.dump.age", backups.MANIFEST, "redis.rdb.age", f".{NAME}", folder.name]
 
 
 def test_a_backup_is_chosen_by_name_path_or_as_the_latest(folder: Path) -> None:
@@ -163,8 +174,9 @@ def test_a_restore_wants_the_name_of_the_app() -> None:
     for said, confirmed in (("not set", ""), ("books", "books")):
         (line,) = backups.confirmation("shop", NAME, MANIFEST, places, confirmed)
         assert line == (
-            f"stalk_restore: is {said}, and this stops shop and puts what {NAME} has into the place of the data of "
-            "redis on data1 and of postgresql on data2; write -e stalk_restore=shop to do so"
+            f"stalk_restore: is {said}, and this stops shop and puts what {NAME}, of 2026-11-30 12:00:00 UTC, has "
+            "into the place of the data of redis on data1 and of postgresql on data2; write -e stalk_restore=shop to "
+            "do so"
         )
 
 

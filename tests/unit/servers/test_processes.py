@@ -40,7 +40,7 @@ class Units(Systemd):
 
 
 @pytest.mark.parametrize(
-    ("components", "units"), [(["web"], [WEB, SOCKET]), (["beat", "worker"], [BEAT, DEFAULT, OLD])]
+    ("components", "units"), [(["web"], [SOCKET, WEB]), (["beat", "worker"], [BEAT, DEFAULT, OLD])]
 )
 def test_a_stop_ends_what_runs_of_its_components(components: list[str], units: list[str]) -> None:
     systemd = Units()
