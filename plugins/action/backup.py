@@ -149,7 +149,14 @@ class ActionModule(ActionBase):
             self.begin_run()
         Display().display(f"\nComes back: {told(path.name)}\n")
         files = {part: str(path / of.file) for part, of in manifest.parts.items()}
-        return {"changed": False, "name": path.name, "files": files, "moment": name_at(datetime.now(UTC))}
+        spaces = {part: of.space for part, of in manifest.parts.items()}
+        return {
+            "changed": False,
+            "name": path.name,
+            "files": files,
+            "spaces": spaces,
+            "moment": name_at(datetime.now(UTC)),
+        }
 
     def locked(self, manifest: Manifest) -> list[str]:
         if self.identity().recipient == manifest.recipient:

@@ -28,13 +28,14 @@ class BackupRefused(Exception):
 
 @dataclass(frozen=True)
 class Part:
-    """Of the encrypted file."""
+    """Of the encrypted file, and the bytes that its content takes on the host."""
 
     kind: str
     version: str
     file: str
     size: int
     sha256: str
+    space: int
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.sealed_stream import 
     CommandFailed,
     Sealed,
     blocks,
+    check_space,
     offered,
     one_line,
     running,
@@ -62,6 +63,10 @@ def exists(database: str) -> bool:
     return bool(psql(f"SELECT 1 FROM pg_database WHERE datname = {literal(database)}"))
 
 
+def size(database: str) -> int:
+    return int(psql(f"SELECT pg_database_size({literal(database)})"))
+
+
 def restored_at(app: str, moment: str) -> str:
     """In lower case SQL needs no quotes."""
     return f"{app}_restored_{moment.lower()}"
@@ -91,13 +96,14 @@ def readable(dump: Iterator[bytes]) -> Iterator[bytes]:
         yield from offered(dump, reader.stdin)
 
 
-def fill(app: str, moment: str, sealed: Path, identity: str) -> None:
+def fill(app: str, moment: str, sealed: Path, identity: str, space: int) -> None:
     """Restores into the empty database of this moment. What earlier runs left goes."""
     database = restored_at(app, moment)
     for name in left(app):
         if name != database:
             drop(name)
     try:
+        check_space(Path(psql("SHOW data_directory")), space)
         _fill(database, sealed, identity)
     except BaseException:
         drop(database)

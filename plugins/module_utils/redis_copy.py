@@ -19,6 +19,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.sealed_stream import 
     CommandFailed,
     Sealed,
     blocks,
+    check_space,
     one_line,
     seal,
     unsealed,
@@ -114,12 +115,13 @@ class RedisHere:
                 raise CommandFailed(f"{self.kind}: still writes its append-only file after {SECONDS_TO_COPY} s")
             time.sleep(0.2)
 
-    def unpack(self, sealed: Path, identity: str, moment: str) -> None:
+    def unpack(self, sealed: Path, identity: str, moment: str, space: int) -> None:
         """Beside its data. What earlier runs left goes."""
         if is_mount_point(self.data):
             raise CommandFailed(f"{self.data} is a mount point, and no folder could take its place")
         for left in self.data.parent.glob(self.restored("*").name):
             shutil.rmtree(left)
+        check_space(self.data.parent, space)
         beside = self.restored(moment)
         try:
             self._unpack(sealed, identity, beside)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,6 +11,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from ansible_collections.stalk.celery.plugins.module_utils.backups import readable
 
 BLOCK = 1 << 20
 
@@ -20,11 +23,12 @@ class CommandFailed(Exception):
 
 @dataclass(frozen=True)
 class Sealed:
-    """`plain` is the SHA-256 of the plain text, the others are of the encrypted file."""
+    """`plain` is the SHA-256 of the plain text and `space` its bytes, the others are of the encrypted file."""
 
     size: int
     sha256: str
     plain: str
+    space: int
 
 
 def one_line(said: str) -> str:
@@ -83,16 +87,24 @@ def offered(source: Iterable[bytes], reader: IO[bytes]) -> Iterator[bytes]:
 
 def seal(plain: Iterable[bytes], recipient: str, target: Path) -> Sealed:
     """Encrypts to a public key. The file is for the login user to fetch, who is not root."""
-    digest = hashlib.sha256()
+    digest, space = hashlib.sha256(), 0
     with target.open("xb") as file:
         target.chmod(0o644)
         with running(["age", "--encrypt", "--recipient", recipient], subprocess.PIPE, file) as age:
             assert age.stdin
             for block in plain:
                 digest.update(block)
+                space += len(block)
                 age.stdin.write(block)
     with target.open("rb") as file:
-        return Sealed(target.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest(), digest.hexdigest())
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return Sealed(target.stat().st_size, sha256, digest.hexdigest(), space)
+
+
+def check_space(folder: Path, space: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < space:
+        raise CommandFailed(f"{folder} has {readable(free)} free, and it takes {readable(space)}")
 
 
 @contextmanager

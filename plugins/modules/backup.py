@@ -50,5 +50,6 @@ draft: {description: Folder for its files., type: str, returned: state is begun}
 recipient: {description: Public key to encrypt to., type: str, returned: state is begun}
 path: {description: Folder of the backup., type: str, returned: state is kept}
 files: {description: Part to its file., type: dict, returned: state is chosen}
+spaces: {description: Part to the bytes that it takes on a host., type: dict, returned: state is chosen}
 moment: {description: What tells apart the names under which data are kept., type: str, returned: state is chosen}
 """

@@ -87,7 +87,9 @@ def copied(parameters: dict[str, Any], *, dry: bool) -> dict[str, Any]:
         return told
     target = Path(parameters["target"])
     sealed = database_copy.copy(app, recipient, target) if is_database else redis.copy(recipient, target)
-    return {**told, **asdict(sealed)}
+    # A dump is compressed, and has no indexes.
+    space = database_copy.size(app) if is_database else sealed.space
+    return {**told, **asdict(sealed), "space": space}
 
 
 def main() -> None:

@@ -44,6 +44,9 @@ options:
   identity:
     description: The private key; the action plugin gives it.
     type: str
+  space:
+    description: Bytes that must be free on the host, for C(beside).
+    type: int
 author: [Stalk developers]
 attributes:
   check_mode: {support: full}
@@ -58,6 +61,7 @@ EXAMPLES = r"""
     state: beside
     moment: 20261201T090000Z
     file: /backups/20261130T120000Z/database.dump.age
+    space: 7800000
 """
 
 RETURN = r"""
@@ -83,8 +87,9 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "moment": {"type": "str"},
     "file": {"type": "path"},
     "identity": {"type": "str", "no_log": True},
+    "space": {"type": "int"},
 }
-REQUIRED_IF = [("state", "beside", ["file", "identity", "moment"]), ("state", "in_place", ["moment"])]
+REQUIRED_IF = [("state", "beside", ["file", "identity", "moment", "space"]), ("state", "in_place", ["moment"])]
 
 
 def installed(kind: str) -> str:
@@ -100,11 +105,12 @@ def installed(kind: str) -> str:
 
 
 def brought_beside(parameters: dict[str, Any]) -> None:
-    app, moment, file, identity = (parameters[name] for name in ("app", "moment", "file", "identity"))
+    app, moment, identity, space = (parameters[name] for name in ("app", "moment", "identity", "space"))
+    file = Path(parameters["file"])
     if parameters["part"] == "database":
-        database_copy.fill(app, moment, Path(file), identity)
+        database_copy.fill(app, moment, file, identity, space)
     else:
-        RedisHere(app, parameters["kind"]).unpack(Path(file), identity, moment)
+        RedisHere(app, parameters["kind"]).unpack(file, identity, moment, space)
 
 
 def brought_in_place(parameters: dict[str, Any]) -> str:

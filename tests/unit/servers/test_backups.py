@@ -23,7 +23,7 @@ HOSTS = {"broker": {"data1": "7.0.15"}, "database": {"data1": "15.14"}}
 
 
 def part(kind: str, version: str, file: str) -> Part:
-    return Part(kind, version, file, len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
+    return Part(kind, version, file, len(CONTENT), hashlib.sha256(CONTENT).hexdigest(), 5000)
 
 
 MANIFEST = Manifest(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import pytest
 from ansible_collections.stalk.celery.plugins.module_utils.sealed_stream import (
     BLOCK,
     CommandFailed,
     blocks,
+    check_space,
     offered,
     running,
 )
@@ -56,3 +58,9 @@ def test_a_reader_need_not_read_to_the_end() -> None:
         assert command.stdin
         passed_on = list(offered(source, command.stdin))
     assert passed_on == source
+
+
+def test_what_has_no_space_is_told_with_both_numbers(tmp_path: Path) -> None:
+    check_space(tmp_path, 0)
+    with pytest.raises(CommandFailed, match=r"has \d+ \w+ free, and it takes 1000000\.0 TB$"):
+        check_space(tmp_path, 10**18)
