@@ -24,6 +24,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.backups import (
     confirmation,
     draft_of,
     drafts,
+    forged,
     mismatches,
     name_at,
     names,
@@ -123,7 +124,8 @@ class ActionModule(ActionBase):
         releases = tuple(sorted({release for release in given["releases"].values() if release}))
         if absent := required(self.stack) - set(parts):
             raise BackupRefused(f"{', '.join(sorted(absent))}: is not in the backup, which is none so; run it again")
-        path = complete(folder, name, Manifest(self.app, self.identity().recipient, releases, parts))
+        identity = self.identity()
+        path = complete(folder, name, Manifest(self.app, identity.recipient, releases, parts), identity.code)
         over = superseded(names(folder), keep, name) if keep else []
         for older in over:
             remove(folder, older)
@@ -139,7 +141,7 @@ class ActionModule(ActionBase):
         manifest = read(path)
         problems = list(mismatches(manifest, self.stack, given["releases"], given["versions"]))
         if not problems:
-            problems = [*self.locked(manifest), *broken(path, manifest)]
+            problems = self.locked(manifest) or [*forged(path, self.identity().code), *broken(path, manifest)]
         if not problems:
             hosts = {part: list(on) for part, on in given["versions"].items()}
             problems = list(confirmation(self.app, path.name, manifest, hosts, self.given("stalk_restore")))

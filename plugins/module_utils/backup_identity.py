@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,11 @@ class BackupIdentity:
     @property
     def recipient(self) -> str:
         return str(self._identity.to_public())
+
+    def code(self, text: str) -> str:
+        """Of a text that whoever has this key wrote."""
+        key = hashlib.sha256(f"manifest {self.text}".encode()).digest()
+        return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
     def digest(self, sealed: Path) -> str:
         """SHA-256 of the plain text, decrypted to its end."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import hmac
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ FORMAT = "%Y%m%dT%H%M%SZ"
 NAME = re.compile(r"\d{8}T\d{6}Z")
 LATEST = "latest"
 RUN = ".run"
+CODE = "code: "
 FILES = {"database": "database.dump.age", "broker": "{kind}.rdb.age"}
 
 
@@ -106,8 +108,8 @@ def superseded(kept: Sequence[str], count: int, made: str) -> list[str]:
     return others[: max(0, len(others) - (count - 1))]
 
 
-def complete(folder: Path, name: str, manifest: Manifest) -> Path:
-    """The draft becomes the backup, whole or not at all."""
+def complete(folder: Path, name: str, manifest: Manifest, code: Callable[[str], str]) -> Path:
+    """The draft becomes the backup, whole or not at all. `code` is what nobody without the private key can write."""
     import yaml
 
     draft, path = draft_of(folder, name), folder / name
@@ -116,7 +118,8 @@ def complete(folder: Path, name: str, manifest: Manifest) -> Path:
         "releases": list(manifest.releases),
         "parts": {part: asdict(of) for part, of in sorted(manifest.parts.items())},
     }
-    (draft / MANIFEST).write_text(HEADING + yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    text = HEADING + yaml.safe_dump(content, sort_keys=False)
+    (draft / MANIFEST).write_text(f"{text}{CODE}{code(text)}\n", encoding="utf-8")
     for written in (*sorted(draft.iterdir()), draft):
         to_disk(written)
     draft.rename(path)
@@ -166,6 +169,14 @@ def read(path: Path) -> Manifest:
         raise BackupRefused(f"{file}: cannot be read ({error.strerror}); correct its owner and mode") from None
     except (ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
         raise BackupRefused(f"{file}: is no manifest of a backup; choose another backup") from None
+
+
+def forged(path: Path, code: Callable[[str], str]) -> list[str]:
+    """Anyone can encrypt to the public key, and a database is restored with every right."""
+    file = path / MANIFEST
+    text, _, written = file.read_text(encoding="utf-8").rpartition(CODE)
+    genuine = hmac.compare_digest(written.strip().encode(), code(text).encode())
+    return [] if genuine else [f"{file}: is not what a backup wrote, by its code; choose another backup"]
 
 
 def sha256_of(path: Path) -> str:

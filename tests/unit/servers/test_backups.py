@@ -45,6 +45,10 @@ def stack(broker: str = "redis", database: str = "embedded") -> dict[str, Any]:
     }
 
 
+def code(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     draft = backups.draft_of(tmp_path, NAME)
@@ -82,7 +86,7 @@ def test_one_run_at_a_time_has_the_folder(tmp_path: Path) -> None:
 def test_a_draft_is_no_backup_until_it_is_complete(folder: Path) -> None:
     assert backups.names(folder) == []
     assert backups.drafts(folder) == [backups.draft_of(folder, NAME)]
-    path = backups.complete(folder, NAME, MANIFEST)
+    path = backups.complete(folder, NAME, MANIFEST, code)
     assert backups.names(folder) == [NAME]
     assert backups.read(path) == MANIFEST
     assert list(backups.broken(path, MANIFEST)) == []
@@ -95,12 +99,12 @@ def test_all_of_it_is_on_the_disk_before_its_name_and_that_before_older_ones_go(
 ) -> None:
     synced: list[str] = []
     monkeypatch.setattr(backups, "to_disk", lambda path: synced.append(path.name))
-    backups.complete(folder, NAME, MANIFEST)
+    backups.complete(folder, NAME, MANIFEST, code)
     assert synced == ["database.dump.age", backups.MANIFEST, "redis.rdb.age", f".{NAME}", folder.name]
 
 
 def test_a_backup_is_chosen_by_name_path_or_as_the_latest(folder: Path) -> None:
-    path = backups.complete(folder, NAME, MANIFEST)
+    path = backups.complete(folder, NAME, MANIFEST, code)
     assert {backups.chosen(folder, wanted) for wanted in (NAME, str(path), "latest")} == {path}
     for wanted in ("", "20010101T000000Z", "/nowhere"):
         with pytest.raises(BackupRefused, match=f"^stalk_backup: .*there are {NAME} in "):
@@ -113,14 +117,30 @@ def test_without_a_backup_there_is_no_latest(tmp_path: Path) -> None:
 
 
 def test_a_manifest_that_is_none_is_refused(folder: Path) -> None:
-    path = backups.complete(folder, NAME, MANIFEST)
+    path = backups.complete(folder, NAME, MANIFEST, code)
     (path / backups.MANIFEST).write_text("parts: [")
     with pytest.raises(BackupRefused, match="is no manifest of a backup"):
         backups.read(path)
 
 
+def test_a_manifest_that_another_wrote_is_refused(folder: Path) -> None:
+    path = backups.complete(folder, NAME, MANIFEST, code)
+    assert backups.forged(path, code) == []
+    file = path / backups.MANIFEST
+    written = file.read_text()
+    for text in (written.replace("15.14", "15.15"), written.partition(backups.CODE)[0]):
+        file.write_text(text)
+        (line,) = backups.forged(path, code)
+        assert line.startswith(f"{file}: is not what a backup wrote, ")
+
+
+def test_the_code_of_a_manifest_takes_the_private_key(tmp_path: Path) -> None:
+    one, other = (BackupIdentity.of(SecretsStore(tmp_path / name), make=True) for name in ("one", "other"))
+    assert one.code("text") == one.code("text") != other.code("text")
+
+
 def test_files_that_changed_or_went_are_named(folder: Path) -> None:
-    path = backups.complete(folder, NAME, MANIFEST)
+    path = backups.complete(folder, NAME, MANIFEST, code)
     (path / "redis.rdb.age").write_bytes(b"sealeD")
     (path / "database.dump.age").unlink()
     changed, gone = backups.broken(path, MANIFEST)
