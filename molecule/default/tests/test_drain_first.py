@@ -215,4 +215,3 @@ def test_what_is_due_after_a_deploy_and_a_rollback_runs_then(
     assert deploy(deployment, release_of(deployment, tmp_path, "between", "\n# A comment.\n")).rc == 0
     assert deployment.play("rollback.yml").rc == 0
     assert once(deployment.all_effects(keys, 300))
-    assert deployment.site().changed == 0
