@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from ansible_collections.stalk.celery.plugins.module_utils.services import Systemd
@@ -15,11 +16,12 @@ from ansible_collections.stalk.celery.plugins.module_utils.unit_names import hea
 RUNTIME = Path("/run/systemd/system")
 # Read after pool.conf, whose seconds it replaces: stop-celery and systemd wait as long as it takes, this once.
 DROP_IN = "until-tasks-end.conf"
+FOLDER = f"{RUNTIME}/%n.d"
 PATIENT = f"""\
 [Service]
 Environment=CELERY_STOP_SECONDS=31536000
 TimeoutStopSec=infinity
-ExecStopPost=+/bin/sh -c 'rm -f {RUNTIME}/%n.d/{DROP_IN} && systemctl daemon-reload'
+ExecStopPost=+/bin/sh -c 'rm -f {FOLDER}/{DROP_IN}; rmdir --ignore-fail-on-non-empty {FOLDER}; systemctl daemon-reload'
 """
 SIGNAL = re.compile(r"\bCELERY_STOP_SIGNAL=(\w+)")
 STOPPED = ("inactive", "failed")
@@ -86,6 +88,9 @@ class Drain:
         over = [unit for unit, state in states.items() if unit not in busy and state.active != "deactivating"]
         for unit in over:
             drop_ins[unit].unlink(missing_ok=True)
+            # It is somebody else's where it has more.
+            with suppress(OSError):
+                drop_ins[unit].parent.rmdir()
         if over:
             self.systemd.call("systemctl", "daemon-reload")
 
