@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,11 @@ from tests.waiting import until
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("empty_broker", "forgotten_outage")]
 
 
+def silent(broker: Redis | RabbitMQ) -> AbstractContextManager[None]:
+    """A killed RabbitMQ 3.10 may take no delayed message for minutes afterwards, which later tests send."""
+    return broker.frozen() if isinstance(broker, RabbitMQ) else broker.away()
+
+
 def has_effects(gate: Gate, effects: list[str]) -> bool:
     return sorted(gate.effects) == effects
 
@@ -54,10 +60,10 @@ def test_a_follower_waits_for_a_broker_that_is_away(
     follower = show.si("follower", str(gate.path))
     task_id = task.apply_async_on_commit((str(gate.path),), **{how: [follower]})
     until(lambda: gate.arrivals)
-    with broker.away():
+    with silent(broker):
         gate.open()
         until(lambda: state_of(task_id) == "SUCCESS")
-    assert "follower" not in gate.effects
+        assert "follower" not in gate.effects
     make_due(follower_of(task_id).pk)
     sweep.sweep()
     until(lambda: state_of(follower_of(task_id).pk) == "SUCCESS")
@@ -132,7 +138,7 @@ def test_the_body_of_a_chord_waits_for_a_broker_that_is_away(
     body = show.s(str(gate.path)).set(task_id="body")
     canvas_on_commit(chord([plus.s(1, 2), effect.s(str(gate.path), "member")], body))
     until(lambda: gate.arrivals)
-    with broker.away():
+    with silent(broker):
         gate.open()
         until(OutboxMessage.objects.filter(pk="body").exists)
     make_due("body")
