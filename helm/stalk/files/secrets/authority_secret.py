@@ -110,7 +110,10 @@ def plain(path: Path, passphrase: str) -> str:
     text = path.read_text()
     if "ENCRYPTED" not in text:
         return text
-    key = serialization.load_pem_private_key(text.encode(), passphrase.encode())
+    return pem_of(serialization.load_pem_private_key(text.encode(), passphrase.encode()))
+
+
+def pem_of(key: Any) -> str:
     pem: bytes = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

@@ -43,7 +43,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.database_url import w
 from ansible_collections.stalk.celery.plugins.module_utils.flower_secret import flower_refusals
 from ansible_collections.stalk.celery.plugins.module_utils.rabbitmq_password import rabbitmq_password_hash
 from ansible_collections.stalk.celery.plugins.module_utils.secrets_store import is_generated, random_text
-from authority_secret import AuthoritySecret
+from authority_secret import AuthoritySecret, pem_of
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -300,13 +300,6 @@ def common_name_of(pem: str) -> str:
 def request_of(key: ec.EllipticCurvePrivateKey, name: str) -> x509.CertificateSigningRequest:
     subject = x509.Name([x509.NameAttribute(x509.oid.NameOID.COMMON_NAME, name)])
     return x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
-
-
-def pem_of(key: Any) -> str:
-    pem: bytes = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return pem.decode()
 
 
 def main() -> None:
