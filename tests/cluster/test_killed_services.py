@@ -78,6 +78,7 @@ def running(release: Release, desk: Desk, seconds: int) -> list[str]:
     return keys
 
 
+@pytest.mark.long
 def test_workers_outlive_an_outage_of_the_broker(release: Release, desk: Desk) -> None:
     before = starts(release)
     keys = running(release, desk, 20)

@@ -247,6 +247,7 @@ def is_shown(release: Release, leaf: str) -> bool:
     return release.execute("deployment/shop-web", "python", "-c", show, container="web").strip() == leaf.strip()
 
 
+@pytest.mark.long
 def test_a_burst_brings_more_workers_and_a_lull_takes_them_away(release: Release, desk: Desk) -> None:
     burst = desk.send("burst", 3 * MOST, 6)
     wait_for("as many workers as may be", lambda: len(workers(release)) == MOST, SECONDS_UNTIL_ALL_IS_WELL)

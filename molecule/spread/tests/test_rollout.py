@@ -82,6 +82,7 @@ def test_a_release_that_does_not_come_up_ends_at_the_first_host_which_goes_back(
     assert_nothing_to_go_back_to(deployment)
 
 
+@pytest.mark.long
 def test_a_release_whose_beat_does_not_come_up_stays_with_the_workers_until_a_rollback(
     deployment: Deployment, release: Change, before: dict[str, str]
 ) -> None:

@@ -219,6 +219,7 @@ def test_limits_and_certificates_reach_a_running_rabbitmq(deployment: Deployment
     deployment.converge()
 
 
+@pytest.mark.long
 def test_a_pool_that_leaves_has_its_rights_until_it_has_ended(deployment: Deployment) -> None:
     changes = {"pools": {"reports": None}, "app": {"routes": {"shop.tasks.build_report": "celery"}}}
     deployment.converge("--tags", "rabbitmq", changes=changes)
