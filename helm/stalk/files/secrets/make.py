@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from ansible_collections.stalk.celery.plugins.module_utils.backup_identity import IDENTITY, new_identity
+from ansible_collections.stalk.celery.plugins.module_utils.backups import BackupRefused
 from ansible_collections.stalk.celery.plugins.module_utils.broker.endpoint import Endpoint, Unreachable
 from ansible_collections.stalk.celery.plugins.module_utils.broker.fitness import Asked, fitness
 from ansible_collections.stalk.celery.plugins.module_utils.broker_url import (
@@ -90,13 +92,22 @@ class Stack:
                         f"secret {name}: is not in the Secret {secret}, and Stalk does not make it; add the key, "
                         "or name a Secret of your own that has it (existingSecret)"
                     )
-                value = made[name] = f"admin:{random_text()}" if name == users else random_text()
+                value = made[name] = self.made_up(name, users)
             if not value:
                 state = "is empty" if name in self.store.data(secret) else "is missing"
                 where = "there" if self.store.exists(secret) else "to it, after you made it"
                 raise Refused(f"secret {name}: the key {state} in the Secret {secret}; add it {where}")
             self.values[name] = value
         return made
+
+    @staticmethod
+    def made_up(name: str, users: str) -> str:
+        if name == IDENTITY:
+            try:
+                return new_identity()
+            except BackupRefused as refused:
+                raise Refused(str(refused)) from None
+        return f"admin:{random_text()}" if name == users else random_text()
 
     def users(self) -> str:
         """The secret with Flower's users, who are made up where nobody gave any. A client of OAuth cannot be."""
