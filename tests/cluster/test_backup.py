@@ -31,7 +31,7 @@ def release(empty_release: Release) -> Release:
 
 
 def described(**kubernetes: Any) -> dict[str, Any]:
-    return {"backup": {"kubernetes": BACKUP | kubernetes}}
+    return {"backup": {"kubernetes": BACKUP | kubernetes}, "pools": {"io": {"scale": {"min": 1, "max": 2}}}}
 
 
 def backed_up(release: Release) -> str:
