@@ -20,6 +20,11 @@ from tests.cluster.release import BRIEF, Release, name_of
 
 BACKUP: dict[str, Any] = {"enabled": True, "storage": {"size": "1Gi"}}
 DUE = "UPDATE celery_ops_outboxmessage SET next_send_at = now() WHERE acknowledged_at IS NULL"
+LARGE_OBJECT = """
+from django.db import connection
+with connection.cursor() as cursor:
+    cursor.execute("SELECT lo_from_bytes(0, 'large')")
+"""
 SWEEP = "import config.celery\nfrom celery_ops.sweep import sweep\nsweep()"
 
 
@@ -34,10 +39,16 @@ def described(**kubernetes: Any) -> dict[str, Any]:
     return {"backup": {"kubernetes": BACKUP | kubernetes}, "pools": {"io": {"scale": {"min": 1, "max": 2}}}}
 
 
-def backed_up(release: Release) -> str:
-    """The name of a new backup."""
+def begun(release: Release) -> str:
+    """The Job of a new backup."""
     job = f"backup-{uuid.uuid4().hex[:6]}"
     release.kubectl("create", "job", "--from=cronjob/shop-backup", job)
+    return job
+
+
+def backed_up(release: Release) -> str:
+    """The name of a new backup."""
+    job = begun(release)
     release.wait(f"job/{job}", "condition=Complete", seconds=300)
     said = re.search(r"^backup (\S+)\n  broker: redis .*\n  database: postgresql ", log_of(release, job), re.MULTILINE)
     assert said
@@ -60,6 +71,9 @@ def scale_default(release: Release, replicas: int) -> None:
 def test_a_restore_brings_data_and_tasks_of_the_backup_back(release: Release) -> None:
     ended = release.send_effects("ended", 2, 0)
     release.all_effects(ended)
+    # Of another owner, and with a transaction of its own in what pg_restore writes.
+    release.sql("CREATE EXTENSION hstore")
+    release.django(LARGE_OBJECT)
     scale_default(release, 0)
     outbox = release.send_effects("waiting", 3, 0)
     plain = release.send_plain("plain", 3, 0)
@@ -75,6 +89,7 @@ def test_a_restore_brings_data_and_tasks_of_the_backup_back(release: Release) ->
     assert not release.pods("worker") + release.pods("web") + release.pods("beat")
     assert release.ledger([*later, *outbox, *plain, *running]) == {}
     assert once(release.ledger(ended))
+    assert release.sql("SELECT count(*) FROM pg_largeobject_metadata") == [["1"]]
 
     release.upgrade(described())
     release.sql(DUE)
@@ -111,6 +126,15 @@ def test_what_cannot_come_back_stops_nothing(release: Release) -> None:
     assert "backup: is of the app books, and this is shop; " in refusal(release, "20010101T000000Z")
     in_backups(release, "rm -r /backups/20010101T000000Z")
     assert release.running_pods() == before
+
+
+def test_what_could_not_be_restored_is_no_backup(release: Release) -> None:
+    release.sql("CREATE TABLE of_another (id int)")
+    job = begun(release)
+    words = "relation of_another is not of the role shop, which could not restore it; "
+    wait_for("it is refused", lambda: words in release.kubectl("logs", f"job/{job}", "--container=backup"), 180)
+    release.kubectl("delete", "job", job)
+    release.sql("DROP TABLE of_another")
 
 
 def test_nothing_of_it_can_be_read_without_the_key(release: Release) -> None:

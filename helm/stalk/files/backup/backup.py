@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ import database_beside
 import redis_node
 from ansible_collections.stalk.celery.plugins.module_utils.backup_identity import BackupIdentity, age
 from ansible_collections.stalk.celery.plugins.module_utils.backups import (
+    RUN,
     BackupRefused,
     Manifest,
     Part,
@@ -35,11 +37,11 @@ from ansible_collections.stalk.celery.plugins.module_utils.backups import (
     superseded,
 )
 from ansible_collections.stalk.celery.plugins.module_utils.broker.resp import RedisRefused
+from kubernetes_secrets import Refused
 
 FOLDER = Path("/backups")
 IDENTITY = Path("/etc/stalk/identity/BACKUP_IDENTITY")
 BROKER_URL = Path("/etc/stalk/credentials/CELERY_BROKER_URL")
-RUN = ".run"
 
 
 class Source(Protocol):
@@ -47,15 +49,20 @@ class Source(Protocol):
 
 
 class Digested:
-    """A source, and what went through: its SHA-256 and how many bytes it was."""
+    """A source, and what went through: its SHA-256, how many bytes it was, and the error that ended it."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
         self.sha256 = hashlib.sha256()
         self.size = 0
+        self.error: Exception | None = None
 
     def read(self, most: int = -1) -> bytes:
-        block = self.source.read(most)
+        try:
+            block = self.source.read(most)
+        except Exception as error:
+            self.error = error
+            raise
         self.sha256.update(block)
         self.size += len(block)
         return block
@@ -71,8 +78,8 @@ def alone() -> Iterator[None]:
     with (FOLDER / RUN).open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise BackupRefused(f"{FOLDER}: another backup or restore is under way; wait for its end") from None
+        except BlockingIOError:
+            raise OSError("another backup or restore is under way; see the Jobs") from None
         yield
 
 
@@ -80,7 +87,11 @@ def seal(source: Source, key: BackupIdentity, target: Path) -> Digested:
     """Encrypts to a file, which is then decrypted to its end."""
     plain = Digested(source)
     with target.open("xb") as sealed:
-        age().encrypt_io(plain, sealed, [age().x25519.Recipient.from_str(key.recipient)])
+        try:
+            age().encrypt_io(plain, sealed, [age().x25519.Recipient.from_str(key.recipient)])
+        except age().EncryptError as error:
+            # It wraps what reader and writer raise.
+            raise plain.error or OSError(f"{target.name}: {error}") from None
     if key.digest(target) != plain.sha256.hexdigest():
         raise BackupRefused(f"{target.name}: does not decrypt to what was copied; run it again")
     return plain
@@ -102,8 +113,8 @@ def copy_database(key: BackupIdentity, draft: Path) -> Part:
     target = draft / file_of("database", "postgresql")
     with database_beside.copied() as dump:
         seal(dump, key, target)
-    size, version = database_beside.facts()
-    return part("postgresql", version, target, size)
+    facts = database_beside.facts()
+    return part("postgresql", facts.version, target, facts.size)
 
 
 def make(plan: Mapping[str, Any]) -> str:
@@ -115,7 +126,7 @@ def make(plan: Mapping[str, Any]) -> str:
     if (FOLDER / name).exists():
         raise BackupRefused(f"{FOLDER / name}: is there already; run it again")
     draft = draft_of(FOLDER, name)
-    draft.mkdir(mode=0o700)
+    draft.mkdir(mode=0o750)
     parts = {"broker": copy_broker(plan, key, draft)} if "broker" in required(plan) else {}
     parts["database"] = copy_database(key, draft)
     complete(FOLDER, name, Manifest(plan["app"]["name"], key.recipient, (plan["release"],), parts), key.code)
@@ -139,13 +150,19 @@ def in_one_line() -> Iterator[None]:
     except BackupRefused as refused:
         print(f"stalk: {refused}", file=sys.stderr)
         sys.exit(1)
-    except (database_beside.DatabaseRefused, RedisRefused, OSError) as error:
+    except (database_beside.DatabaseRefused, RedisRefused, Refused, OSError) as error:
         who = "broker: " if isinstance(error, RedisRefused) else ""
         print(f"stalk: {who}{error}; mend it, or wait for the next try", file=sys.stderr)
         sys.exit(os.EX_TEMPFAIL)
 
 
+def end_by_sigterm() -> None:
+    """The first process of a container ignores it otherwise."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
 def main() -> None:
+    end_by_sigterm()
     plan = json.loads(Path(sys.argv[1]).read_text())
     with in_one_line(), alone():
         forget_old(plan, make(plan))

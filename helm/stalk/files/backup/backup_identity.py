@@ -33,6 +33,24 @@ class Writer(Protocol):
     def flush(self) -> None: ...
 
 
+class Kept:
+    """A writer whose error age would tell as one of its own."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.writer = writer
+        self.error: OSError | None = None
+
+    def write(self, block: bytes) -> int:
+        try:
+            return self.writer.write(block)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        self.writer.flush()
+
+
 class Digest:
     """Where a decrypted file goes: nowhere."""
 
@@ -87,8 +105,10 @@ class BackupIdentity:
 
     def open(self, sealed: Path, plain: Writer) -> None:
         """Decrypts it to its end."""
+        kept = Kept(plain)
         try:
             with sealed.open("rb") as file:
-                age().decrypt_io(file, plain, [self._identity])
-        except (age().DecryptError, OSError) as error:
-            raise BackupRefused(f"{sealed.name}: cannot be decrypted ({error}); run it again") from None
+                age().decrypt_io(file, kept, [self._identity])
+        except age().DecryptError as error:
+            refused = BackupRefused(f"{sealed.name}: cannot be decrypted ({error}); run it again")
+            raise kept.error or refused from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -13,6 +14,13 @@ RUN = Path("/run/stalk")
 
 class DatabaseRefused(Exception):
     """What PostgreSQL said, in one line."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    size: int
+    version: str
+    is_marked: bool
 
 
 class Reader:
@@ -34,6 +42,21 @@ class Reader:
         pass
 
 
+def facts() -> Facts:
+    do("facts")
+    size, version, is_marked = (RUN / "facts").read_text().split()
+    return Facts(int(size), version, is_marked == "t")
+
+
+def mark() -> None:
+    """That broker and database may be of two times."""
+    do("mark")
+
+
+def unmark() -> None:
+    do("unmark")
+
+
 @contextmanager
 def copied() -> Iterator[IO[bytes]]:
     """One moment of it, which is whole when the block is left."""
@@ -43,24 +66,18 @@ def copied() -> Iterator[IO[bytes]]:
     end()
 
 
-def facts() -> tuple[int, str]:
-    """Its size in bytes and the server's version, as of the last copy."""
-    size, version = (RUN / "facts").read_text().split()
-    return int(size), version
-
-
-def mark() -> None:
-    """That broker and database may be of two times, until it is replaced."""
-    ask("mark")
-    end()
-
-
 @contextmanager
 def replaced() -> Iterator[Reader]:
-    """What is written has taken its place when the block is left; an error in there changes nothing."""
+    """What is written has taken its place when the block is left, and it is marked no more; an error in there changes
+    nothing."""
     ask("replace")
     with (RUN / "dump").open("wb", buffering=0) as dump:
         yield Reader(dump)
+    end()
+
+
+def do(what: str) -> None:
+    ask(what)
     end()
 
 

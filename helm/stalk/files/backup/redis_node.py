@@ -67,8 +67,8 @@ class Node(Redis):
             raise RedisRefused(line.decode(errors="replace") or "the connection ended before the copy")
         return Copy(self._replies, int(line[1:]))
 
-    def replace(self, entries: Iterable[Entry]) -> int:
-        """All that it has, or nothing. How many keys that is."""
+    def prepare(self, entries: Iterable[Entry]) -> int:
+        """Has it hold all of them ready, for the place of what it has. How many they are."""
         self.call("MULTI")
         self.call("FLUSHALL")
         database, count = -1, 0
@@ -78,14 +78,19 @@ class Node(Redis):
                 self.call("SELECT", str(database))
             self.call("RESTORE", entry.key, str(entry.expires), entry.content, "ABSTTL", "REPLACE")
             count += 1
-        self.call("EXEC")
         return count
+
+    def replace(self, *, has_replicas: bool) -> None:
+        """What is ready takes the place of what it has, at once. A replica that lacked it could become the primary."""
+        self.call("EXEC")
+        if has_replicas and not self.call("WAIT", "1", str(1000 * SECONDS_TO_ANSWER)):
+            raise RedisRefused("no replica has taken what is restored")
 
 
 @contextmanager
 def connected(urls: str, app: str, *, to_write: bool) -> Iterator[tuple[Node, str]]:
-    """The server, logged in, and its version. Behind Sentinel it is a replica, unless one wants to write: the Sentinels
-    would take whoever copies the primary for a replica of it."""
+    """The server, logged in, and its version. Behind Sentinel it is a replica where there is one, unless one wants to
+    write: the Sentinels would take whoever copies the primary for a replica of it."""
     host, port, login = place(urls, app, to_write=to_write)
     context = ssl.create_default_context(cafile=os.environ["CELERY_TLS_CA"])
     context.load_cert_chain(os.environ["CELERY_TLS_CERT"], os.environ["CELERY_TLS_KEY"])
@@ -103,6 +108,7 @@ def place(urls: str, app: str, *, to_write: bool) -> tuple[str, int, Login]:
     login = Login(unquote(parts[0].username or ""), unquote(parts[0].password or ""))
     if parts[0].scheme != "sentinel":
         return parts[0].hostname or "", parts[0].port or 0, login
+    from redis.exceptions import RedisError
     from redis.sentinel import Sentinel
 
     options: dict[str, Any] = {
@@ -113,22 +119,12 @@ def place(urls: str, app: str, *, to_write: bool) -> tuple[str, int, Login]:
         "ssl_ca_certs": os.environ["CELERY_TLS_CA"],
         "ssl_certfile": os.environ["CELERY_TLS_CERT"],
         "ssl_keyfile": os.environ["CELERY_TLS_KEY"],
+        "decode_responses": True,
     }
-    sentinels = Sentinel(
-        [(part.hostname, part.port) for part in parts], sentinel_kwargs=options | {"decode_responses": True}
-    )
-    replicas = [] if to_write else sentinels.discover_slaves(app)
-    host, port = replicas[0] if replicas else sentinels.discover_master(app)
+    sentinels = Sentinel([(part.hostname, part.port) for part in parts], sentinel_kwargs=options)
+    try:
+        replicas = [] if to_write else sentinels.discover_slaves(app)
+        host, port = replicas[0] if replicas else sentinels.discover_master(app)
+    except RedisError as error:
+        raise RedisRefused(f"the Sentinels name no node ({error})") from None
     return host, port, login
-
-
-def entries(socket_path: str) -> Iterator[Entry]:
-    """What a server on this socket has."""
-    import redis
-
-    for database in DATABASES:
-        client = redis.Redis(unix_socket_path=socket_path, db=database)
-        for key in client.scan_iter(count=1000):
-            content, expires = client.dump(key), client.pexpiretime(key)
-            if content is not None:
-                yield Entry(database, key, content, max(expires, 0))

@@ -12,13 +12,14 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ansible_collections.stalk.celery.plugins.module_utils.backup_identity import IDENTITY, new_identity
+from ansible_collections.stalk.celery.plugins.module_utils.backup_identity import IDENTITY, BackupIdentity, new_identity
 from ansible_collections.stalk.celery.plugins.module_utils.backups import BackupRefused
 from ansible_collections.stalk.celery.plugins.module_utils.broker.endpoint import Endpoint, Unreachable
 from ansible_collections.stalk.celery.plugins.module_utils.broker.fitness import Asked, fitness
@@ -53,6 +54,14 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from kubernetes_secrets import Cluster, Data, MayPass, Refused, Store
 
 TLS = "kubernetes.io/tls"
+
+
+@contextmanager
+def refusals_of_backups() -> Iterator[None]:
+    try:
+        yield
+    except BackupRefused as refused:
+        raise Refused(str(refused)) from None
 
 
 class Stack:
@@ -98,15 +107,20 @@ class Stack:
                 where = "there" if self.store.exists(secret) else "to it, after you made it"
                 raise Refused(f"secret {name}: the key {state} in the Secret {secret}; add it {where}")
             self.values[name] = value
+        self.check_identity()
         return made
+
+    def check_identity(self) -> None:
+        """The private key of backups, which the image has to read as well."""
+        if IDENTITY in self.values:
+            with refusals_of_backups():
+                BackupIdentity(self.values[IDENTITY])
 
     @staticmethod
     def made_up(name: str, users: str) -> str:
         if name == IDENTITY:
-            try:
+            with refusals_of_backups():
                 return new_identity()
-            except BackupRefused as refused:
-                raise Refused(str(refused)) from None
         return f"admin:{random_text()}" if name == users else random_text()
 
     def users(self) -> str:

@@ -3,7 +3,7 @@
 {{- end }}
 
 {{- define "stalk.backup.scripts" -}}
-["backup/backup.py", "backup/restore.py", "backup/database_beside.py", "backup/redis_node.py", "secrets/kubernetes_secrets.py"]
+["backup/backup.py", "backup/restore.py", "backup/database", "backup/database_beside.py", "backup/redis", "backup/redis_beside.py", "backup/redis_node.py", "secrets/kubernetes_secrets.py"]
 {{- end }}
 
 {{/* What these have in common with servers, in files/. */}}
@@ -15,17 +15,18 @@
 {{- define "stalk.backup.plan" -}}
 {{- dict
   "app" (dict "name" .Values.app.name)
-  "broker" (dict "kind" .Values.broker.kind "component" (include "stalk.broker.component" .))
+  "broker" (dict "kind" .Values.broker.kind "component" (include "stalk.broker.component" .) "has_replicas" (ne .Values.broker.topology "single"))
   "database" (dict "kind" .Values.database.kind)
   "release" (include "stalk.image" (dict "root" . "image" .Values.app.kubernetes.image "default" .Values.app.name))
   "keep" (int64 .Values.backup.kubernetes.keep)
   "restore" (include "stalk.restoring" .)
+  "config" (printf "%s-backup" .Values.app.name)
   "app_pods" (printf "app.kubernetes.io/instance=%s,app.kubernetes.io/component in (web,worker,beat,flower)" .Release.Name)
   | toPrettyJson }}
 {{- end }}
 
 {{/* A Job's pod that runs one of the scripts, with PostgreSQL's programs beside, and for a restore a Redis that has the
-     backup. dict "root" "command" ["account" "restores" "label"] */}}
+     backup. dict "root" "command" ["account" "restores" "label" "config"] */}}
 {{- define "stalk.backup.pod" }}
 {{- $values := .root.Values }}
 {{- $own := $values.backup.kubernetes }}
@@ -74,16 +75,11 @@ spec:
       image: {{ include "stalk.image" (dict "root" .root "image" $broker.image) }}
       imagePullPolicy: {{ $broker.image.pullPolicy }}
       restartPolicy: Always
-      command:
-        - sh
-        - -euc
-        - |
-          until [ -e /run/stalk/broker.rdb ]; do sleep 0.2; done
-          exec {{ $values.broker.kind }}-server --port 0 --unixsocket /run/stalk/redis.sock --unixsocketperm 700 --dir /run/stalk \
-            --dbfilename broker.rdb --save '' --appendonly no
+      command: [sh, /opt/stalk/redis, {{ $values.broker.kind }}]
       {{- $security | nindent 6 }}
       {{- include "stalk.container.resources" $options.resources | nindent 6 }}
       volumeMounts:
+        - {name: scripts, mountPath: /opt/stalk, readOnly: true}
         - {name: run, mountPath: /run/stalk}
     {{- end }}
   containers:
@@ -116,10 +112,9 @@ spec:
   volumes:
     - name: scripts
       configMap:
-        name: {{ $values.app.name }}-backup
+        name: {{ .config | default (printf "%s-backup" $values.app.name) }}
         items:
           - {key: plan.json, path: plan.json}
-          - {key: database, path: database}
           {{- range include "stalk.backup.scripts" . | fromJsonArray }}
           - {key: {{ base . }}, path: {{ base . }}}
           {{- end }}
