@@ -181,6 +181,8 @@ def on_purpose(stack: Mapping[str, Any]) -> Iterator[Difference]:
     ):
         yield Difference(f"{part}/status*", ANYTHING, ABSENT, "Kubernetes has probes instead of a playbook")
         yield Difference(f"{part}/scaler*", ABSENT, ANYTHING, "KEDA reads the queues' lengths; servers do not scale")
+    for part in ("redis/users", "certificates/usages"):
+        yield Difference(f"{part}/backup*", ABSENT, ANYTHING, "on servers the copies are made where the data are")
     yield Difference(
         "certificates/usages/metrics*", ABSENT, ANYTHING, "a host has that of `status`, for its Prometheus too"
     )

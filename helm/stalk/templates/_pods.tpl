@@ -7,6 +7,11 @@
 {{- toRawJson $options }}
 {{- end }}
 
+{{/* Of a Deployment of the app, which stands still while a backup comes back. list ROOT REPLICAS */}}
+{{- define "stalk.replicas" -}}
+{{ include "stalk.restoring" (first .) | empty | ternary (int64 (last .)) 0 }}
+{{- end }}
+
 {{/* A Deployment's strategy. The `rollingUpdate` of the defaults is for that type alone, and invalid beside another. */}}
 {{- define "stalk.strategy" -}}
 {{- eq (.type | default "RollingUpdate") "RollingUpdate" | ternary . (omit . "rollingUpdate") | toYaml }}

@@ -27,6 +27,9 @@
 {{- $_ := set $texts (printf "%s-%s" $app $component) (include "stalk.component.texts" (dict "root" $ "component" $component) | fromJson) }}
 {{- end }}
 {{- if include "stalk.rabbitmq.clustered" . }}{{- $_ := set $names "RABBITMQ_ERLANG_COOKIE" $broker }}{{- end }}
+{{- with .Values.backup.kubernetes }}
+{{- if .enabled }}{{- $_ := set $names "BACKUP_IDENTITY" (include "stalk.secret" (dict "root" $ "own" .existingSecret)) }}{{- end }}
+{{- end }}
 {{- if .Values.flower.enabled }}
 {{- range list "FLOWER_COOKIE_SECRET" .Values.flower.auth.secret }}
 {{- $_ := set $names . (include "stalk.secret" (dict "root" $ "own" $.Values.flower.kubernetes.existingSecret)) }}
@@ -71,7 +74,7 @@
      that; so a pod takes these keys alone. dict "root" "component" */}}
 {{- define "stalk.component.texts" -}}
 {{- $text := include "stalk.broker.texts" . | fromJson }}
-{{- if and (eq .root.Values.database.kind "embedded") (not (has .component (list "scaler" "queues" "sentinel"))) }}
+{{- if and (eq .root.Values.database.kind "embedded") (not (has .component (list "scaler" "queues" "sentinel" "backup"))) }}
 {{- $app := .root.Values.app.name }}
 {{- $_ := set $text "DATABASE_URL" (printf "postgresql://%s:{DATABASE_PASSWORD}@%s-postgresql:5432/%s" $app $app $app) }}
 {{- end }}
@@ -85,6 +88,7 @@
 {{- if (get $.Values .).enabled }}{{- $components = append $components . }}{{- end }}
 {{- end }}
 {{- if include "stalk.keda" . }}{{- $components = append $components "scaler" }}{{- end }}
+{{- if and .Values.backup.kubernetes.enabled (eq (include "stalk.broker.component" .) "redis") }}{{- $components = append $components "backup" }}{{- end }}
 {{- toJson $components }}
 {{- end }}
 
@@ -131,7 +135,12 @@
 
 {{/* What the Job's script has in common with servers, in files/, as JSON. */}}
 {{- define "stalk.secrets.modules" -}}
-["broker/amqp.py", "broker/endpoint.py", "broker/fitness.py", "broker/rabbitmq_fitness.py", "broker/redis_fitness.py", "broker/resp.py", "secrets/broker_url.py", "secrets/database_url.py", "secrets/flower_secret.py", "secrets/rabbitmq_password.py", "secrets/secrets_store.py", "certificates/authority.py", "certificates/authority_rotation.py", "certificates/duration.py", "certificates/leaves.py", "certificates/refusal.py"]
+["backup/backup_identity.py", "backup/backups.py", "broker/amqp.py", "broker/endpoint.py", "broker/fitness.py", "broker/rabbitmq_fitness.py", "broker/redis_fitness.py", "broker/resp.py", "secrets/broker_url.py", "secrets/database_url.py", "secrets/flower_secret.py", "secrets/rabbitmq_password.py", "secrets/secrets_store.py", "certificates/authority.py", "certificates/authority_rotation.py", "certificates/duration.py", "certificates/leaves.py", "certificates/refusal.py"]
+{{- end }}
+
+{{/* Where Python looks for one of these. */}}
+{{- define "stalk.module" -}}
+ansible_collections/stalk/celery/plugins/module_utils/{{ trimPrefix "secrets/" . | trimPrefix "backup/" }}
 {{- end }}
 
 {{/* The Job that makes them. dict "root" "name" */}}
@@ -180,7 +189,7 @@ spec:
           - {key: plan.json, path: plan.json}
           {{- range include "stalk.secrets.modules" . | fromJsonArray }}
           - key: {{ base . }}
-            path: ansible_collections/stalk/celery/plugins/module_utils/{{ trimPrefix "secrets/" . }}
+            path: {{ include "stalk.module" . }}
           {{- end }}
     - {name: tmp, emptyDir: {medium: Memory, sizeLimit: 16Mi}}
     {{- with $options.extraVolumes }}

@@ -14,6 +14,7 @@
 {{- define "stalk.tls.leaves" -}}
 {{- $clients := include "stalk.components" . | fromJsonArray }}
 {{- $stores := list }}
+{{- if .Values.backup.kubernetes.enabled }}{{- $clients = append $clients "backup" | uniq }}{{- end }}
 {{- if eq .Values.broker.kind "external" }}
 {{- $clients = without $clients "scaler" }}
 {{- else }}
@@ -44,7 +45,7 @@
 {{- $usages = append $usages "client" }}
 {{- end }}
 {{- $leaf := dict "secret" (include "stalk.tls.secret" $context) "name" $component "usages" $usages "sans" $sans }}
-{{- if and (eq $.Values.broker.login "certificate") (has $component (without $clients "scaler" "metrics")) }}{{- $_ := set $leaf "logs_in" true }}{{- end }}
+{{- if and (eq $.Values.broker.login "certificate") (has $component (without $clients "scaler" "metrics" "backup")) }}{{- $_ := set $leaf "logs_in" true }}{{- end }}
 {{- $leaves = append $leaves $leaf }}
 {{- end }}
 {{- toJson $leaves }}

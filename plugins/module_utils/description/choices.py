@@ -11,18 +11,23 @@ from ansible_collections.stalk.celery.plugins.module_utils.description.derive im
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Problem
 from ansible_collections.stalk.celery.plugins.module_utils.description.sayings import refusal
 
-RULES: list[dict[str, str]] = chart_words("rules")["choices"]
+RULES: list[dict[str, Any]] = chart_words("rules")["choices"]
 
 
 def choice_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
     for rule in RULES:
         made = value_at(values, rule["of"])
         if made != rule["choice"] and value_at(values, rule["named"]) not in ("", rule.get("usual")):
-            facts = {"choice": made, "named": rule["named"], "what": rule["what"], "other": rule["choice"]}
+            facts = {"choice": shown(made), "named": rule["named"], "what": rule["what"], "other": shown(rule["choice"])}
             yield refusal("named_in_vain", tuple(rule["of"].split(".")), **facts)
     if broker_protocol(values) == "rabbitmq" and values["results"]["kind"] == "redis":
         yield refusal("results_without_redis", ("results", "kind"))
     yield from topology_problems(values["broker"])
+
+
+def shown(choice: object) -> str:
+    """As YAML has it."""
+    return str(choice).lower() if isinstance(choice, bool) else str(choice)
 
 
 def topology_problems(broker: Mapping[str, Any]) -> Iterator[Problem]:

@@ -107,18 +107,18 @@ def test_a_backup_is_chosen_by_name_path_or_as_the_latest(folder: Path) -> None:
     path = backups.complete(folder, NAME, MANIFEST, code)
     assert {backups.chosen(folder, wanted) for wanted in (NAME, str(path), "latest")} == {path}
     for wanted in ("", "20010101T000000Z", "/nowhere"):
-        with pytest.raises(BackupRefused, match=f"^stalk_backup: .*there are {NAME} in "):
+        with pytest.raises(BackupRefused, match=f"there are {NAME} in "):
             backups.chosen(folder, wanted)
 
 
 def test_without_a_backup_there_is_no_latest(tmp_path: Path) -> None:
-    with pytest.raises(BackupRefused, match="latest is no backup; there is none in "):
+    with pytest.raises(BackupRefused, match="^backup latest: is none; there is none in "):
         backups.chosen(tmp_path, "latest")
 
 
 def test_a_manifest_that_is_none_is_refused(folder: Path) -> None:
     path = backups.complete(folder, NAME, MANIFEST, code)
-    (path / backups.MANIFEST).write_text("parts: [")
+    (path / backups.MANIFEST).write_text("{")
     with pytest.raises(BackupRefused, match="is no manifest of a backup"):
         backups.read(path)
 
@@ -128,7 +128,7 @@ def test_a_manifest_that_another_wrote_is_refused(folder: Path) -> None:
     assert backups.forged(path, code) == []
     file = path / backups.MANIFEST
     written = file.read_text()
-    for text in (written.replace("15.14", "15.15"), written.partition(backups.CODE)[0]):
+    for text in (written.replace("15.14", "15.15"), written.replace('"code"', '"coda"')):
         file.write_text(text)
         (line,) = backups.forged(path, code)
         assert line.startswith(f"{file}: is not what a backup wrote, ")
@@ -157,14 +157,14 @@ def test_what_fits_is_not_spoken_against() -> None:
 @pytest.mark.parametrize(
     ("manifest", "described", "release", "versions", "begins"),
     [
-        (replace(MANIFEST, app="books"), stack(), "3f1c", HOSTS, "stalk_backup: is of the app books, "),
+        (replace(MANIFEST, app="books"), stack(), "3f1c", HOSTS, "backup: is of the app books, "),
         (MANIFEST, stack(database="external"), "3f1c", {}, "database.kind: is external, "),
         (
             replace(MANIFEST, parts={"broker": MANIFEST.parts["broker"]}),
             stack(),
             "3f1c",
             {},
-            "stalk_backup: has no database; ",
+            "backup: has no database; ",
         ),
         (
             replace(MANIFEST, parts={"database": MANIFEST.parts["database"]}),

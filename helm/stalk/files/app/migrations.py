@@ -21,6 +21,10 @@ from django.db import Error, connection
 
 SECONDS = 120
 SECONDS_BETWEEN_LOOKS = 0.5
+COMMENT = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()"
+RESTORE_HAS_NOT_ENDED = (
+    "A restore has not ended, and broker and database may be of two times; upgrade with backup.kubernetes.restore again"
+)
 
 
 def silence() -> str:
@@ -40,13 +44,20 @@ def lack() -> str:
     """What the database lacks; empty when nothing."""
     try:
         call_command("migrate", check_unapplied=True, verbosity=0)
+        return RESTORE_HAS_NOT_ENDED if is_being_restored() else ""
     except SystemExit:
         return "The database lacks migrations"
     except Error as error:
         return no_answer(error)
     finally:
         connection.close()
-    return ""
+
+
+def is_being_restored() -> bool:
+    """By the comment that files/backup/database writes."""
+    with connection.cursor() as cursor:
+        cursor.execute(COMMENT)
+        return cursor.fetchone() == ("stalk: a restore is under way",)
 
 
 def missing_certificate() -> str:

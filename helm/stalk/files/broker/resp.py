@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 Reply = str | int | list["Reply"] | None
+Word = str | bytes
 
 
 class RedisRefused(Exception):
@@ -27,7 +30,7 @@ class Redis:
         plain = socket.create_connection(("localhost", port), timeout=seconds)
         return cls(context.wrap_socket(plain, server_hostname="localhost"))
 
-    def __enter__(self) -> Redis:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -36,10 +39,10 @@ class Redis:
         self._replies.close()
         self._socket.close()
 
-    def call(self, *words: str) -> Reply:
+    def call(self, *words: Word) -> Reply:
         return self.calls([words])[0]
 
-    def calls(self, commands: list[tuple[str, ...]]) -> list[Reply]:
+    def calls(self, commands: Sequence[Sequence[Word]]) -> list[Reply]:
         """Sends all commands at once, then reads their replies."""
         self._socket.sendall(b"".join(encoded(words) for words in commands))
         return [self._read() for _ in commands]
@@ -63,8 +66,8 @@ class Redis:
         return [self._read() for _ in range(size)]
 
 
-def encoded(words: tuple[str, ...]) -> bytes:
-    parts = [word.encode() for word in words]
+def encoded(words: Sequence[Word]) -> bytes:
+    parts = [word.encode() if isinstance(word, str) else word for word in words]
     return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
 
 

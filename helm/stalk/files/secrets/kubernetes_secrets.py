@@ -32,7 +32,8 @@ class Cluster:
     """Secrets of one namespace, by the API server."""
 
     def __init__(self, url: str, token: str, namespace: str, context: ssl.SSLContext | None) -> None:
-        self.url = f"{url}/api/v1/namespaces/{namespace}/secrets"
+        self.namespace_url = f"{url}/api/v1/namespaces/{namespace}"
+        self.url = f"{self.namespace_url}/secrets"
         self.token = token
         self.context = context
 

@@ -12,12 +12,15 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from ansible_collections.stalk.celery.plugins.module_utils.backup_identity import IDENTITY, BackupIdentity, new_identity
+from ansible_collections.stalk.celery.plugins.module_utils.backups import BackupRefused
 from ansible_collections.stalk.celery.plugins.module_utils.broker.endpoint import Endpoint, Unreachable
 from ansible_collections.stalk.celery.plugins.module_utils.broker.fitness import Asked, fitness
 from ansible_collections.stalk.celery.plugins.module_utils.broker_url import (
@@ -51,6 +54,14 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from kubernetes_secrets import Cluster, Data, MayPass, Refused, Store
 
 TLS = "kubernetes.io/tls"
+
+
+@contextmanager
+def refusals_of_backups() -> Iterator[None]:
+    try:
+        yield
+    except BackupRefused as refused:
+        raise Refused(str(refused)) from None
 
 
 class Stack:
@@ -90,13 +101,27 @@ class Stack:
                         f"secret {name}: is not in the Secret {secret}, and Stalk does not make it; add the key, "
                         "or name a Secret of your own that has it (existingSecret)"
                     )
-                value = made[name] = f"admin:{random_text()}" if name == users else random_text()
+                value = made[name] = self.made_up(name, users)
             if not value:
                 state = "is empty" if name in self.store.data(secret) else "is missing"
                 where = "there" if self.store.exists(secret) else "to it, after you made it"
                 raise Refused(f"secret {name}: the key {state} in the Secret {secret}; add it {where}")
             self.values[name] = value
+        self.check_identity()
         return made
+
+    def check_identity(self) -> None:
+        """The private key of backups, which the image has to read as well."""
+        if IDENTITY in self.values:
+            with refusals_of_backups():
+                BackupIdentity(self.values[IDENTITY])
+
+    @staticmethod
+    def made_up(name: str, users: str) -> str:
+        if name == IDENTITY:
+            with refusals_of_backups():
+                return new_identity()
+        return f"admin:{random_text()}" if name == users else random_text()
 
     def users(self) -> str:
         """The secret with Flower's users, who are made up where nobody gave any. A client of OAuth cannot be."""

@@ -3,7 +3,7 @@
 {{- define "stalk.choices" -}}
 {{- range $rule := .rules.choices }}
 {{- $choice := include "stalk.choices.value" (list $.values $rule.of) }}
-{{- if and (ne $choice $rule.choice) (ne (include "stalk.choices.value" (list $.values $rule.named)) (hasKey $rule "usual" | ternary (toString $rule.usual) "")) }}
+{{- if and (ne $choice (toString $rule.choice)) (ne (include "stalk.choices.value" (list $.values $rule.named)) (hasKey $rule "usual" | ternary (toString $rule.usual) "")) }}
 {{- $facts := dict "choice" $choice "named" $rule.named "what" $rule.what "other" $rule.choice }}
 {{- template "stalk.refuse" (dict "run" $ "path" (splitList "." $rule.of) "saying" "named_in_vain" "facts" $facts) }}
 {{- end }}

@@ -68,7 +68,7 @@ def folder_of(deployment: Deployment) -> Path:
 def backup(deployment: Deployment, **variables: Any) -> Path:
     run = deployment.play("backup.yml", **variables)
     assert run.rc == 0, run.output
-    return max(path.parent for path in folder_of(deployment).glob("*/manifest.yml"))
+    return max(path.parent for path in folder_of(deployment).glob("*/manifest.json"))
 
 
 def restore(deployment: Deployment, *arguments: str, **variables: Any) -> Run:
@@ -201,7 +201,7 @@ def test_what_cannot_or_should_not_be_restored_is_refused_in_one_line(
         return said
 
     assert line(stalk_restore="").startswith(f"stalk_restore: is not set, and this stops {deployment.app} and puts ")
-    assert line(stalk_backup="20010101T000000Z").startswith("stalk_backup: 20010101T000000Z is no backup; ")
+    assert line(stalk_backup="20010101T000000Z").startswith("backup 20010101T000000Z: is none; ")
     other = {"BACKUP_IDENTITY": str(x25519.Identity.generate())}
     assert line(stalk_secrets=other).startswith("secret BACKUP_IDENTITY: is not the one whose public key is age1")
     if deployment.broker == "redis":
@@ -211,9 +211,9 @@ def test_what_cannot_or_should_not_be_restored_is_refused_in_one_line(
             assert line().startswith(f"broker: is not restored: {data} is a mount point, ")
         finally:
             server.run("umount", "--lazy", data)
-    manifest = made / "manifest.yml"
+    manifest = made / "manifest.json"
     genuine = manifest.read_text()
-    manifest.write_text(genuine.replace("releases:", "releases: # as before", 1))
+    manifest.write_text(genuine.replace('"releases": [', '"releases": ["another",', 1))
     assert line().startswith(f"{manifest}: is not what a backup wrote, ")
     manifest.write_text(genuine)
     with monkeypatch.context() as patch:
@@ -270,7 +270,7 @@ def test_a_second_run_beside_another_is_refused(deployment: Deployment) -> None:
 def test_a_backup_that_was_interrupted_is_none(deployment: Deployment, where: str) -> None:
     killed(deployment, "backup.yml", where)
     left = list(folder_of(deployment).glob("[!.]*"))
-    assert left == [] or (len(left) == 1 and (left[0] / "manifest.yml").exists())
+    assert left == [] or (len(left) == 1 and (left[0] / "manifest.json").exists())
     backup(deployment)
     restored(deployment)
 
