@@ -9,8 +9,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from resources.deployment import Deployment, Server
@@ -18,6 +17,7 @@ from resources.releases import release_of
 from resources.waiting import wait_for
 
 from . import plain
+from .fault import Fault, Scene
 from .scarcity import Change, fill_disk, run_out_of_memory, slow_down_network
 
 Do = Callable[[Deployment], object]
@@ -35,17 +35,7 @@ MIDDLE_OF_A_DEPLOYMENT = (10, 60)
 RANDOM = random.Random(os.environ.get("STALK_FAULTS_SEED", "stalk"))
 
 
-@dataclass(frozen=True)
-class Fault:
-    """`make test` has those that are `short`, `make faults` has all. `plain` does it to the plain set-up."""
-
-    name: str
-    do: Do
-    plain: Do | None = None
-    short: bool = False
-
-
-def both(name: str, do: Do, *, short: bool = False) -> Fault:
+def both(name: str, do: Do, *, short: bool = False) -> Fault[Deployment]:
     """One that is done to both set-ups in the same way."""
     return Fault(name, do, plain=do, short=short)
 
@@ -225,3 +215,5 @@ FAULTS = (
     Fault("every certificate is renewed", play("rotate_tls.yml")),
     Fault("another CA", play("rotate_ca.yml")),
 )
+
+SCENE = Scene("servers", FAULTS, lambda: nullcontext(Deployment()))
