@@ -124,13 +124,13 @@ class Release(ChartRelease, Effects):
             if "deletionTimestamp" not in pod["metadata"] and pod["status"]["phase"] == "Running"
         }
 
-    def shorten_lull(self, **spec: Any) -> None:
-        """Lets KEDA take workers of the pool `default` away after a lull of no time, one a second; a test's need not be
-        as long as the chart's. `spec` are further fields of its ScaledObject."""
+    def shorten_lull(self, pool: str = "default", **spec: Any) -> None:
+        """Lets KEDA take workers of a pool away after a lull of no time, one a second; a test's need not be as long as
+        the chart's. `spec` are further fields of its ScaledObject."""
         one_a_second = {"type": "Pods", "value": 1, "periodSeconds": 1}
         behavior = {"scaleDown": {"stabilizationWindowSeconds": 0, "policies": [one_a_second]}}
         change = {"spec": {**spec, "advanced": {"horizontalPodAutoscalerConfig": {"behavior": behavior}}}}
-        self.kubectl("patch", "scaledobject", "shop-worker-default", "--type=merge", f"--patch={json.dumps(change)}")
+        self.kubectl("patch", "scaledobject", f"shop-worker-{pool}", "--type=merge", f"--patch={json.dumps(change)}")
 
     def evict(self, pod: str) -> None:
         """As a drain of its node does it: refused where a budget forbids it."""

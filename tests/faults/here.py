@@ -8,4 +8,4 @@ from typing import Any
 from . import on_kubernetes, on_servers
 from .fault import Scene
 
-HERE: Scene[Any] = on_servers.SCENE if "MOLECULE_FILE" in os.environ else on_kubernetes.SCENE
+HERE: Scene[Any] = on_servers.scene() if "MOLECULE_FILE" in os.environ else on_kubernetes.scene()

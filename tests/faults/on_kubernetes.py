@@ -34,13 +34,13 @@ Change = Callable[[Pods, Pod], object]
 # How long what stands still, or is cut off, does.
 SECONDS = 20
 EAT = Path(__file__).with_name("eat.py").read_text()
-# Of helm: after the jobs that look, and before the last pod is there.
-MIDDLE_OF_AN_UPGRADE = (5, 25)
+# Helm has begun, and waits for a job or for pods.
+MIDDLE_OF_AN_UPGRADE = (0, 15)
 RANDOM = random.Random(os.environ.get("STALK_FAULTS_SEED", "stalk"))
 CUT = (("INPUT", "!", "--in-interface", "lo"), ("OUTPUT", "!", "--out-interface", "lo"))
+# Of the pool that is scaled.
 LEAST, MOST = 2, 4
-SCALED = {"scale": {"min": LEAST, "max": MOST, "queue_length": 5}, "kubernetes": {"replicas": None}}
-BURST, SECONDS_OF_A_BURST = 80, 4
+BURST, SECONDS_OF_A_BURST = 150, 4
 
 
 def of(component: str, change: Change, pool: str = "") -> Do:
@@ -159,6 +159,7 @@ def deploy_twice(pods: Pods) -> None:
     """Helm is lost in the middle of the first run, and goes back before it can go on."""
     release(pods)
     with pods.begin_upgrade() as helm:
+        wait_for("the upgrade has begun", lambda: pods.state() == "pending-upgrade", SECONDS_UNTIL_WHOLE)
         time.sleep(RANDOM.uniform(*MIDDLE_OF_AN_UPGRADE))
         assert helm.poll() is None, "the upgrade has ended"
         helm.kill()
@@ -168,20 +169,17 @@ def deploy_twice(pods: Pods) -> None:
 
 def scale(pods: Pods) -> None:
     """KEDA brings more workers for a burst, and takes them away after it."""
-    pods.describe({"pools": {"default": SCALED}})
-    pods.upgrade()
-    pods.shorten_lull()
-    burst = pods.send_effects("burst", BURST, SECONDS_OF_A_BURST)
+    pods.shorten_lull("io")
+    burst = pods.send_effects("burst", BURST, SECONDS_OF_A_BURST, queue="webhooks")
     wait_for("as many workers as may be", lambda: len(workers(pods)) == MOST, SECONDS_UNTIL_WHOLE)
     wait_for("as few as may be", lambda: len(workers(pods)) == LEAST, SECONDS_UNTIL_WHOLE)
     assert once(pods.all_effects(burst, SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK))
-    pods.take_back()
 
 
 def workers(pods: Pods) -> list[Pod]:
     """Those of the pool that is scaled, and are ready or leave."""
-    leaving = pods.leaving_pods("worker", "default")
-    return leaving + [pod for pod in pods.pods("worker", "default") if is_ready(pod)]
+    leaving = pods.leaving_pods("worker", "io")
+    return leaving + [pod for pod in pods.pods("worker", "io") if is_ready(pod)]
 
 
 def renew_certificates(pods: Pods) -> None:
@@ -246,4 +244,6 @@ FAULTS = (
     Fault("other passwords of Redis", change_passwords),
 )
 
-SCENE = Scene("kubernetes", FAULTS, deployed)
+
+def scene() -> Scene[Pods]:
+    return Scene("kubernetes", FAULTS, deployed)

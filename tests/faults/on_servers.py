@@ -216,4 +216,7 @@ FAULTS = (
     Fault("another CA", play("rotate_ca.yml")),
 )
 
-SCENE = Scene("servers", FAULTS, lambda: nullcontext(Deployment()))
+
+def scene() -> Scene[Deployment]:
+    deployment = Deployment()
+    return Scene("servers", FAULTS, lambda: nullcontext(deployment))

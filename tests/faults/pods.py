@@ -54,6 +54,10 @@ class Pods(Release):
         with subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as helm:
             yield helm
 
+    def state(self) -> str:
+        """What Helm calls the release."""
+        return str(json.loads(self.helm("status", "--output=json"))["info"]["status"])
+
     def take_back(self) -> None:
         """The last change of the description, and what it did."""
         self.files = self.files[:-1]
