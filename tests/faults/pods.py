@@ -18,7 +18,7 @@ from tests.cluster.desk import NAME as DESK
 from tests.cluster.desk import pod_like_a_worker
 from tests.cluster.release import BRIEF, Release, is_ready, name_of, new_namespace
 
-SMALL = Path(__file__).with_name("kubernetes.yml")
+DESCRIPTION = Path(__file__).with_name("kubernetes.yml")
 SECONDS_UNTIL_WHOLE = 300
 
 Pod = dict[str, Any]
@@ -32,7 +32,7 @@ class Pods(Release):
     def __init__(self, cluster: clusters.Cluster, namespace: str, folder: Path) -> None:
         super().__init__(cluster, namespace)
         self.folder = folder
-        self.files += (BRIEF, SMALL)
+        self.files += (BRIEF, DESCRIPTION)
 
     def start(self) -> None:
         self.prepare()
