@@ -65,5 +65,6 @@ def pytest_terminal_summary(config: pytest.Config) -> None:
     rows: list[Row] = config.stash.setdefault(ROWS, [])
     if rows:
         BUILD.mkdir(parents=True, exist_ok=True)
-        (BUILD / "servers.txt").write_text("\n".join(table(rows)) + "\n")
-        (BUILD / "servers.svg").write_text(plot(rows))
+        name = {"redis": "servers"}.get(broker := Deployment().broker, broker)
+        (BUILD / f"{name}.txt").write_text("\n".join(table(rows)) + "\n")
+        (BUILD / f"{name}.svg").write_text(plot(rows))

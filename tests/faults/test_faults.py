@@ -19,11 +19,12 @@ from resources.deployment import Deployment
 from resources.effects import SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK
 
 from .happening import complete, happen
-from .on_servers import FAULTS, Fault
+from .on_servers import Fault, faults
 from .outcome import Entry, Load, Outcome, Row, entries, orders
 from .plain import Plain
 
 Answer = TypeVar("Answer")
+FAULTS = faults(Deployment().broker)
 LOAD = Path(__file__).with_name("load.py").read_text()
 
 
