@@ -36,8 +36,8 @@ SHELL_SCRIPTS = (
 @dataclass(frozen=True)
 class Kind:
     """A kind of test: its commands, run in order in `folder`; `{junit}` is where a command writes its report. One that
-    is `long` is left to --all, one that is `named` runs where it is named; two of a `scenario` share containers. One
-    that is `idle` waits more than it works. Its `table`, a file, is shown."""
+    is `long` is left to --all, one that is `named` runs where it is named; two of a `scenario` share containers, or
+    need the machine. One that is `idle` waits more than it works. Its `table`, a file, is shown."""
 
     name: str
     commands: tuple[str, ...]
@@ -124,7 +124,7 @@ KINDS = (
         least=33,
         long=True,
         named=True,
-        scenario="faults-rabbitmq",
+        scenario="spread",
         table=FAULTS / "rabbitmq.txt",
     ),
     on_servers("switch-bookworm", "switch", "bookworm", least=5, long=True),

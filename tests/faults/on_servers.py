@@ -54,18 +54,14 @@ class Broker:
     plain: str = ""
     own: tuple[Fault, ...] = ()
 
-    @property
-    def unit(self) -> str:
-        return f"shop-{self.component}.service"
-
-    @property
-    def folder(self) -> str:
-        return f"/var/lib/shop-{self.component}"
-
     def fault(self, what: str, change: Callable[[str], Change], *, short: bool = False) -> Fault:
         """Changes its unit."""
         beside = of(self.component, change(self.plain)) if self.plain else None
-        return Fault(f"{self.name} {what}", of(self.component, change(self.unit)), plain=beside, short=short)
+        return Fault(f"{self.name} {what}", of(self.component, change(unit_of(self.component))), beside, short)
+
+
+def unit_of(component: str) -> str:
+    return f"shop-{component}.service"
 
 
 def both(name: str, do: Do, *, short: bool = False) -> Fault:
@@ -98,6 +94,10 @@ def postgresql(change: Callable[[str], Change]) -> Do:
         change(unit)(server)
 
     return of("postgresql", of_this_version)
+
+
+def fill_disk_of_broker(component: str) -> Do:
+    return of(component, fill_disk(unit_of(component), f"/var/lib/shop-{component}"))
 
 
 def fill_disk_of_postgresql(unit: str) -> Change:
@@ -221,9 +221,14 @@ def play(playbook: str) -> Do:
 
 
 BROKERS = {
-    "redis": Broker("Redis", "redis", plain.REDIS),
+    "redis": Broker("Redis", "redis", plain.REDIS, own=(Fault("Redis' disk is full", fill_disk_of_broker("redis")),)),
     "rabbitmq": Broker(
-        "RabbitMQ", "rabbitmq", own=(Fault("RabbitMQ raises its memory alarm", of("rabbitmq", raise_memory_alarm)),)
+        "RabbitMQ",
+        "rabbitmq",
+        own=(
+            Fault("RabbitMQ's disk is full", fill_disk_of_broker("rabbitmq")),
+            Fault("RabbitMQ raises its memory alarm", of("rabbitmq", raise_memory_alarm)),
+        ),
     ),
 }
 
@@ -262,9 +267,8 @@ def faults(component: str) -> tuple[Fault, ...]:
             of("worker", run_out_of_memory(POOL)),
             plain=of("worker", run_out_of_memory(plain.WORKER)),
         ),
-        Fault(f"{broker.name} has a full disk", of(broker.component, fill_disk(broker.unit, broker.folder))),
         *broker.own,
-        both("PostgreSQL has a full disk", postgresql(fill_disk_of_postgresql)),
+        both("PostgreSQL's disk is full", postgresql(fill_disk_of_postgresql)),
         both("the network of a worker's host is slow", of("worker", slow_down_network)),
         both("the network of the data's host is slow", of("postgresql", slow_down_network)),
         Fault("a release is deployed", deploy, plain=of("worker", restart(plain.WORKER, plain.BEAT)), short=True),
