@@ -36,8 +36,8 @@ SHELL_SCRIPTS = (
 @dataclass(frozen=True)
 class Kind:
     """A kind of test: its commands, run in order in `folder`; `{junit}` is where a command writes its report. One that
-    is `long` is left to --all, one that is `named` runs where it is named; two of a `scenario` share containers. One
-    that is `idle` waits more than it works. Its `table`, a file, is shown."""
+    is `long` is left to --all, one that is `named` runs where it is named; two of a `scenario` share containers, or
+    need the machine. One that is `idle` waits more than it works. Its `table`, a file, is shown."""
 
     name: str
     commands: tuple[str, ...]
@@ -116,6 +116,16 @@ KINDS = (
         named=True,
         scenario="spread",
         table=FAULTS / "servers.txt",
+    ),
+    Kind(
+        "faults-on-rabbitmq",
+        (f"{BIN}/molecule test -s faults-rabbitmq",),
+        env={"STALK_DEBIAN": "trixie"},
+        least=33,
+        long=True,
+        named=True,
+        scenario="spread",
+        table=FAULTS / "rabbitmq.txt",
     ),
     Kind(
         "faults-on-kubernetes",
