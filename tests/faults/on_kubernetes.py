@@ -116,7 +116,7 @@ def run_out_of_memory(pods: Pods, pod: Pod) -> None:
     """The kernel kills children of the worker, or the whole container where it takes a control group as one."""
     before = children(pods, pod)
     eater = pods.cluster.command("kubectl", "--namespace", pods.namespace, "exec", "--stdin", name_of(pod))
-    subprocess.run(
+    done = subprocess.run(
         (*eater, "--", "python", "-", *before),
         env=pods.cluster.environment,
         input=EAT,
@@ -125,7 +125,7 @@ def run_out_of_memory(pods: Pods, pod: Pod) -> None:
         check=False,
     )
     pods.wait_until_whole()
-    assert {*before} - {*children(pods, pod)}, "the kernel killed no child"
+    assert {*before} - {*children(pods, pod)}, f"the kernel killed no child: {done.stderr}"
 
 
 def cut_off(_: Pods, pod: Pod) -> None:
