@@ -40,8 +40,8 @@ test-fast: ## Run the linters and the tests that need no server
 lint: ## Run the linters
 	@tools/prepare control tests && .venv/bin/python tools/test.py lint
 
-faults: ## Let servers fail in every way while tasks flow, and show what that did to the tasks
-	@tools/prepare control tests && .venv/bin/python tools/test.py faults-on-servers
+faults: ## Let servers and pods fail in every way while tasks flow, and show what that did to the tasks
+	@tools/prepare control tests chart && .venv/bin/python tools/test.py faults-on-servers faults-on-rabbitmq faults-on-kubernetes
 
 conformance: ## Run Celery's own integration suite on brokers that Stalk provisioned, over TLS
 	@tools/prepare control conformance && .venv/bin/python tools/conformance.py

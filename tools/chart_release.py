@@ -44,11 +44,15 @@ class ChartRelease:
         self, values: Mapping[str, Any] | None = None, *options: str, wait: bool = True, chart: Path = CHART
     ) -> None:
         """Installs, or upgrades to, the description with `values` over it. The last option of a name counts."""
-        waiting = ("--wait", "--timeout", TIMEOUT) if wait else ()
         described = yaml.safe_dump(dict(values or {}))
-        self.helm("upgrade", "--install", str(chart), *self.values_files(), *waiting, *options, stdin=described)
+        self.helm("upgrade", *self.upgrade_arguments(*options, wait=wait, chart=chart), stdin=described)
 
     install = upgrade
+
+    def upgrade_arguments(self, *options: str, wait: bool = True, chart: Path = CHART) -> tuple[str, ...]:
+        """Reads the last of its values from the standard input."""
+        waiting = ("--wait", "--timeout", TIMEOUT) if wait else ()
+        return "--install", str(chart), *self.values_files(), *waiting, *options
 
     def template(self, values: Mapping[str, Any] | None = None, *arguments: str) -> str:
         described = yaml.safe_dump(dict(values or {}))

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(".venv/bin")
 APP_BIN = Path("../.venv-app/bin")
 LOGS = ROOT / "build" / "test"
-FAULTS = ROOT / "build" / "faults" / "servers.txt"
+FAULTS = ROOT / "build" / "faults"
 TAIL = 30
 REASON = 12
 
@@ -36,8 +36,8 @@ SHELL_SCRIPTS = (
 @dataclass(frozen=True)
 class Kind:
     """A kind of test: its commands, run in order in `folder`; `{junit}` is where a command writes its report. One that
-    is `long` is left to --all, one that is `named` runs where it is named; two of a `scenario` share containers. One
-    that is `idle` waits more than it works. Its `table`, a file, is shown."""
+    is `long` is left to --all, one that is `named` runs where it is named; two of a `scenario` share containers, or
+    need the machine. One that is `idle` waits more than it works. Its `table`, a file, is shown."""
 
     name: str
     commands: tuple[str, ...]
@@ -93,7 +93,9 @@ KINDS = (
     Kind("parity", (f"{BIN}/pytest tests/parity --junitxml={{junit}}",), least=260),
     Kind("renders", (f"{BIN}/pytest tests/chart --junitxml={{junit}}",), least=480),
     # What takes longest goes before what fills the rest.
-    Kind("servers-by-ssh", (f"{BIN}/molecule test -s spread",), least=90, scenario="spread", table=FAULTS),
+    Kind(
+        "servers-by-ssh", (f"{BIN}/molecule test -s spread",), least=90, scenario="spread", table=FAULTS / "servers.txt"
+    ),
     on_servers("rabbitmq-bookworm", "rabbitmq", "bookworm", least=95),
     on_servers("server-bookworm", "default", "bookworm", least=80),
     Kind("external-broker", (f"{BIN}/molecule test -s external",), least=20),
@@ -113,7 +115,25 @@ KINDS = (
         long=True,
         named=True,
         scenario="spread",
-        table=FAULTS,
+        table=FAULTS / "servers.txt",
+    ),
+    Kind(
+        "faults-on-rabbitmq",
+        (f"{BIN}/molecule test -s faults-rabbitmq",),
+        env={"STALK_DEBIAN": "trixie"},
+        least=33,
+        long=True,
+        named=True,
+        scenario="spread",
+        table=FAULTS / "rabbitmq.txt",
+    ),
+    Kind(
+        "faults-on-kubernetes",
+        ("tools/prepare cluster images", f"{BIN}/pytest tests/faults"),
+        least=33,
+        long=True,
+        named=True,
+        table=FAULTS / "kubernetes.txt",
     ),
     on_servers("switch-bookworm", "switch", "bookworm", least=5, long=True),
     on_servers("switch-sentinel-bookworm", "switch-sentinel", "bookworm", least=4, long=True),

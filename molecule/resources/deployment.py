@@ -307,6 +307,10 @@ class Deployment(Effects):
             stdin=script,
         )
 
+    def touch(self, path: str) -> None:
+        """Makes a file where `django` runs."""
+        self.first("web").run("touch", path)
+
     def sql(self, query: str) -> list[list[str]]:
         """Rows of the app's database, as its server's superuser reads them."""
         server = self.first("postgresql")

@@ -38,6 +38,10 @@ class Effects(ABC):
         """The output of Python code that runs with the web process's environment and secrets."""
 
     @abstractmethod
+    def touch(self, path: str) -> None:
+        """Makes a file where `django` runs."""
+
+    @abstractmethod
     def sql(self, query: str) -> list[list[str]]:
         """Rows of the app's database, as its server's superuser reads them."""
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import cluster as clusters
-import images
 import pytest
-from chart_release import RESTRICTED
 from resources.cell import mark
 
 from tests.cluster.desk import Desk
-from tests.cluster.release import Release
+from tests.cluster.release import Release, new_namespace
 
 BOX = "stalk-server:bookworm"
 
@@ -33,16 +29,6 @@ def box(cluster: clusters.Cluster) -> str:
     return BOX
 
 
-@contextmanager
-def new_namespace(cluster: clusters.Cluster, title: str) -> Iterator[str]:
-    name = f"{title}-{uuid.uuid4().hex[:6]}"
-    cluster.kubectl("create", "namespace", name)
-    try:
-        yield name
-    finally:
-        cluster.kubectl("delete", "namespace", name, "--wait=false")
-
-
 @pytest.fixture(scope="module")
 def namespace(cluster: clusters.Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
     with new_namespace(cluster, Path(request.path).stem.removeprefix("test_").replace("_", "-")) as name:
@@ -50,9 +36,9 @@ def namespace(cluster: clusters.Cluster, request: pytest.FixtureRequest) -> Iter
 
 
 def new_release(cluster: clusters.Cluster, namespace: str) -> Release:
-    cluster.load(*images.names())
-    cluster.kubectl("label", "namespace", namespace, RESTRICTED)
-    return Release(cluster, namespace)
+    release = Release(cluster, namespace)
+    release.prepare()
+    return release
 
 
 @pytest.fixture(scope="session")

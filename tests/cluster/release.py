@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import textwrap
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import cluster as clusters
-from chart_release import TIMEOUT, ChartRelease
+import images
+from chart_release import RESTRICTED, TIMEOUT, ChartRelease
 from resources.cell import cell_of
 from resources.effects import Effects
 from resources.waiting import wait_for
@@ -22,9 +25,16 @@ BRIEF = Path(__file__).with_name("brief.yml")
 class Release(ChartRelease, Effects):
     """stack.yml in a small size, with the images of this machine and the values that a test gives."""
 
+    django_pod = "deployment/shop-web"
+
     def __init__(self, cluster: clusters.Cluster, namespace: str) -> None:
         super().__init__(cluster, namespace)
         self.files += (SMALL,)
+
+    def prepare(self) -> None:
+        """The nodes have its images, and its namespace enforces Pod Security `restricted`."""
+        self.cluster.load(*images.names())
+        self.cluster.kubectl("label", "namespace", self.namespace, RESTRICTED)
 
     @cached_property
     def cell(self) -> str:
@@ -114,13 +124,13 @@ class Release(ChartRelease, Effects):
             if "deletionTimestamp" not in pod["metadata"] and pod["status"]["phase"] == "Running"
         }
 
-    def shorten_lull(self, **spec: Any) -> None:
-        """Lets KEDA take workers of the pool `default` away after a lull of no time, one a second; a test's need not be
-        as long as the chart's. `spec` are further fields of its ScaledObject."""
+    def shorten_lull(self, pool: str = "default", **spec: Any) -> None:
+        """Lets KEDA take workers of a pool away after a lull of no time, one a second; a test's need not be as long as
+        the chart's. `spec` are further fields of its ScaledObject."""
         one_a_second = {"type": "Pods", "value": 1, "periodSeconds": 1}
         behavior = {"scaleDown": {"stabilizationWindowSeconds": 0, "policies": [one_a_second]}}
         change = {"spec": {**spec, "advanced": {"horizontalPodAutoscalerConfig": {"behavior": behavior}}}}
-        self.kubectl("patch", "scaledobject", "shop-worker-default", "--type=merge", f"--patch={json.dumps(change)}")
+        self.kubectl("patch", "scaledobject", f"shop-worker-{pool}", "--type=merge", f"--patch={json.dumps(change)}")
 
     def evict(self, pod: str) -> None:
         """As a drain of its node does it: refused where a budget forbids it."""
@@ -135,11 +145,24 @@ class Release(ChartRelease, Effects):
 
     def django(self, code: str) -> str:
         script = f"import django\ndjango.setup()\n{code}\n"
-        return self.execute("deployment/shop-web", "python", "-", container="web", stdin=script)
+        return self.execute(self.django_pod, "python", "-", stdin=script)
+
+    def touch(self, path: str) -> None:
+        self.execute(self.django_pod, "touch", path)
 
     def sql(self, query: str) -> list[list[str]]:
         psql = ("psql", "--host=/run/stalk", "--username=postgres", "--dbname=shop", "-qAtX", "-F", "\t", "-c", query)
         return [line.split("\t") for line in self.execute("shop-postgresql-0", *psql).splitlines()]
+
+
+@contextmanager
+def new_namespace(cluster: clusters.Cluster, title: str) -> Iterator[str]:
+    name = f"{title}-{uuid.uuid4().hex[:6]}"
+    cluster.kubectl("create", "namespace", name)
+    try:
+        yield name
+    finally:
+        cluster.kubectl("delete", "namespace", name, "--wait=false")
 
 
 def name_of(pod: dict[str, Any]) -> str:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import socket
 import ssl
 import struct
-from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import Any
 
 import pytest
 from resources.certificates import Pair
@@ -22,11 +17,24 @@ from tests.cluster.greeting import answer_of, authority_of, is_refused
 from tests.cluster.ledger import ended_where_they_began, until_all_run
 from tests.cluster.redis import ask
 from tests.cluster.release import BRIEF, Release, name_of
+from tests.cluster.renewal import (
+    COMPONENTS,
+    SECONDS_UNTIL_A_FILE_IS_FOLLOWED,
+    connect_anew,
+    cut_connections,
+    forget_passwords,
+    password,
+    processes,
+    step,
+    takes,
+    trust,
+    wait_until_mounted,
+    wait_until_taken,
+    wait_until_trusted,
+)
 
-COMPONENTS = ("redis", "postgresql", "web", "beat", "worker", "flower")
 SERVERS = {"redis": "rediss", "postgresql": "postgresql", "web": "https", "flower": "https"}
 POSTGRESQL_REQUESTS_TLS = struct.pack("!ii", 8, 80877103)
-SECONDS_UNTIL_A_FILE_IS_FOLLOWED = 180
 WITH_FLOWER = {"flower": {"enabled": True}}
 
 
@@ -61,53 +69,12 @@ def wait_until_shown(release: Release, server: str, leaf: str) -> None:
     )
 
 
-def wait_until_mounted(release: Release, pod: str, leaf: str) -> None:
-    wait_for(
-        f"{pod} has its new leaf",
-        lambda: release.execute(pod, "cat", "/etc/stalk/tls/tls.crt").strip() == leaf.strip(),
-        SECONDS_UNTIL_A_FILE_IS_FOLLOWED,
-    )
-
-
-def processes(release: Release) -> dict[str, tuple[str, int]]:
-    """Each pod of the stack, and how often its containers were restarted."""
-    pods: list[dict[str, Any]] = [pod for name in COMPONENTS for pod in release.pods(name)]
-    return {
-        name_of(pod): (pod["metadata"]["uid"], sum(one["restartCount"] for one in pod["status"]["containerStatuses"]))
-        for pod in pods
-    }
-
-
-def password(release: Release) -> str:
-    return release.secret("shop-secrets")["REDIS_PASSWORD_worker"]
-
-
 def change_passwords(release: Release, digest: str = "") -> str:
     """The new one of the workers, once Redis takes it. Without another digest no pod is rolled."""
-    names = [name for name in release.secret("shop-secrets") if name.startswith("REDIS_PASSWORD_")]
-    removal = [{"op": "remove", "path": f"/data/{name}"} for name in names]
-    release.kubectl("patch", "secret", "shop-secrets", "--type=json", f"--patch={json.dumps(removal)}")
+    forget_passwords(release)
     release.upgrade({**WITH_FLOWER, "broker": {"kubernetes": {"existingSecret": {"digest": digest}}}})
-    release.mount_what_changed("redis")
-    new = password(release)
-    wait_for("Redis takes the new password", lambda: takes(release, new), SECONDS_UNTIL_A_FILE_IS_FOLLOWED)
-    return new
-
-
-def takes(release: Release, password: str) -> bool:
-    """Whether Redis lets a worker in by it."""
-    # redis-cli fails where it is refused.
-    ask = "REDISCLI_AUTH=$(cat) redis-cli -s /run/stalk/redis.sock --user worker PING || true"
-    return release.execute("shop-redis-0", "sh", "-c", ask, stdin=password).strip() == "PONG"
-
-
-def cut_connections(release: Release) -> None:
-    ask(release, "CLIENT", "KILL", "TYPE", "normal")
-
-
-def connect_anew(release: Release) -> None:
-    cut_connections(release)
-    release.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'shop'")
+    wait_until_taken(release)
+    return password(release)
 
 
 def restart_redis(release: Release) -> None:
@@ -147,38 +114,12 @@ def test_connections_are_made_anew_with_the_new_leaves(release: Release, desk: D
     assert processes(release) == before
 
 
-def trust(release: Release) -> str:
-    return release.secret("shop-worker-tls")["ca.crt"]
-
-
-def trusts(release: Release, pod: str, trusted: str) -> bool:
-    return release.execute(pod, "cat", "/etc/stalk/tls/ca.crt").strip() == trusted.strip()
-
-
-def wait_until_trusted(release: Release, trusted: str) -> None:
-    """By every pod that mounts it; a server follows within a minute."""
-    release.mount_what_changed(*COMPONENTS)
-    for pod in processes(release):
-        wait_for(
-            f"{pod} trusts what the Secrets have",
-            partial(trusts, release, pod, trusted),
-            SECONDS_UNTIL_A_FILE_IS_FOLLOWED,
-        )
-
-
 def refuses(release: Release, server: str, pair: Pair) -> bool:
     if server == "flower":
         # No other pod of the stack may reach it.
         answer = answer_of(release, "https", pair, "localhost", 5555, pod="deployment/shop-flower")
         return bool(answer["refused"]) and not answer["replies"]
     return is_refused(release, server, pair)
-
-
-def step(release: Release) -> None:
-    """The next one of a CA that takes over, as if the one before were an hour ago."""
-    then = base64.b64encode((datetime.now(UTC) - timedelta(hours=1)).isoformat().encode()).decode()
-    release.kubectl("patch", "secret", "shop-ca", f"--patch={json.dumps({'data': {'spread-at': then}})}")
-    release.run_secrets_job()
 
 
 @pytest.mark.long

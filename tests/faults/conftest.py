@@ -1,4 +1,4 @@
-"""Faults on what a Molecule scenario deployed; `make faults` shows the table of what they did."""
+"""Faults on servers or on Kubernetes; `make faults` shows the table of what they did."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from resources.deployment import Deployment
+from resources.effects import Effects
 from resources.reporting import (
     pytest_collection_finish,
     pytest_collection_modifyitems,
@@ -14,6 +15,7 @@ from resources.reporting import (
     pytest_unconfigure,
 )
 
+from .here import HERE
 from .outcome import Row, table
 from .plain import Plain
 from .plot import plot
@@ -25,14 +27,15 @@ ROWS = pytest.StashKey[list[Row]]()
 
 
 @pytest.fixture(scope="session")
-def deployment() -> Deployment:
-    return Deployment()
+def target() -> Iterator[Effects]:
+    with HERE.deployed() as target:
+        yield target
 
 
 @pytest.fixture(scope="session")
-def plain(deployment: Deployment) -> Iterator[Plain | None]:
-    """The plain set-up; only `make faults` has it."""
-    if deployment.scenario.name != "faults":
+def plain(target: Effects) -> Iterator[Plain | None]:
+    """The plain set-up; only `make faults` has it, on servers."""
+    if not (isinstance(target, Deployment) and target.scenario.name == "faults"):
         yield None
         return
     plain = Plain()
@@ -65,5 +68,5 @@ def pytest_terminal_summary(config: pytest.Config) -> None:
     rows: list[Row] = config.stash.setdefault(ROWS, [])
     if rows:
         BUILD.mkdir(parents=True, exist_ok=True)
-        (BUILD / "servers.txt").write_text("\n".join(table(rows)) + "\n")
-        (BUILD / "servers.svg").write_text(plot(rows))
+        (BUILD / f"{HERE.name}.txt").write_text("\n".join(table(rows)) + "\n")
+        (BUILD / f"{HERE.name}.svg").write_text(plot(rows))

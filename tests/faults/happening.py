@@ -7,12 +7,14 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
-from resources.deployment import Deployment
+from resources.effects import Effects
 from resources.waiting import wait_for
 
 from .outcome import Entry, Load, last_effect, now
 
+Target = TypeVar("Target", bound=Effects)
 MIX = Path(__file__).with_name("mix.py").read_text()
 HERTZ = float(os.environ.get("STALK_FAULTS_HERTZ", "10"))
 SECONDS_BEFORE, SECONDS_AFTER = 10, 10
@@ -20,35 +22,35 @@ SECONDS_BEFORE, SECONDS_AFTER = 10, 10
 SECONDS_UNTIL_TASKS_FLOW = 120
 
 
-def happen(deployment: Deployment, sending: str, do: Callable[[Deployment], object]) -> Load:
+def happen(target: Target, sending: str, do: Callable[[Target], object]) -> Load:
     """Tasks are sent all the while, by code that has `send_until`."""
     prefix = f"fault-{uuid.uuid4().hex[:8]}"
-    web, end = deployment.first("web"), f"/tmp/{prefix}"
+    end = f"/tmp/{prefix}"
     failure = None
     with ThreadPoolExecutor(1) as pool:
         code = f"{MIX}\n{sending}\nprint(send_until(Path({end!r}), {prefix!r}, {HERTZ}, work_of))"
-        sent = pool.submit(deployment.django, code)
-        began = broke = mended = now(deployment)
+        sent = pool.submit(target.django, code)
+        began = broke = mended = now(target)
         try:
-            began = flows(deployment, prefix, 0)
-            broke = flows(deployment, prefix, now(deployment) + SECONDS_BEFORE)
-            do(deployment)
-            mended = now(deployment)
-            flows(deployment, prefix, mended + SECONDS_AFTER)
+            began = flows(target, prefix, 0)
+            broke = flows(target, prefix, now(target) + SECONDS_BEFORE)
+            do(target)
+            mended = now(target)
+            flows(target, prefix, mended + SECONDS_AFTER)
         except Exception as caught:
             failure = caught
         finally:
-            web.run("touch", end)
-            ended = now(deployment)
+            target.touch(end)
+            ended = now(target)
         count = int(sent.result().split()[-1])
     return Load(prefix, count, began, broke, max(broke, mended), ended, failure)
 
 
-def flows(deployment: Deployment, prefix: str, after: float) -> float:
+def flows(target: Effects, prefix: str, after: float) -> float:
     """Waits for an effect after a moment; returns when it was."""
 
     def effect() -> float:
-        moment = last_effect(deployment, prefix)
+        moment = last_effect(target, prefix)
         return moment if moment > after else 0
 
     return wait_for("tasks flow", effect, SECONDS_UNTIL_TASKS_FLOW)

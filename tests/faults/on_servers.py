@@ -9,7 +9,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,14 +18,14 @@ from resources.releases import release_of
 from resources.waiting import wait_for
 
 from . import plain
-from .scarcity import Change, fill_disk, run_out_of_memory, slow_down_network
+from .fault import Fault, Scene
+from .scarcity import Change, fill_disk, raise_memory_alarm, run_out_of_memory, slow_down_network
 
 Do = Callable[[Deployment], object]
 
-POOL, BEAT, REDIS = "shop-worker@default.service", "shop-beat.service", "shop-redis.service"
-POSTGRESQL = "postgresql@15-main.service"
+POOL, BEAT = "shop-worker@default.service", "shop-beat.service"
+POSTGRESQL = "postgresql@*-main.service"
 HOLDER = "SELECT holder FROM celery_ops_beatlease WHERE expires_at > clock_timestamp()"
-POSTGRESQL_FOLDER = "/var/lib/postgresql/15/main"
 KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
 # How long what stands still does.
 SECONDS = 20
@@ -36,16 +36,26 @@ RANDOM = random.Random(os.environ.get("STALK_FAULTS_SEED", "stalk"))
 
 
 @dataclass(frozen=True)
-class Fault:
-    """`make test` has those that are `short`, `make faults` has all. `plain` does it to the plain set-up."""
+class Broker:
+    """Its component has the name of its group; `plain` is its unit in the plain set-up, where it is that one's too.
+    `own` are the faults that no other has."""
 
     name: str
-    do: Do
-    plain: Do | None = None
-    short: bool = False
+    component: str
+    plain: str = ""
+    own: tuple[Fault[Deployment], ...] = ()
+
+    def fault(self, what: str, change: Callable[[str], Change], *, short: bool = False) -> Fault[Deployment]:
+        """Changes its unit."""
+        beside = of(self.component, change(self.plain)) if self.plain else None
+        return Fault(f"{self.name} {what}", of(self.component, change(unit_of(self.component))), beside, short)
 
 
-def both(name: str, do: Do, *, short: bool = False) -> Fault:
+def unit_of(component: str) -> str:
+    return f"shop-{component}.service"
+
+
+def both(name: str, do: Do, *, short: bool = False) -> Fault[Deployment]:
     """One that is done to both set-ups in the same way."""
     return Fault(name, do, plain=do, short=short)
 
@@ -65,6 +75,25 @@ def restart(*units: str) -> Change:
 
 def kill(unit: str) -> Change:
     return lambda server: server.kill(unit)
+
+
+def postgresql(change: Callable[[str], Change]) -> Do:
+    """Changes its unit, whose name has the version."""
+
+    def of_this_version(server: Server) -> None:
+        (unit,) = server.units(POSTGRESQL)
+        change(unit)(server)
+
+    return of("postgresql", of_this_version)
+
+
+def fill_disk_of_broker(component: str) -> Do:
+    return of(component, fill_disk(unit_of(component), f"/var/lib/shop-{component}"))
+
+
+def fill_disk_of_postgresql(unit: str) -> Change:
+    version = unit.removeprefix("postgresql@").partition("-")[0]
+    return fill_disk(unit, f"/var/lib/postgresql/{version}/main")
 
 
 def kill_children(unit: str) -> Change:
@@ -182,46 +211,68 @@ def play(playbook: str) -> Do:
     return lambda deployment: succeed(deployment, playbook)
 
 
-FAULTS = (
-    both("none", lambda _: time.sleep(SECONDS)),
-    Fault("a pool restarts", of("worker", restart(POOL)), plain=of("worker", restart(plain.WORKER)), short=True),
-    Fault("a worker is killed", of("worker", kill(POOL)), plain=of("worker", kill(plain.WORKER)), short=True),
-    Fault(
-        "all children of a worker are killed",
-        of("worker", kill_children(POOL)),
-        plain=of("worker", kill_children(plain.WORKER)),
-        short=True,
+BROKERS = {
+    "redis": Broker("Redis", "redis", plain.REDIS, own=(Fault("Redis' disk is full", fill_disk_of_broker("redis")),)),
+    "rabbitmq": Broker(
+        "RabbitMQ",
+        "rabbitmq",
+        own=(
+            Fault("RabbitMQ's disk is full", fill_disk_of_broker("rabbitmq")),
+            Fault("RabbitMQ raises its memory alarm", of("rabbitmq", raise_memory_alarm)),
+        ),
     ),
-    Fault("a worker freezes", of("worker", freeze(POOL)), plain=of("worker", freeze(plain.WORKER))),
-    Fault("the active beat restarts", of_active_beat(restart(BEAT))),
-    Fault("the active beat is killed", of_active_beat(kill(BEAT)), short=True),
-    Fault("the active beat freezes until another is", two_beats),
-    Fault("web is killed", of("web", kill("shop-web.service"))),
-    Fault("Flower is killed", of("flower", kill("shop-flower.service"))),
-    Fault("Redis restarts", of("redis", restart(REDIS)), plain=of("redis", restart(plain.REDIS))),
-    Fault("Redis is killed", of("redis", kill(REDIS)), plain=of("redis", kill(plain.REDIS)), short=True),
-    Fault("Redis freezes", of("redis", freeze(REDIS)), plain=of("redis", freeze(plain.REDIS))),
-    both("PostgreSQL restarts", of("postgresql", restart(POSTGRESQL))),
-    both("PostgreSQL is killed", of("postgresql", kill(POSTGRESQL)), short=True),
-    both("a worker's host reboots", of("worker", reboot)),
-    both("a worker's host is killed", of("worker", kill_host)),
-    both("the data's host is killed", of("redis", kill_host)),
-    both("a worker's host is cut off", of("worker", cut_network), short=True),
-    both("the data's host is cut off", of("redis", cut_network)),
-    Fault(
-        "children of a worker end for want of memory",
-        of("worker", run_out_of_memory(POOL)),
-        plain=of("worker", run_out_of_memory(plain.WORKER)),
-    ),
-    Fault("Redis' disk is full", of("redis", fill_disk(REDIS, "/var/lib/shop-redis"))),
-    both("PostgreSQL's disk is full", of("postgresql", fill_disk(POSTGRESQL, POSTGRESQL_FOLDER))),
-    both("the network of a worker's host is slow", of("worker", slow_down_network)),
-    both("the network of the data's host is slow", of("redis", slow_down_network)),
-    Fault("a release is deployed", deploy, plain=of("worker", restart(plain.WORKER, plain.BEAT)), short=True),
-    Fault("it is rolled back", play("rollback.yml")),
-    Fault("a deployment is killed, and run again", deploy_twice),
-    Fault("a host is drained, and returns", drain_and_site),
-    Fault("a worker shows a wrong certificate, until site", show_wrong_certificate),
-    Fault("every certificate is renewed", play("rotate_tls.yml")),
-    Fault("another CA", play("rotate_ca.yml")),
-)
+}
+
+
+def faults(component: str) -> tuple[Fault[Deployment], ...]:
+    """Those of a deployment with this broker."""
+    broker = BROKERS[component]
+    return (
+        both("none", lambda _: time.sleep(SECONDS)),
+        Fault("a pool restarts", of("worker", restart(POOL)), plain=of("worker", restart(plain.WORKER)), short=True),
+        Fault("a worker is killed", of("worker", kill(POOL)), plain=of("worker", kill(plain.WORKER)), short=True),
+        Fault(
+            "all children of a worker are killed",
+            of("worker", kill_children(POOL)),
+            plain=of("worker", kill_children(plain.WORKER)),
+            short=True,
+        ),
+        Fault("a worker freezes", of("worker", freeze(POOL)), plain=of("worker", freeze(plain.WORKER))),
+        Fault("the active beat restarts", of_active_beat(restart(BEAT))),
+        Fault("the active beat is killed", of_active_beat(kill(BEAT)), short=True),
+        Fault("the active beat freezes until another is", two_beats),
+        Fault("web is killed", of("web", kill("shop-web.service"))),
+        Fault("Flower is killed", of("flower", kill("shop-flower.service"))),
+        broker.fault("restarts", restart),
+        broker.fault("is killed", kill, short=True),
+        broker.fault("freezes", freeze),
+        both("PostgreSQL restarts", postgresql(restart)),
+        both("PostgreSQL is killed", postgresql(kill), short=True),
+        both("a worker's host reboots", of("worker", reboot)),
+        both("a worker's host is killed", of("worker", kill_host)),
+        both("the data's host is killed", of("postgresql", kill_host)),
+        both("a worker's host is cut off", of("worker", cut_network), short=True),
+        both("the data's host is cut off", of("postgresql", cut_network)),
+        Fault(
+            "children of a worker end for want of memory",
+            of("worker", run_out_of_memory(POOL)),
+            plain=of("worker", run_out_of_memory(plain.WORKER)),
+        ),
+        *broker.own,
+        both("PostgreSQL's disk is full", postgresql(fill_disk_of_postgresql)),
+        both("the network of a worker's host is slow", of("worker", slow_down_network)),
+        both("the network of the data's host is slow", of("postgresql", slow_down_network)),
+        Fault("a release is deployed", deploy, plain=of("worker", restart(plain.WORKER, plain.BEAT)), short=True),
+        Fault("it is rolled back", play("rollback.yml")),
+        Fault("a deployment is killed, and run again", deploy_twice),
+        Fault("a host is drained, and returns", drain_and_site),
+        Fault("a worker shows a wrong certificate, until site", show_wrong_certificate),
+        Fault("every certificate is renewed", play("rotate_tls.yml")),
+        Fault("another CA", play("rotate_ca.yml")),
+    )
+
+
+def scene() -> Scene[Deployment]:
+    deployment = Deployment()
+    name = {"redis": "servers"}.get(deployment.broker, deployment.broker)
+    return Scene(name, faults(deployment.broker), lambda: nullcontext(deployment))

@@ -52,6 +52,15 @@ def run_out_of_memory(unit: str) -> Change:
     return run_out
 
 
+def raise_memory_alarm(server: Server) -> None:
+    """RabbitMQ has more in its memory than it may, and takes nothing from who publishes."""
+    server.run("/usr/local/lib/shop/rabbitmqctl", "set_vm_memory_high_watermark", "absolute", "1MB")
+    try:
+        time.sleep(SECONDS_OF_SHORTAGE)
+    finally:
+        server.run("systemctl", "reload", "shop-rabbitmq.service")
+
+
 def slow_down_network(server: Server) -> None:
     """What the host sends waits in a short queue, and is dropped where that is full."""
     server.run("tc", "qdisc", "add", "dev", "eth0", "root", "tbf", *SLOW)

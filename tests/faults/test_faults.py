@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
-from resources.deployment import Deployment
-from resources.effects import SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK
+from resources.effects import SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK, Effects
 
+from .fault import Fault
 from .happening import complete, happen
-from .on_servers import FAULTS, Fault
+from .here import HERE
 from .outcome import Entry, Load, Outcome, Row, entries, orders
 from .plain import Plain
 
@@ -36,7 +36,7 @@ class Happened:
 @pytest.fixture(scope="session")
 def happened(
     request: pytest.FixtureRequest,
-    deployment: Deployment,
+    target: Effects,
     plain: Plain | None,
     told: list[Row],
     say: Callable[[str], None],
@@ -45,17 +45,17 @@ def happened(
     loads: dict[str, Load] = {}
     plain_loads: dict[str, Load] = {}
     failures: dict[str, Exception] = {}
-    for fault in [fault for fault in FAULTS if any(f"[{fault.name}]" in name for name in asked)]:
+    for fault in [fault for fault in HERE.faults if any(f"[{fault.name}]" in name for name in asked)]:
         say(f"{datetime.now():%H:%M:%S} {fault.name}")
         try:
-            loads[fault.name] = happen(deployment, LOAD, fault.do)
+            loads[fault.name] = happen(target, LOAD, fault.do)
         except Exception as failure:
             failures[fault.name] = failure
         if plain and fault.plain and (load := spared(partial(plain.happen, fault.plain), say)):
             plain_loads[fault.name] = load
     deadline = time.monotonic() + SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK
     stalk = {
-        name: Outcome(load, complete(load, partial(tasks_of, deployment, load), deadline - time.monotonic()))
+        name: Outcome(load, complete(load, partial(tasks_of, target, load), deadline - time.monotonic()))
         for name, load in loads.items()
     }
     beside = {
@@ -76,14 +76,15 @@ def spared(measure: Callable[[], Answer], say: Callable[[str], None]) -> Answer 
         return None
 
 
-def tasks_of(deployment: Deployment, load: Load) -> list[Entry]:
-    return [*entries(deployment, load.prefix), *orders(deployment, load.prefix)]
+def tasks_of(target: Effects, load: Load) -> list[Entry]:
+    return [*entries(target, load.prefix), *orders(target, load.prefix)]
 
 
 @pytest.mark.parametrize(
-    "fault", [pytest.param(fault, id=fault.name, marks=() if fault.short else pytest.mark.long) for fault in FAULTS]
+    "fault",
+    [pytest.param(fault, id=fault.name, marks=() if fault.short else pytest.mark.long) for fault in HERE.faults],
 )
-def test_every_task_takes_effect_once(happened: Happened, fault: Fault) -> None:
+def test_every_task_takes_effect_once(happened: Happened, fault: Fault[Any]) -> None:
     if failure := happened.failures.get(fault.name):
         raise failure
     stalk = happened.rows[fault.name].stalk
