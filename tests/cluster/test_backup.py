@@ -16,8 +16,7 @@ from cluster import Cluster, ClusterFailed
 from resources.effects import once
 from resources.waiting import wait_for
 
-from tests.cluster.conftest import new_namespace, new_release
-from tests.cluster.release import BRIEF, Release, name_of
+from tests.cluster.release import BRIEF, Release, name_of, new_namespace
 
 BACKUP: dict[str, Any] = {"enabled": True, "storage": {"size": "1Gi"}}
 DUE = "UPDATE celery_ops_outboxmessage SET next_send_at = now() WHERE acknowledged_at IS NULL"
@@ -209,7 +208,8 @@ def first_words(release: Release, component: str) -> str:
 def other(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[tuple[Release, dict[str, Any]]]:
     """A release with another broker, and its description."""
     with new_namespace(cluster, "backup") as namespace:
-        release = new_release(cluster, namespace)
+        release = Release(cluster, namespace)
+        release.prepare()
         release.files += (BRIEF,)
         values = {**described(), "broker": request.param}
         release.install(values)

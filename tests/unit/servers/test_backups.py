@@ -112,7 +112,7 @@ def test_a_backup_is_chosen_by_name_path_or_as_the_latest(folder: Path) -> None:
 
 
 def test_without_a_backup_there_is_no_latest(tmp_path: Path) -> None:
-    with pytest.raises(BackupRefused, match="^backup latest: is none; there is none in "):
+    with pytest.raises(BackupRefused, match=r"^backup latest: is none; there is none in "):
         backups.chosen(tmp_path, "latest")
 
 
