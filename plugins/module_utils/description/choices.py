@@ -18,8 +18,8 @@ def choice_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
     for rule in RULES:
         made = value_at(values, rule["of"])
         if made != rule["choice"] and value_at(values, rule["named"]) not in ("", rule.get("usual")):
-            facts = {"choice": shown(made), "named": rule["named"], "what": rule["what"], "other": shown(rule["choice"])}
-            yield refusal("named_in_vain", tuple(rule["of"].split(".")), **facts)
+            facts = {"choice": shown(made), "named": rule["named"], "what": rule["what"]}
+            yield refusal("named_in_vain", tuple(rule["of"].split(".")), **facts, other=shown(rule["choice"]))
     if broker_protocol(values) == "rabbitmq" and values["results"]["kind"] == "redis":
         yield refusal("results_without_redis", ("results", "kind"))
     yield from topology_problems(values["broker"])
