@@ -16,6 +16,8 @@ from resources.waiting import wait_for
 
 DEAD_LETTERS = Path(__file__).parents[4] / "helm/stalk/files/rabbitmq/dead_letters.py"
 DELIVERY_LIMIT = 5
+QUORUM = '[{<<"x-queue-type">>, longstr, <<"quorum">>}]'
+SECONDS_UNTIL_LED = 30
 # Runs the script that is its first argument, until that has put three messages back and says so of two.
 KILLED_AT_ITS_THIRD_ACKNOWLEDGEMENT = """
 import os, signal, sys
@@ -77,6 +79,22 @@ def test_what_rabbitmq_was_given_outlives_its_kill(deployment: Deployment, idle:
     idle.run("systemctl", "start", f"{deployment.app}-worker@reports.service")
     ledger = deployment.all_effects(keys)
     assert {key: (line.starts, line.effects) for key, line in ledger.items()} == dict.fromkeys(keys, (1, 1))
+
+
+def test_a_queue_made_just_before_a_kill_takes_messages(deployment: Deployment) -> None:
+    server, unit, app = deployment.first("rabbitmq"), f"{deployment.app}-rabbitmq.service", deployment.app
+    if len(deployment.on("rabbitmq")) > 1:
+        pytest.skip("the nodes of a cluster elect a leader")
+    before = server.property(unit, "MainPID")
+    name = f'{{resource, <<"{app}">>, queue, <<"young">>}}'
+    made = f'rabbit_amqqueue:declare({name}, true, false, {QUORUM}, none, <<"test">>)'
+    server.attempt(f"/usr/local/lib/{app}/rabbitmqctl", "eval", f'{made}, os:cmd("kill -KILL " ++ os:getpid()).')
+    wait_for(
+        "it starts again", lambda: server.property(unit, "MainPID") not in (before, "0") and server.is_active(unit)
+    )
+    led = f"element(1, ra:members({{{app}_young, node()}}, 3000))."
+    wait_for("the queue has a leader", lambda: control(deployment, "eval", led).strip() == "ok", SECONDS_UNTIL_LED)
+    control(deployment, "delete_queue", "--vhost", app, "young")
 
 
 def test_a_message_that_comes_back_too_often_is_a_dead_letter_that_status_and_an_alert_name(
