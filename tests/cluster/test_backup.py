@@ -204,7 +204,10 @@ def first_words(release: Release, component: str) -> str:
     )
 
 
-@pytest.fixture(params=[{"kind": "valkey"}, {"topology": "sentinel"}, {"kind": "rabbitmq"}], ids=str)
+RABBITMQ = {"kind": "rabbitmq", "maxmemory": "256mb", "disk_free_limit": "100mb"}
+
+
+@pytest.fixture(params=[{"kind": "valkey"}, {"topology": "sentinel"}, RABBITMQ], ids=str)
 def other(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[tuple[Release, dict[str, Any]]]:
     """A release with another broker, and its description."""
     with new_namespace(cluster, "backup") as namespace:
