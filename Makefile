@@ -31,7 +31,7 @@ cluster-down: ## Remove that Kubernetes
 test: ## Run the tests; installs what it needs
 	@tools/prepare control tests chart && .venv/bin/python tools/test.py
 
-test-all: ## Run every test, those that take minutes too
+test-all: ## Run every test, those that take minutes too, but `make faults`
 	@tools/prepare control tests chart && .venv/bin/python tools/test.py --all
 
 test-fast: ## Run the linters and the tests that need no server

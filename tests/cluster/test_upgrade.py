@@ -77,7 +77,7 @@ def rollback(release: Release) -> None:
     release.rollback()
 
 
-@pytest.mark.parametrize("happens", [pytest.param(upgrade_from_the_older_chart, marks=pytest.mark.long), rollback])
+@pytest.mark.parametrize("happens", [upgrade_from_the_older_chart, rollback])
 def test_tasks_end_where_they_began(release: Release, desk: Desk, happens: Callable[[Release], None]) -> None:
     before = pods(release)
     with desk.flow("celery", "webhooks") as short:

@@ -40,10 +40,19 @@ def happen(target: Target, sending: str, do: Callable[[Target], object]) -> Load
         except Exception as caught:
             failure = caught
         finally:
-            target.touch(end)
+            wait_for("the sender is told", lambda: is_told(target, end), SECONDS_UNTIL_TASKS_FLOW)
             ended = now(target)
         count = int(sent.result().split()[-1])
     return Load(prefix, count, began, broke, max(broke, mended), ended, failure)
+
+
+def is_told(target: Effects, end: str) -> bool:
+    try:
+        target.touch(end)
+    except Exception:
+        # A pod that starts anew takes no command for a moment.
+        return False
+    return True
 
 
 def flows(target: Effects, prefix: str, after: float) -> float:

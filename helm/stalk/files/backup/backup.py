@@ -165,6 +165,8 @@ def main() -> None:
     end_by_sigterm()
     plan = json.loads(Path(sys.argv[1]).read_text())
     with in_one_line(), alone():
+        if database_beside.facts().is_marked:
+            raise BackupRefused("a restore has not ended, and this would be a backup of two times; end it first")
         forget_old(plan, make(plan))
 
 

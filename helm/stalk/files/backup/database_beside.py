@@ -9,7 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from ansible_collections.stalk.celery.plugins.module_utils.backups import BackupRefused
+
 RUN = Path("/run/stalk")
+# Of files/backup/database.
+FOR_A_PERSON = "3"
 
 
 class DatabaseRefused(Exception):
@@ -91,6 +95,8 @@ def ask(what: str) -> None:
 def end() -> None:
     while not (RUN / "ended").exists():
         time.sleep(0.1)
-    if (RUN / "ended").read_text().strip() != "0":
+    status = (RUN / "ended").read_text().strip()
+    if status != "0":
         lines = [line.strip() for line in (RUN / "said").read_text(errors="replace").splitlines()]
-        raise DatabaseRefused(f"postgresql: {'; '.join(filter(None, lines))[:1000] or 'ended without a word'}")
+        kind = BackupRefused if status == FOR_A_PERSON else DatabaseRefused
+        raise kind(f"postgresql: {'; '.join(filter(None, lines))[:1000] or 'ended without a word'}")

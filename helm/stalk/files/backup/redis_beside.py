@@ -9,7 +9,7 @@ from typing import IO
 
 from ansible_collections.stalk.celery.plugins.module_utils.broker.resp import RedisRefused
 from redis import ConnectionError, Redis
-from redis.exceptions import BusyLoadingError
+from redis.exceptions import BusyLoadingError, RedisError
 from redis_node import DATABASES, Entry
 
 RUN = Path("/run/stalk")
@@ -43,7 +43,10 @@ def is_loaded() -> bool:
 def entries() -> Iterator[Entry]:
     for database in DATABASES:
         client = server(database)
-        for key in client.scan_iter(count=1000):
-            content = client.dump(key)
-            if content is not None:
-                yield Entry(database, key, content, max(client.pexpiretime(key), 0))
+        try:
+            for key in client.scan_iter(count=1000):
+                content = client.dump(key)
+                if content is not None:
+                    yield Entry(database, key, content, max(client.pexpiretime(key), 0))
+        except RedisError as error:
+            raise RedisRefused(f"its copy cannot be read any more ({error})") from None

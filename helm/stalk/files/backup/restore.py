@@ -29,7 +29,6 @@ from ansible_collections.stalk.celery.plugins.module_utils.backups import (
     required,
     told,
 )
-from ansible_collections.stalk.celery.plugins.module_utils.broker.resp import RedisRefused
 from kubernetes_secrets import Cluster
 
 HERE = "the cluster"
@@ -55,7 +54,7 @@ def fit(plan: Mapping[str, Any], name: str, key: BackupIdentity, so_far: str) ->
             f"secret BACKUP_IDENTITY: is not the one whose public key is {manifest.recipient}; bring that one back"
         ]
     if problems := problems or [*forged(path, key.code), *broken(path, manifest)]:
-        raise BackupRefused("\n".join([*problems, so_far]))
+        raise BackupRefused("\n".join([*problems, *filter(None, [so_far])]))
     return path, manifest
 
 
@@ -91,35 +90,11 @@ class App:
             said = names
             time.sleep(1)
 
-    def is_kept_out(self, *, was_marked: bool) -> bool:
-        """Whether it stands still, and will until the mark is gone: no pod starts on it, and none has."""
-        database_beside.mark()
-        stands_still = False
-        try:
-            stands_still = not self.pods()
-        finally:
-            if not (stands_still or was_marked):
-                database_beside.unmark()
-        return stands_still
-
 
 def load_broker(file: Path, key: BackupIdentity) -> None:
     with redis_beside.begin() as plain:
         key.open(file, plain)
     redis_beside.load()
-
-
-def restore_broker(plan: Mapping[str, Any], *, was_marked: bool) -> None:
-    with redis_node.connected(backup.BROKER_URL.read_text(), plan["app"]["name"], to_write=True) as (node, _):
-        try:
-            count = node.prepare(redis_beside.entries())
-        except (RedisRefused, OSError):
-            # It keeps what it has, and the app may go on with that.
-            if not was_marked:
-                database_beside.unmark()
-            raise
-        node.replace(has_replicas=plan["broker"]["has_replicas"])
-    print(f"broker: {count} keys are restored", flush=True)
 
 
 def restore_database(file: Path, key: BackupIdentity) -> None:
@@ -128,24 +103,53 @@ def restore_database(file: Path, key: BackupIdentity) -> None:
     print("database: is restored", flush=True)
 
 
-def restore(plan: Mapping[str, Any], name: str) -> None:
-    key = backup.identity()
-    path, manifest = fit(plan, name, key, UNTOUCHED)
-    if "broker" in manifest.parts:
-        load_broker(path / manifest.parts["broker"].file, key)
-    # By a run that broke off: what is there is of two times.
-    was_marked = database_beside.facts().is_marked
-    app = App(plan, name)
-    app.wait_for_its_end()
-    if not was_marked:
-        print("what is there:", flush=True)
-        backup.make(plan)
-    while not app.is_kept_out(was_marked=was_marked):
-        app.wait_for_its_end()
-    if "broker" in manifest.parts:
-        restore_broker(plan, was_marked=was_marked)
-    restore_database(path / manifest.parts["database"].file, key)
-    print(f"{told(path.name)}, is back", flush=True)
+class Restore:
+    """Of one backup. `is_begun`: it changed something, or a run before it did, and what is there is of two times."""
+
+    def __init__(self, plan: Mapping[str, Any], name: str) -> None:
+        self.plan = plan
+        self.key = backup.identity()
+        self.is_begun = database_beside.facts().is_marked
+        self.path, self.manifest = fit(plan, name, self.key, "" if self.is_begun else UNTOUCHED)
+        self.app = App(plan, name)
+
+    def file(self, part: str) -> Path:
+        return self.path / self.manifest.parts[part].file
+
+    def do(self) -> None:
+        has_broker = "broker" in self.manifest.parts
+        if has_broker:
+            load_broker(self.file("broker"), self.key)
+        self.app.wait_for_its_end()
+        while not self.has_done(has_broker=has_broker):
+            self.app.wait_for_its_end()
+        print(f"{told(self.path.name)}, is back", flush=True)
+
+    def has_done(self, *, has_broker: bool) -> bool:
+        """False where the app has come back meanwhile. The mark keeps its pods out: none starts on it, and none has."""
+        if not self.is_begun:
+            print("what is there:", flush=True)
+            backup.make(self.plan)
+        try:
+            database_beside.mark()
+            if self.app.pods():
+                return False
+            if has_broker:
+                self.replace_broker()
+            restore_database(self.file("database"), self.key)
+            self.is_begun = True
+        finally:
+            if not self.is_begun:
+                database_beside.unmark()
+        return True
+
+    def replace_broker(self) -> None:
+        urls, app = backup.BROKER_URL.read_text(), self.plan["app"]["name"]
+        with redis_node.connected(urls, app, to_write=True) as (node, _):
+            count = node.prepare(redis_beside.entries())
+            self.is_begun = True
+            node.replace(has_replicas=self.plan["broker"]["has_replicas"])
+        print(f"broker: {count} keys are restored", flush=True)
 
 
 def main() -> None:
@@ -157,7 +161,7 @@ def main() -> None:
             path, _ = fit(plan, name, backup.identity(), UNCHANGED)
             print(f"{told(path.name)}, may come back", flush=True)
         else:
-            restore(plan, name)
+            Restore(plan, name).do()
 
 
 if __name__ == "__main__":

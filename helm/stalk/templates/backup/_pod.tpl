@@ -21,7 +21,7 @@
   "keep" (int64 .Values.backup.kubernetes.keep)
   "restore" (include "stalk.restoring" .)
   "config" (printf "%s-backup" .Values.app.name)
-  "app_pods" (printf "app.kubernetes.io/instance=%s,app.kubernetes.io/component in (web,worker,beat,flower)" .Release.Name)
+  "app_pods" (printf "app.kubernetes.io/instance=%s,app.kubernetes.io/component in (web,worker,beat,flower,migrations)" .Release.Name)
   | toPrettyJson }}
 {{- end }}
 
