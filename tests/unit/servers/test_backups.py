@@ -80,7 +80,13 @@ def test_one_run_at_a_time_has_the_folder(tmp_path: Path) -> None:
         with pytest.raises(BackupRefused, match=rf"another backup or restore is under way, in process {other.pid}; "):
             backups.begin_run(tmp_path, os.getpid())
     backups.begin_run(tmp_path, os.getpid())
-    assert (tmp_path / backups.RUN).read_text() == str(os.getpid())
+    assert (tmp_path / backups.RUN).read_text() == backups.told_apart(os.getpid())
+
+
+def test_a_later_process_with_the_number_of_a_run_does_not_hold_its_folder(tmp_path: Path) -> None:
+    (tmp_path / backups.RUN).write_text(f"{os.getppid()} 1")
+    backups.begin_run(tmp_path, os.getpid())
+    assert (tmp_path / backups.RUN).read_text() == backups.told_apart(os.getpid())
 
 
 def test_a_draft_is_no_backup_until_it_is_complete(folder: Path) -> None:

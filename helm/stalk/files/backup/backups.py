@@ -83,23 +83,34 @@ def begin_run(folder: Path, process: int) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
         other = file.read()
-        if other.isdecimal() and int(other) != process and lives(int(other)):
+        number = other.partition(" ")[0]
+        if number.isdecimal() and int(number) != process and lives(int(number), other):
             raise BackupRefused(
-                f"{folder}: another backup or restore is under way, in process {other}; wait for its end, or remove "
+                f"{folder}: another backup or restore is under way, in process {number}; wait for its end, or remove "
                 f"{file.name} if that process is none. Nothing was changed."
             )
         file.truncate(0)
-        file.write(str(process))
+        file.write(told_apart(process))
 
 
-def lives(process: int) -> bool:
+def told_apart(process: int) -> str:
+    """Its number, and where the system tells it when it started: a later process may get the number."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return str(process)
+    # proc_pid_stat(5): starttime is field 22, the first one behind the name is 3.
+    return f"{process} {fields[22 - 3]}"
+
+
+def lives(process: int, wanted: str) -> bool:
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         pass
-    return True
+    return told_apart(process) == wanted
 
 
 def superseded(kept: Sequence[str], count: int, made: str) -> list[str]:
