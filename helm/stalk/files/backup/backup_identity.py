@@ -106,9 +106,9 @@ class BackupIdentity:
     def open(self, sealed: Path, plain: Writer) -> None:
         """Decrypts it to its end."""
         kept = Kept(plain)
-        try:
-            with sealed.open("rb") as file:
+        with sealed.open("rb") as file:
+            try:
                 age().decrypt_io(file, kept, [self._identity])
-        except age().DecryptError as error:
-            refused = BackupRefused(f"{sealed.name}: cannot be decrypted ({error}); run it again")
-            raise kept.error or refused from None
+            except (age().DecryptError, OSError) as error:
+                refused = BackupRefused(f"{sealed.name}: cannot be decrypted ({error}); run it again")
+                raise kept.error or refused from None
