@@ -57,6 +57,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             pytest.exit(f"{folder}: {count} tests were collected, at least {least} are expected", 1)
 
 
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """A folder of long tests alone is none that is empty."""
+    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and session.stash.get(FILES, None):
+        session.exitstatus = pytest.ExitCode.OK
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Adds this run's report to the one of the runs before."""
     junit = os.environ.get("STALK_JUNIT")
