@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 from resources.effects import Effects
 from resources.waiting import wait_for
 
-from .outcome import Entry, Load, last_effect, now
+from .outcome import Entry, Load, done, last_effect, now
 
 Target = TypeVar("Target", bound=Effects)
 MIX = Path(__file__).with_name("mix.py").read_text()
@@ -20,6 +21,7 @@ HERTZ = float(os.environ.get("STALK_FAULTS_HERTZ", "10"))
 SECONDS_BEFORE, SECONDS_AFTER = 10, 10
 # Of the first tasks, and of the host of the data once it is back.
 SECONDS_UNTIL_TASKS_FLOW = 120
+SHARE_WORKED_OFF, SECONDS_UNTIL_WORKED_OFF = 0.9, 300
 
 
 def happen(target: Target, sending: str, do: Callable[[Target], object]) -> Load:
@@ -63,6 +65,30 @@ def flows(target: Effects, prefix: str, after: float) -> float:
         return moment if moment > after else 0
 
     return wait_for("tasks flow", effect, SECONDS_UNTIL_TASKS_FLOW)
+
+
+def until_worked_off(target: Effects, load: Load) -> None:
+    """A machine that is slow would carry what is left into the next fault, and in the end take no more than is sent."""
+    most = load.count * SHARE_WORKED_OFF
+
+    def is_worked_off() -> bool:
+        return done(target, [load.prefix]) >= most
+
+    with suppress(AssertionError):
+        wait_for("most tasks took effect", is_worked_off, SECONDS_UNTIL_WORKED_OFF)
+
+
+def until_no_more(target: Effects, loads: Sequence[Load], seconds: float) -> None:
+    """All tasks took effect, or none has for so long."""
+    prefixes, wanted, count = [load.prefix for load in loads], sum(load.count for load in loads), 0
+
+    def more() -> int | None:
+        found = done(target, prefixes)
+        return found if found > count else None
+
+    with suppress(AssertionError):
+        while count < wanted:
+            count = wait_for("a further task takes effect", more, seconds)
 
 
 def complete(load: Load, read: Callable[[], list[Entry]], seconds: float) -> list[Entry]:

@@ -106,6 +106,16 @@ def read(effects: Effects, query: str) -> list[Entry]:
     ]
 
 
+def done(effects: Effects, prefixes: Sequence[str]) -> int:
+    """How many tasks of these loads took effect."""
+    keys = f"'^({'|'.join(prefixes)})-'"
+    ((count,),) = effects.sql(
+        f"SELECT (SELECT count(*) FROM shop_ledgerentry WHERE effects > 0 AND key ~ {keys})"
+        f" + (SELECT count(*) FROM shop_order WHERE state = 'notified' AND item ~ {keys})"
+    )
+    return int(count)
+
+
 def last_effect(effects: Effects, prefix: str) -> float:
     """When a task with this prefix last took effect; 0 when none did."""
     ((moment,),) = effects.sql(

@@ -18,7 +18,7 @@ import pytest
 from resources.effects import SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK, Effects
 
 from .fault import Fault
-from .happening import complete, happen
+from .happening import happen, until_no_more, until_worked_off
 from .here import HERE
 from .outcome import Entry, Load, Outcome, Row, entries, orders
 from .plain import Plain
@@ -48,22 +48,21 @@ def happened(
     for fault in [fault for fault in HERE.faults if any(f"[{fault.name}]" in name for name in asked)]:
         say(f"{datetime.now():%H:%M:%S} {fault.name}")
         try:
-            loads[fault.name] = happen(target, LOAD, fault.do)
+            loads[fault.name] = load = happen(target, LOAD, fault.do)
+            until_worked_off(target, load)
         except Exception as failure:
             failures[fault.name] = failure
-        if plain and fault.plain and (load := spared(partial(plain.happen, fault.plain), say)):
-            plain_loads[fault.name] = load
+        if plain and fault.plain and (beside := spared(partial(plain.happen, fault.plain), say)):
+            plain_loads[fault.name] = beside
     deadline = time.monotonic() + SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK
-    stalk = {
-        name: Outcome(load, complete(load, partial(tasks_of, target, load), deadline - time.monotonic()))
-        for name, load in loads.items()
-    }
-    beside = {
+    until_no_more(target, list(loads.values()), SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK)
+    stalk = {name: Outcome(load, tasks_of(target, load)) for name, load in loads.items()}
+    plain_ones = {
         name: spared(partial(plain.outcome, load, deadline - time.monotonic()), say)
         for name, load in plain_loads.items()
         if plain
     }
-    told += [Row(name, outcome, beside.get(name)) for name, outcome in stalk.items()]
+    told += [Row(name, outcome, plain_ones.get(name)) for name, outcome in stalk.items()]
     return Happened({row.fault: row for row in told}, failures)
 
 
