@@ -30,7 +30,7 @@ def workers(deployment: Deployment) -> Iterator[Workers]:
 
 
 def works(deployment: Deployment, host: str, keys: list[str]) -> bool:
-    return any(f"@{host}/" in line.worker for line in deployment.ledger(keys).values())
+    return any(line.worker.endswith(f"@{host}") for line in deployment.ledger(keys).values())
 
 
 @pytest.mark.long
