@@ -86,8 +86,12 @@ def test_no_hook_waits_for_what_the_release_makes_after_it(case: str) -> None:
     made = objects(render(case))
     hooks = {title(one) for one in made if not is_lasting(one)}
     later = {title(one) for one in made if is_lasting(one)} - hooks
-    for job in (one for one in made if one["kind"] == "Job" and title(one) in hooks):
+    for job in (one for one in made if one["kind"] == "Job" and title(one) in hooks and comes_before(one)):
         assert needs(job["spec"]["template"]["spec"]) & later == set(), title(job)
+
+
+def comes_before(hook: Object) -> bool:
+    return any(event.startswith("pre-") for event in hook["metadata"]["annotations"]["helm.sh/hook"].split(","))
 
 
 def needs(pod: Object) -> set[str]:

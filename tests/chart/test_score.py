@@ -34,6 +34,7 @@ NEVER = {
 NODES = ["service-targets-pod"]
 OF_THE_CASE = {
     "13-network-off": ["pod-networkpolicy"],
+    "43-backup-sentinel": NODES,
     "46-sentinel": NODES,
     "47-sentinel-cert-manager-narrow-existing-secret": NODES,
 }
