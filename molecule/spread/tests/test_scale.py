@@ -35,14 +35,15 @@ def works(deployment: Deployment, host: str, keys: list[str]) -> bool:
 
 @pytest.mark.long
 def test_a_host_leaves_after_its_tasks_and_joins_again(deployment: Deployment, workers: Workers) -> None:
-    stays, leaves = deployment.on("worker")
+    # The second one has a pool of its own.
+    leaves, stays = deployment.on("worker")
     keys = deployment.send_effects("under-way", 30, 5)
     wait_for("both work", lambda: all(works(deployment, host.name, keys) for host in (stays, leaves)))
     workers(stays.name)
-    assert leaves.units(f"{deployment.app}-*") == []
+    assert leaves.units(f"{deployment.app}-worker@*") == []
     assert once(deployment.all_effects(keys))
 
-    workers(stays.name, leaves.name)
+    workers(leaves.name, stays.name)
     more = deployment.send_effects("after", 30, 1)
     assert once(deployment.all_effects(more))
     assert works(deployment, leaves.name, more)
