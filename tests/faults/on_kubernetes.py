@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+from cluster import ClusterFailed
 from resources.effects import SECONDS_UNTIL_A_LOST_MESSAGE_IS_BACK, once
 from resources.waiting import wait_for
 
@@ -124,9 +125,18 @@ def run_out_of_memory(pods: Pods, pod: Pod) -> None:
         text=True,
         check=False,
     )
+
+    def has_lost_a_child() -> bool:
+        if status_of(pods.get("pod", name_of(pod)))["restartCount"] > status_of(pod)["restartCount"]:
+            return True
+        try:
+            return bool({*before} - {*children(pods, pod)})
+        except ClusterFailed:
+            # Between two containers.
+            return False
+
+    wait_for(f"the kernel kills a child ({done.stderr.strip()})", has_lost_a_child, SECONDS_UNTIL_WHOLE)
     pods.wait_until_whole()
-    is_anew = status_of(pods.get("pod", name_of(pod)))["restartCount"] > status_of(pod)["restartCount"]
-    assert is_anew or {*before} - {*children(pods, pod)}, f"the kernel killed no child: {done.stderr}"
 
 
 def cut_off(_: Pods, pod: Pod) -> None:
