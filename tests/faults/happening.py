@@ -13,7 +13,7 @@ from typing import TypeVar
 from resources.effects import Effects
 from resources.waiting import wait_for
 
-from .outcome import Entry, Load, done, last_effect, now
+from .outcome import Load, done, last_effect, now
 
 Target = TypeVar("Target", bound=Effects)
 MIX = Path(__file__).with_name("mix.py").read_text()
@@ -89,16 +89,3 @@ def until_no_more(target: Effects, loads: Sequence[Load], seconds: float) -> Non
     with suppress(AssertionError):
         while count < wanted:
             count = wait_for("a further task takes effect", more, seconds)
-
-
-def complete(load: Load, read: Callable[[], list[Entry]], seconds: float) -> list[Entry]:
-    """What became of the tasks of a load when all took effect, or had time to."""
-
-    def whole() -> list[Entry] | None:
-        found = read()
-        return found if sum(entry.effects > 0 for entry in found) >= load.count else None
-
-    try:
-        return wait_for(f"{load.count} tasks of {load.prefix}", whole, seconds)
-    except AssertionError:
-        return read()

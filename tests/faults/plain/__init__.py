@@ -11,9 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from resources.deployment import Deployment
+from resources.waiting import wait_for
 
-from ..happening import complete, happen
-from ..outcome import Load, Outcome, entries
+from ..happening import happen
+from ..outcome import Entry, Load, Outcome, entries
 
 FOLDER = Path(__file__).parent
 LOAD = (FOLDER / "load.py").read_text()
@@ -61,3 +62,16 @@ class Plain(Deployment):
         script = "redis-cli LRANGE celery 0 -1; redis-cli HVALS unacked"
         messages = self.first("redis").run("sh", "-c", script)
         return {int(number) for number in re.findall(rf"{load.prefix}-(\d+)", messages)}
+
+
+def complete(load: Load, read: Callable[[], list[Entry]], seconds: float) -> list[Entry]:
+    """What became of the tasks of a load when all took effect, or had time to."""
+
+    def whole() -> list[Entry] | None:
+        found = read()
+        return found if sum(entry.effects > 0 for entry in found) >= load.count else None
+
+    try:
+        return wait_for(f"{load.count} tasks of {load.prefix}", whole, seconds)
+    except AssertionError:
+        return read()

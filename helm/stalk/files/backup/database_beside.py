@@ -12,6 +12,8 @@ from typing import IO
 from ansible_collections.stalk.celery.plugins.module_utils.backups import BackupRefused
 
 RUN = Path("/run/stalk")
+# Whoever waits in vain is ended by the Job's deadline.
+SECONDS_BETWEEN_LOOKS = 0.1
 # Of files/backup/database.
 FOR_A_PERSON = "3"
 
@@ -87,14 +89,14 @@ def do(what: str) -> None:
 
 def ask(what: str) -> None:
     while not (RUN / "ask").is_fifo():
-        time.sleep(0.1)
+        time.sleep(SECONDS_BETWEEN_LOOKS)
     (RUN / "ended").unlink(missing_ok=True)
     (RUN / "ask").write_text(f"{what}\n")
 
 
 def end() -> None:
     while not (RUN / "ended").exists():
-        time.sleep(0.1)
+        time.sleep(SECONDS_BETWEEN_LOOKS)
     status = (RUN / "ended").read_text().strip()
     if status != "0":
         lines = [line.strip() for line in (RUN / "said").read_text(errors="replace").splitlines()]

@@ -82,7 +82,7 @@ class App:
         )
 
     def wait_for_its_end(self) -> None:
-        """Workers end their tasks first, which takes their grace at most."""
+        """Workers end their tasks first, which takes their grace at most; the Job's deadline is longer."""
         said: list[str] = []
         while names := self.pods():
             if names != said:
@@ -113,19 +113,22 @@ class Restore:
         self.path, self.manifest = fit(plan, name, self.key, "" if self.is_begun else UNTOUCHED)
         self.app = App(plan, name)
 
+    @property
+    def has_broker(self) -> bool:
+        return "broker" in self.manifest.parts
+
     def file(self, part: str) -> Path:
         return self.path / self.manifest.parts[part].file
 
     def do(self) -> None:
-        has_broker = "broker" in self.manifest.parts
-        if has_broker:
+        if self.has_broker:
             load_broker(self.file("broker"), self.key)
         self.app.wait_for_its_end()
-        while not self.has_done(has_broker=has_broker):
+        while not self.has_done():
             self.app.wait_for_its_end()
         print(f"{told(self.path.name)}, is back", flush=True)
 
-    def has_done(self, *, has_broker: bool) -> bool:
+    def has_done(self) -> bool:
         """False where the app has come back meanwhile. The mark keeps its pods out: none starts on it, and none has."""
         if not self.is_begun:
             print("what is there:", flush=True)
@@ -134,7 +137,7 @@ class Restore:
             database_beside.mark()
             if self.app.pods():
                 return False
-            if has_broker:
+            if self.has_broker:
                 self.replace_broker()
             restore_database(self.file("database"), self.key)
             self.is_begun = True
