@@ -92,7 +92,8 @@ def is_missing(app: Celery) -> Q:
     missing = Q(sent_at=None) | Q(started_at__isnull=False) | Q(sent_at__lt=Now() - hidden_at_most)
     for queue, length in lengths(app, due_rows().values_list("queue", flat=True).distinct()).items():
         started = OutboxMessage.objects.filter(queue=queue, started_at__isnull=False)
-        front = started.aggregate(front=Max("sent_at"))["front"]
+        # Not `sent_at`, which a retry, an ETA, a stop and a second copy set to later than the place in the queue.
+        front = started.aggregate(front=Max("created_at"))["front"]
         if length == 0:
             missing |= Q(queue=queue)
         elif front:

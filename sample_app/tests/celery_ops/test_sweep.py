@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -55,6 +56,28 @@ def test_a_message_that_waits_in_a_long_queue_is_left_alone(broker: Broker, gate
     assert broker.messages_in() == 3
     make_due(ids[2], started_at=timezone.now(), leased_until=timezone.now() + timedelta(minutes=1))
     assert sweep.sweep().sent == 2, "a newer one has overtaken them"
+
+
+def sent_by_the_sweep(task_id: str) -> None:
+    make_due(task_id, sent_at=None)
+    assert sweep.sweep().sent == 1
+
+
+def given_back_by_a_stop(task_id: str) -> None:
+    outbox.take(task_id, "a run that stops")
+    outbox.give_back(outbox.open_row(task_id))
+
+
+@ON_BOTH_BROKERS
+@pytest.mark.parametrize("queue_again", [sent_by_the_sweep, given_back_by_a_stop])
+def test_an_old_message_that_is_queued_again_overtakes_nothing(
+    broker: Broker, gate: Gate, queue_again: Callable[[str], None]
+) -> None:
+    oldest, *waiting = [effect.delay_on_commit(str(gate.path)) for _ in range(3)]
+    queue_again(oldest)
+    make_due(*waiting)
+    outbox.take(oldest, "run")
+    assert sweep.sweep().sent == 0
 
 
 @ON_BOTH_BROKERS
