@@ -79,6 +79,7 @@ def test_one_that_cannot_serve_is_refused_and_nothing_changes(
     assert release.running_pods() == before
 
 
+@pytest.mark.long
 def test_a_queue_with_messages_there_keeps_its_pool(release: Release) -> None:
     pool = {"queues": ["archive"], "kubernetes": {"replicas": 0}}
     release.upgrade({**VALUES, "app": {"queues": ["archive"]}, "pools": {**VALUES["pools"], "archive": pool}})

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
+import pytest
 from resources.waiting import wait_for
 from storefront import watch
 
@@ -71,6 +72,7 @@ def test_who_starts_without_the_database_waits_for_it_and_ships_what_was_queued(
         assert watch(shop, batch)["shipped"] == ORDERS
 
 
+@pytest.mark.long
 def test_a_worker_that_starts_without_the_broker_waits_for_it_and_ships_what_was_ordered_meanwhile(
     standing_release: Release,
 ) -> None:

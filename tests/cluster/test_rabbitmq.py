@@ -166,6 +166,7 @@ def test_a_task_that_is_sent_for_later_takes_effect_once(release: Release, desk:
     assert once(release.all_effects(keys, SECONDS_UNTIL_ALL_IS_WELL))
 
 
+@pytest.mark.long
 def test_a_queue_of_a_new_pool_takes_messages_without_a_restart_of_rabbitmq(release: Release, desk: Desk) -> None:
     before = process(release)
     assert "archive" not in queues(release)
@@ -179,6 +180,7 @@ def test_a_queue_of_a_new_pool_takes_messages_without_a_restart_of_rabbitmq(rele
     assert process(release) == before
 
 
+@pytest.mark.long
 def test_a_queue_with_messages_keeps_its_pool_and_the_broker_its_kind(release: Release) -> None:
     release.upgrade(with_archive(0))
     code = "import config.celery\nfrom shop.tasks import record_effect\n"
