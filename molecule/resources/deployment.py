@@ -6,7 +6,9 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
+import tempfile
 import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -165,10 +167,12 @@ class Deployment(Effects):
         """Goes on with these hosts in these groups; who is in none any more has left the inventory."""
         described = yaml.safe_load(self.inventory_file.read_text())
         described |= {group: {"hosts": dict.fromkeys(hosts)} for group, hosts in groups.items()}
-        self.inventory_file = self.scratch / "placed" / "hosts.yml"
-        self.inventory_file.parent.mkdir(exist_ok=True)
+        before, placed = self.inventory_file.parent, Path(tempfile.mkdtemp(prefix="placed-", dir=self.scratch))
+        shutil.copytree(before, placed, dirs_exist_ok=True)
+        self.inventory_file = placed / "hosts.yml"
         self.inventory_file.write_text(yaml.safe_dump(described))
-        self.inventory_arguments = [f"--inventory={self.inventory_file}"]
+        replaced = {f"--inventory={path}": f"--inventory={placed}" for path in (before, before / "hosts.yml")}
+        self.inventory_arguments = [replaced.get(argument, argument) for argument in self.inventory_arguments]
         self.__dict__.pop("inventory", None)
 
     def on(self, group: str) -> list[Server]:
