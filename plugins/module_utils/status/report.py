@@ -281,7 +281,7 @@ class Report:
         for pool, count in (told.get("dead", {}) if is_first else {}).items():
             self.problem(
                 f"broker on {host}: {dead_letters(count)} of pool {pool} in the queue "
-                f"@dead.{pool}, given out too often or refused by a worker; docs/operations.md says what to do"
+                f"@dead.{pool}, given out too often or refused by a worker; docs/rabbitmq.md says what to do"
             )
         role = self.role(host, told) if self.has_sentinel else ""
         memory = f"{role}memory {amount(told['memory'])} of {amount(told['limit'])} ({part:.0%})"

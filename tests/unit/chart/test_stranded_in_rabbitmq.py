@@ -85,8 +85,8 @@ def test_what_was_sent_just_before_is_counted(monkeypatch: pytest.MonkeyPatch) -
 def test_dead_letters_are_told_and_refuse_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert leaving({"@dead.default": 1, "@dead.reports": 2}, deployed=NOW) == []
     assert capsys.readouterr().out == (
-        "1 dead letter of pool default in the queue @dead.default; docs/operations.md says what to do.\n"
-        "2 dead letters of pool reports in the queue @dead.reports; docs/operations.md says what to do.\n"
+        "1 dead letter of pool default in the queue @dead.default; docs/rabbitmq.md says what to do.\n"
+        "2 dead letters of pool reports in the queue @dead.reports; docs/rabbitmq.md says what to do.\n"
     )
 
 

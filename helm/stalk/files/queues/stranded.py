@@ -299,7 +299,7 @@ class Redis:
 def refusals(broker: Broker, deployed: set[str], described: set[str], abandoned: set[str]) -> list[str]:
     """None: the broker then remembers what no pool takes any more."""
     for pool, count in sorted(broker.dead_letters().items()):
-        print(f"{dead_letters(count)} of pool {pool} in the queue {DEAD}{pool}; docs/operations.md says what to do.")
+        print(f"{dead_letters(count)} of pool {pool} in the queue {DEAD}{pool}; docs/rabbitmq.md says what to do.")
     before = broker.left()
     suspects = (deployed | before) - described
     if not suspects:
