@@ -16,6 +16,7 @@ from cluster import Cluster, ClusterFailed
 from resources.effects import once
 from resources.waiting import wait_for
 
+from tests.cluster import bucket
 from tests.cluster.release import BRIEF, Release, name_of, new_namespace
 
 BACKUP: dict[str, Any] = {"enabled": True, "storage": {"size": "1Gi"}}
@@ -119,9 +120,9 @@ def in_backups(release: Release, script: str) -> str:
     return log_of(release, name)
 
 
-def refusal(release: Release, name: str) -> str:
+def refusal(release: Release, name: str, **kubernetes: Any) -> str:
     with pytest.raises(ClusterFailed) as refused:
-        release.upgrade(described(restore=name))
+        release.upgrade(described(restore=name, **kubernetes))
     return str(refused.value)
 
 
@@ -203,6 +204,32 @@ def first_words(release: Release, component: str) -> str:
             status.get("state", {}).keys() - {"waiting"} for status in pod["status"].get("initContainerStatuses", [])
         )
     )
+
+
+@pytest.mark.long
+def test_a_backup_that_is_in_the_bucket_alone_comes_back(release: Release) -> None:
+    s3 = bucket.provide(release)
+    release.upgrade(described(s3={**s3, "secret": "its-leaf"}))
+    failing = begun(release)
+    wait_for("it has no key", lambda: "/etc/stalk/s3/AWS_ACCESS_KEY_ID" in words_of(release, failing), 180)
+    release.kubectl("delete", "job", failing)
+
+    release.upgrade(described(s3=s3))
+    (before,) = release.send_effects("before", 1, 0)
+    release.all_effects([before])
+    made = backed_up(release)
+    (later,) = release.send_effects("later", 1, 0)
+    release.all_effects([later])
+    in_backups(release, "rm -r /backups/2*")
+    said = refusal(release, "20010101T000000Z", s3=s3)
+    assert "backup 20010101T000000Z: is neither in /backups nor in https://bucket." in said
+    assert made in said
+
+    release.upgrade(described(s3=s3, restore=made))
+    assert set(release.ledger([before, later])) == {before}
+    release.upgrade(described(s3=s3, keep=1))
+    newest = backed_up(release)
+    assert f"{newest}" in refusal(release, made, s3=s3), "the bucket has no more than is kept"
 
 
 RABBITMQ = {"kind": "rabbitmq", "maxmemory": "256mb", "disk_free_limit": "100mb"}

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import database_beside
+import object_store
 import redis_node
 from ansible_collections.stalk.celery.plugins.module_utils.backup_identity import BackupIdentity, age
 from ansible_collections.stalk.celery.plugins.module_utils.backups import (
@@ -136,6 +137,19 @@ def make(plan: Mapping[str, Any]) -> str:
     return name
 
 
+def send(plan: Mapping[str, Any], made: str) -> None:
+    """And what an earlier run could not send."""
+    if (store := object_store.of_plan(plan)) is None:
+        return
+    there = store.names()
+    for name in sorted(set(names(FOLDER)) - set(there)):
+        store.send(FOLDER / name)
+        print(f"  sent to {store.url}: {name}", flush=True)
+    for name in superseded(sorted({*there, made}), plan["keep"], made):
+        store.remove(name)
+        print(f"  removed from {store.url}, as {plan['keep']} are kept: {name}", flush=True)
+
+
 def forget_old(plan: Mapping[str, Any], made: str) -> None:
     for name in superseded(names(FOLDER), plan["keep"], made):
         remove(FOLDER, name)
@@ -150,7 +164,7 @@ def in_one_line() -> Iterator[None]:
     except BackupRefused as refused:
         print(f"stalk: {refused}", file=sys.stderr)
         sys.exit(1)
-    except (database_beside.DatabaseRefused, RedisRefused, Refused, OSError) as error:
+    except (database_beside.DatabaseRefused, object_store.StoreFailed, RedisRefused, Refused, OSError) as error:
         who = "broker: " if isinstance(error, RedisRefused) else ""
         print(f"stalk: {who}{error}; mend it, or wait for the next try", file=sys.stderr)
         sys.exit(os.EX_TEMPFAIL)
@@ -167,7 +181,9 @@ def main() -> None:
     with in_one_line(), alone():
         if database_beside.facts().is_marked:
             raise BackupRefused("a restore has not ended, and this would be a backup of two times; end it first")
-        forget_old(plan, make(plan))
+        made = make(plan)
+        forget_old(plan, made)
+        send(plan, made)
 
 
 if __name__ == "__main__":

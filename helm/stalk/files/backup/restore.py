@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import backup
 import database_beside
+import object_store
 import redis_beside
 import redis_node
 from ansible_collections.stalk.celery.plugins.module_utils.backup_identity import BackupIdentity
@@ -25,6 +26,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.backups import (
     chosen,
     forged,
     mismatches,
+    names,
     read,
     required,
     told,
@@ -45,7 +47,19 @@ def versions(plan: Mapping[str, Any], manifest: Manifest) -> dict[str, dict[str,
     return found
 
 
+def bring(plan: Mapping[str, Any], name: str) -> None:
+    """To the volume, where it is only in the bucket."""
+    if name in names(backup.FOLDER) or (store := object_store.of_plan(plan)) is None:
+        return
+    if name not in (there := store.names()):
+        known = ", ".join(there[-10:]) or "none"
+        raise BackupRefused(f"backup {name}: is neither in {backup.FOLDER} nor in {store.url}, which has {known}")
+    store.bring(name, backup.FOLDER)
+    print(f"brought from {store.url}: {name}", flush=True)
+
+
 def fit(plan: Mapping[str, Any], name: str, key: BackupIdentity, so_far: str) -> tuple[Path, Manifest]:
+    bring(plan, name)
     path = chosen(backup.FOLDER, name)
     manifest = read(path)
     problems = list(mismatches(manifest, plan, {HERE: plan["release"]}, versions(plan, manifest)))

@@ -3,7 +3,7 @@
 {{- end }}
 
 {{- define "stalk.backup.scripts" -}}
-["backup/backup.py", "backup/restore.py", "backup/database", "backup/database_beside.py", "backup/redis", "backup/redis_beside.py", "backup/redis_node.py", "secrets/kubernetes_secrets.py"]
+["backup/backup.py", "backup/restore.py", "backup/database", "backup/database_beside.py", "backup/object_store.py", "backup/redis", "backup/redis_beside.py", "backup/redis_node.py", "secrets/kubernetes_secrets.py"]
 {{- end }}
 
 {{/* What these have in common with servers, in files/. */}}
@@ -19,6 +19,7 @@
   "database" (dict "kind" .Values.database.kind)
   "release" (include "stalk.image" (dict "root" . "image" .Values.app.kubernetes.image "default" .Values.app.name))
   "keep" (int64 .Values.backup.kubernetes.keep)
+  "s3" (pick .Values.backup.kubernetes.s3 "url" "region")
   "restore" (include "stalk.restoring" .)
   "config" (printf "%s-backup" .Values.app.name)
   "app_pods" (printf "app.kubernetes.io/instance=%s,app.kubernetes.io/component in (web,worker,beat,flower,migrations)" .Release.Name)
@@ -106,6 +107,9 @@ spec:
         - {name: run, mountPath: /run/stalk}
         - {name: tmp, mountPath: /tmp}
         - {name: backups, mountPath: /backups}
+        {{- if $own.s3.secret }}
+        - {name: s3, mountPath: /etc/stalk/s3, readOnly: true}
+        {{- end }}
         {{- with $options.extraVolumeMounts }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
@@ -144,6 +148,9 @@ spec:
     - {name: run, emptyDir: {medium: Memory}}
     - {name: tmp, emptyDir: {medium: Memory, sizeLimit: 16Mi}}
     - {name: backups, persistentVolumeClaim: {claimName: {{ $values.app.name }}-backup}}
+    {{- with $own.s3.secret }}
+    - {name: s3, secret: {secretName: {{ . | quote }}, defaultMode: 0440}}
+    {{- end }}
     {{- with $options.extraVolumes }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
