@@ -50,7 +50,10 @@ def begun(release: Release) -> str:
 def backed_up(release: Release) -> str:
     """The name of a new backup."""
     job = begun(release)
-    release.wait(f"job/{job}", "condition=Complete", seconds=300)
+    try:
+        release.wait(f"job/{job}", "condition=Complete", seconds=300)
+    except ClusterFailed as failed:
+        raise AssertionError(words_of(release, job)) from failed
     said = re.search(r"^backup (\S+)$", log_of(release, job), re.MULTILINE)
     assert said
     return said[1]
