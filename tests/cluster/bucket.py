@@ -6,6 +6,8 @@ import json
 import subprocess
 from typing import Any
 
+import yaml
+from images import VALUES
 from resources.certificates import Authority
 
 from tests.cluster.external_redis import secret
@@ -41,7 +43,15 @@ def provide(release: Release) -> dict[str, str]:
 
 
 def pod() -> dict[str, Any]:
-    """Its user's only bucket is the folder that the volume is mounted at."""
+    """A bucket is a folder."""
+    image = yaml.safe_load(VALUES.read_text())["broker"]["kubernetes"]["image"]
+    maker = {
+        "name": "make",
+        "image": f"{image['repository']}:{image['tag']}",
+        "command": ["mkdir", f"/buckets/{NAME}"],
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        "volumeMounts": [{"name": "data", "mountPath": "/buckets"}],
+    }
     container = {
         "name": NAME,
         "image": IMAGE,
@@ -54,7 +64,7 @@ def pod() -> dict[str, Any]:
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
         "volumeMounts": [
             {"name": "tls", "mountPath": "/tls"},
-            {"name": "data", "mountPath": f"/buckets/{NAME}"},
+            {"name": "data", "mountPath": "/buckets"},
         ],
     }
     identity = {"runAsUser": 999, "runAsGroup": 999, "fsGroup": 999, "runAsNonRoot": True}
@@ -63,6 +73,7 @@ def pod() -> dict[str, Any]:
         "kind": "Pod",
         "metadata": {"name": NAME, "labels": {"app": NAME}},
         "spec": {
+            "initContainers": [maker],
             "containers": [container],
             "securityContext": {**identity, "seccompProfile": {"type": "RuntimeDefault"}},
             "volumes": [{"name": "tls", "secret": {"secretName": "its-leaf"}}, {"name": "data", "emptyDir": {}}],

@@ -214,8 +214,14 @@ def test_a_backup_that_is_in_the_bucket_alone_comes_back(release: Release) -> No
     s3 = bucket.provide(release)
     release.upgrade(described(s3={**s3, "secret": "its-leaf"}))
     failing = begun(release)
-    wait_for("it has no key", lambda: "/etc/stalk/s3/AWS_ACCESS_KEY_ID" in words_of(release, failing), 180)
-    release.kubectl("delete", "job", failing)
+    said = "stalk: backup.kubernetes.s3.secret: names a Secret that lacks AWS_ACCESS_KEY_ID; add it"
+    wait_for("it has no key", lambda: said in words_of(release, failing), 180)
+
+    release.upgrade(described(s3={**s3, "url": f"{s3['url']}/at/none".replace("/bucket/", "/none/")}))
+    release.wait(f"job/{(failing := begun(release))}", "condition=Failed", seconds=300)
+    said = words_of(release, failing)
+    assert "NoSuchBucket" in said
+    assert said.count("backup 2") == 1, "it is made once, for another try would push older ones out"
 
     release.upgrade(described(s3=s3))
     (before,) = release.send_effects("before", 1, 0)

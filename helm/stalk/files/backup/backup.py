@@ -137,10 +137,9 @@ def make(plan: Mapping[str, Any]) -> str:
     return name
 
 
-def send(plan: Mapping[str, Any], made: str) -> None:
-    """And what an earlier run could not send."""
-    if (store := object_store.of_plan(plan)) is None:
-        return
+def send(store: object_store.ObjectStore, plan: Mapping[str, Any], made: str) -> None:
+    """And what an earlier run could not send. What fails here is not tried again, which would make another backup, and
+    push older ones out."""
     there = store.names()
     for name in sorted(set(names(FOLDER)) - set(there)):
         store.send(FOLDER / name)
@@ -164,7 +163,7 @@ def in_one_line() -> Iterator[None]:
     except BackupRefused as refused:
         print(f"stalk: {refused}", file=sys.stderr)
         sys.exit(1)
-    except (database_beside.DatabaseRefused, object_store.StoreFailed, RedisRefused, Refused, OSError) as error:
+    except (database_beside.DatabaseRefused, RedisRefused, Refused, OSError) as error:
         who = "broker: " if isinstance(error, RedisRefused) else ""
         print(f"stalk: {who}{error}; mend it, or wait for the next try", file=sys.stderr)
         sys.exit(os.EX_TEMPFAIL)
@@ -181,9 +180,11 @@ def main() -> None:
     with in_one_line(), alone():
         if database_beside.facts().is_marked:
             raise BackupRefused("a restore has not ended, and this would be a backup of two times; end it first")
+        store = object_store.of_plan(plan)
         made = make(plan)
         forget_old(plan, made)
-        send(plan, made)
+        if store:
+            send(store, plan, made)
 
 
 if __name__ == "__main__":

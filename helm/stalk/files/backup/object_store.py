@@ -9,15 +9,25 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ansible_collections.stalk.celery.plugins.module_utils.backups import MANIFEST, NAME, draft_of, to_disk
+from ansible_collections.stalk.celery.plugins.module_utils.backups import (
+    MANIFEST,
+    NAME,
+    BackupRefused,
+    draft_of,
+    to_disk,
+)
 
 SECRET = Path("/etc/stalk/s3")
 KEYS = {"aws_access_key_id": "AWS_ACCESS_KEY_ID", "aws_secret_access_key": "AWS_SECRET_ACCESS_KEY"}
 CA = "ca.crt"
 
 
-class StoreFailed(Exception):
-    """One line: what the store says."""
+def boto3() -> Any:
+    try:
+        import boto3
+    except ImportError:
+        raise BackupRefused("boto3: is missing; add it to the image of the app") from None
+    return boto3
 
 
 @contextmanager
@@ -28,19 +38,23 @@ def in_one_line(url: str) -> Iterator[None]:
     try:
         yield
     except (Boto3Error, BotoCoreError, ClientError) as error:
-        raise StoreFailed(f"backup.kubernetes.s3.url: {url}: {' '.join(str(error).split())}") from None
+        raise BackupRefused(f"backup.kubernetes.s3.url: {url}: {' '.join(str(error).split())}; mend it") from None
 
 
 def credentials() -> dict[str, str]:
     """None without a Secret: boto3 then takes those that the pod's account has."""
-    return {argument: (SECRET / name).read_text().strip() for argument, name in KEYS.items() if SECRET.is_dir()}
+    try:
+        return {argument: (SECRET / name).read_text().strip() for argument, name in KEYS.items() if SECRET.is_dir()}
+    except FileNotFoundError as error:
+        name = Path(error.filename).name
+        raise BackupRefused(f"backup.kubernetes.s3.secret: names a Secret that lacks {name}; add it") from None
 
 
 class ObjectStore:
     """Its keys are `[PREFIX/]BACKUP/FILE`; a backup that has no manifest is none."""
 
     def __init__(self, url: str, region: str) -> None:
-        import boto3
+        client = boto3().client
         from botocore.config import Config
 
         self.url = url
@@ -50,11 +64,12 @@ class ObjectStore:
         # What came later than S3 itself, checksums in trailers and buckets as host names, not every store has.
         config = Config(
             s3={"addressing_style": "path"},
+            retries={"mode": "standard", "total_max_attempts": 8},
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
         with in_one_line(url):
-            self.client = boto3.client(
+            self.client = client(
                 "s3",
                 endpoint_url=f"{parsed.scheme}://{parsed.netloc}",
                 region_name=region or None,
