@@ -5,7 +5,7 @@ from typing import Any
 
 import dj_database_url
 
-from celery_ops import environment
+from celery_ops import environment, logs
 from celery_ops.settings import *
 from shop.schedule import BEAT_SCHEDULE
 
@@ -48,6 +48,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "celery_ops.correlation.CorrelationMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -104,19 +105,7 @@ SECURE_HSTS_PRELOAD = not DEBUG
 SESSION_COOKIE_SECURE = not DEBUG
 CSRF_COOKIE_SECURE = not DEBUG
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "line": {
-            "()": "celery.app.log.TaskFormatter",
-            "fmt": "%(levelname)s %(processName)s %(name)s %(task_name)s[%(task_id)s]: %(message)s",
-            "use_color": False,
-        }
-    },
-    "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "line"}},
-    "root": {"handlers": ["stdout"], "level": "INFO"},
-}
+LOGGING = logs.logging_settings()
 
 CELERY_BEAT_SCHEDULE = BEAT_SCHEDULE
 
