@@ -16,15 +16,11 @@ from celery_ops import correlation, environment
 
 FORMATS = ("line", "json")
 FIELDS = "levelname name processName process message task_name task_id correlation_id"
-# Celery's own, for other handlers: it has the task's arguments.
-UNTOLD = ("data",)
+# The first is Celery's own and has the task's arguments; the other is the three fields at the end of FIELDS.
+UNTOLD = ("data", "origin")
 
-LINE = {
-    "format": "%(levelname)s %(processName)s %(name)s %(task_name)s[%(task_id)s] %(correlation_id)s: %(message)s",
-}
-JSON = {
-    "()": "celery_ops.json_log.formatter",
-}
+LINE = {"format": "%(levelname)s %(processName)s %(name)s%(origin)s: %(message)s"}
+JSON = {"()": "celery_ops.json_log.formatter"}
 received: tuple[str, str] = ("", "")
 
 
@@ -80,12 +76,22 @@ class TaskFilter(logging.Filter):
     """Gives a record `task_name`, `task_id` and `correlation_id`, each empty where there is none."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        task = get_current_task()
-        data = getattr(record, "data", None)
-        told = data if isinstance(data, dict) else {}
-        request = task.request if task is not None else None
-        task_id = (request.id if request else told.get("id")) or ""
-        record.task_name = task.name if request else told.get("name", "")
-        record.task_id = task_id
-        record.correlation_id = correlation.current.get() or (received[1] if received[0] == task_id else "")
+        told = context_of(record)
+        vars(record).update(told, origin=origin(**told))
         return True
+
+
+def context_of(record: logging.LogRecord) -> dict[str, str]:
+    task = get_current_task()
+    data = getattr(record, "data", None)
+    if task is not None and task.request:
+        name, task_id = task.name, task.request.id or ""
+    else:
+        # Of the main process Celery's own lines tell which task they are about.
+        name, task_id = (data.get("name", ""), data.get("id", "")) if isinstance(data, dict) else ("", "")
+    correlation_id = correlation.current.get() or (received[1] if received[0] == task_id else "")
+    return {"task_name": name, "task_id": task_id, "correlation_id": correlation_id}
+
+
+def origin(task_name: str, task_id: str, correlation_id: str) -> str:
+    return (f" {task_name}[{task_id}]" if task_id else "") + (f" {correlation_id}" if correlation_id else "")

@@ -16,12 +16,14 @@ from celery_ops import (
     redis_transport,
     result_store,
     sentinel_transport,
+    sentry,
 )
 from celery_ops.heartbeat import WorkerHeartbeat
 
 
 def install(app: Celery) -> None:
     """Adds the heartbeat file and a result store that may be away to the app, and saves some time and memory."""
+    sentry.report_failures()
     redis_transport.install()
     sentinel_transport.install()
     rabbitmq_transport.install()
