@@ -17,6 +17,7 @@ from celery_ops import (
     result_store,
     sentinel_transport,
     sentry,
+    signing,
 )
 from celery_ops.heartbeat import WorkerHeartbeat
 
@@ -29,6 +30,7 @@ def install(app: Celery) -> None:
     rabbitmq_transport.install()
     delayed_delivery.install(app)
     result_store.install(app)
+    signing.install(app)
     show_correlation_id_in_flower()
     Task.Request = "celery_ops.task_request:TaskRequest"
     app.steps["worker"].add(WorkerHeartbeat)

@@ -10,15 +10,15 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
+from django.db import connection
 
 from tests.ports import free_port
 from tests.processes import APP_FOLDER, Process
 from tests.services import Services
 from tests.waiting import until
 
-pytestmark = pytest.mark.usefixtures("empty_broker")
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("empty_broker")]
 
 README = APP_FOLDER / "celery_ops/README.md"
 DATABASE = "parcels"
@@ -78,19 +78,19 @@ class Project:
 
 @pytest.fixture
 def project(services: Services, tmp_path: Path) -> Iterator[Project]:
-    administrator = f"{services.postgresql.url()}?sslmode=verify-full"
-    files = {name.lower(): services.environment[name] for name in ("PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY")}
-    with psycopg.connect(administrator, autocommit=True, **{name[2:]: value for name, value in files.items()}) as admin:
-        admin.execute(f"CREATE DATABASE {DATABASE}")
-        folder = tmp_path / "project"
-        folder.mkdir()
-        changes = {
-            "DATABASE_URL": services.postgresql.url(DATABASE),
-            "DJANGO_SETTINGS_MODULE": "mail.settings",
-            "PYTHONPATH": str(folder),
-        }
-        yield Project(folder, {k: v for k, v in services.environment.items() if k != "CELERY_TASK_ROUTES"} | changes)
-        admin.execute(f"DROP DATABASE {DATABASE} WITH (FORCE)")
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {DATABASE}")
+    folder = tmp_path / "project"
+    folder.mkdir()
+    changes = {
+        "DATABASE_URL": services.postgresql.url(DATABASE),
+        "DJANGO_SETTINGS_MODULE": "mail.settings",
+        "PYTHONPATH": str(folder),
+    }
+    routes_of_shop = ("CELERY_TASK_ROUTES",)
+    yield Project(folder, {k: v for k, v in services.environment.items() if k not in routes_of_shop} | changes)
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP DATABASE {DATABASE} WITH (FORCE)")
 
 
 @pytest.fixture
