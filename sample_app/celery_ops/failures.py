@@ -15,7 +15,7 @@ from celery.utils.log import get_logger
 from django.db.models.functions import Now
 
 from celery_ops import correlation, outbox
-from celery_ops.database import DATABASE_ERRORS, drop_broken_connection, short_connection
+from celery_ops.database import DATABASE_IS_AWAY, drop_broken_connection, short_connection
 from celery_ops.models import FailedTask, OutboxMessage
 
 REPLAY_HEADER = "celery_ops_replay"
@@ -102,7 +102,7 @@ def keep(write: Callable[[], object], what: str) -> None:
         drop_broken_connection()
         with short_connection():
             write()
-    except DATABASE_ERRORS as error:
+    except DATABASE_IS_AWAY as error:
         database_is_away_until = time.monotonic() + SECONDS_WITHOUT_DATABASE
         logger.warning("%s is not kept: %s", what, error)
     except Exception:

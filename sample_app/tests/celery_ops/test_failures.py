@@ -8,14 +8,14 @@ import pytest
 from celery import chord
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.test import Client
 from django.urls import reverse
 
 from celery_ops import failures, outbox, sweep
 from celery_ops.models import FailedTask, OutboxMessage
-from celery_ops.replay import replay
+from celery_ops.replay import replay, send_again
 from config.celery import app
 from tests.brokers import ON_BOTH_BROKERS
 from tests.celery_ops.tasks import (
@@ -173,6 +173,18 @@ def test_without_database_a_failure_is_logged_and_the_worker_goes_on(
     assert not FailedTask.objects.exists()
 
 
+def test_what_the_database_cannot_take_keeps_no_other_failure_back(gate: Gate, worker: Process) -> None:
+    untakable = fails_at_closed_gate.delay(str(gate.path), "\0").id
+    until(lambda: f"[{untakable}] is not kept" in worker.log)
+    until_kept(fails_at_closed_gate.delay(str(gate.path), "takable").id)
+    assert FailedTask.objects.count() == 1
+
+
+def test_a_replay_of_what_was_deleted_meanwhile_does_nothing() -> None:
+    send_again("gone")
+    assert not OutboxMessage.objects.exists()
+
+
 def test_a_run_that_lost_its_lease_is_no_failure(gate: Gate, worker: Process) -> None:
     task_id = waits_and_fails.delay_on_commit(str(gate.path))
     until(lambda: gate.arrivals)
@@ -183,25 +195,32 @@ def test_a_run_that_lost_its_lease_is_no_failure(gate: Gate, worker: Process) ->
     assert not FailedTask.objects.exists()
 
 
-def test_two_clicks_at_once_are_one_replay(gate: Gate) -> None:
+def waits_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        # Within a transaction PostgreSQL shows what it showed before.
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
+        cursor.execute("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+        return cursor.fetchone() is not None
+
+
+def test_two_clicks_at_once_are_one_replay() -> None:
     stored = ["1", "2"]
     for task_id in stored:
         failures.store(task_id, "ValueError: x", task=fails_at_closed_gate.name, args=[], kwargs={}, options={})
     answers: list[list[str]] = []
-    barrier = threading.Barrier(2)
 
-    def click_at_once() -> None:
-        barrier.wait(10)
+    def click_too() -> None:
         answers.append(replay(stored))
         connection.close()
 
-    clicks = [threading.Thread(target=click_at_once) for _ in range(2)]
-    for each in clicks:
-        each.start()
-    for each in clicks:
-        each.join(30)
-    assert sorted(answers) == [[], stored]
-    assert OutboxMessage.objects.filter(task="celery_ops.replay.send_again").count() == 2
+    second = threading.Thread(target=click_too)
+    with transaction.atomic():
+        assert replay(stored) == stored
+        second.start()
+        until(waits_for_a_lock)
+    second.join(30)
+    assert answers == [[]]
+    assert OutboxMessage.objects.filter(task=send_again.name).count() == 2
 
 
 def test_a_replay_wants_its_permission_and_is_written_down(gate: Gate) -> None:
