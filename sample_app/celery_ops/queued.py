@@ -25,8 +25,6 @@ from celery_ops import sweep
 from celery_ops.models import OutboxMessage
 from celery_ops.outbox import moment
 
-READABLE = {"application/json", "application/data"}
-"""The other is what is signed (celery 5.7.0, security/serialization.py)."""
 MOST = 1000
 """Messages that are looked at of each list of Redis, those that are next; and rows of the outbox, times ten."""
 
@@ -105,7 +103,7 @@ def body_of(payload: Mapping[str, Any]) -> Any:
     if name := payload["headers"].get("compression"):
         body = compression.decompress(body, name)  # type: ignore[no-untyped-call]
     return serialization.loads(  # type: ignore[no-untyped-call]
-        body, payload["content-type"], payload["content-encoding"], accept=READABLE
+        body, payload["content-type"], payload["content-encoding"], accept={"application/json"}
     )
 
 

@@ -180,6 +180,11 @@ def test_what_the_database_cannot_take_keeps_no_other_failure_back(gate: Gate, w
     assert FailedTask.objects.count() == 1
 
 
+def test_an_eager_run_is_its_callers_matter(gate: Gate) -> None:
+    assert fails_at_closed_gate.apply((str(gate.path), "eager")).state == "FAILURE"
+    assert not FailedTask.objects.exists()
+
+
 def test_a_replay_of_what_was_deleted_meanwhile_does_nothing() -> None:
     send_again("gone")
     assert not OutboxMessage.objects.exists()
