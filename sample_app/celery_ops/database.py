@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
@@ -23,3 +25,13 @@ def drop_broken_connection() -> None:
     """Also one that broke while a task worked and did not use it, as after a restart of the database."""
     if connection.connection is not None and not connection.in_atomic_block and not connection.is_usable():
         connection.close()
+
+
+@contextmanager
+def short_connection() -> Iterator[None]:
+    """For a worker's main process: children that are forked later would inherit the connection."""
+    try:
+        yield
+    finally:
+        if not connection.in_atomic_block:
+            connection.close()

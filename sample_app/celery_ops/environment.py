@@ -99,6 +99,14 @@ def readable_file(name: str) -> str:
         ) from None
 
 
+def secret_file(name: str) -> str:
+    """The path of a secret that others read: the variable's, else $CREDENTIALS_DIRECTORY/NAME where that is there."""
+    if path := readable_file(name):
+        return path
+    credential = Path(os.environ.get("CREDENTIALS_DIRECTORY") or "/nonexistent") / name
+    return str(credential) if credential.is_file() else ""
+
+
 def url(name: str, schemes: tuple[str, ...], value: str) -> SplitResult:
     """The parsed URL; the message never repeats it, for it may hold a password."""
     try:

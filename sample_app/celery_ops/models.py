@@ -50,3 +50,33 @@ class OutboxMessage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.task}[{self.id}]"
+
+
+class FailedTask(models.Model):
+    """A task that failed for good, as it did last; `task_id` is the task's id, which a replay keeps."""
+
+    class Outcome(models.TextChoices):
+        FAILED = "failed"
+        REPLAYED = "replayed", "replayed, has not ended yet"
+        RECOVERED = "recovered", "succeeded when it was replayed"
+
+    task_id = models.CharField(max_length=255, primary_key=True)
+    task = models.CharField(max_length=255)
+    args = models.JSONField(default=list)
+    kwargs = models.JSONField(default=dict)
+    options = models.JSONField(default=dict, help_text="What else the message said, such as what follows the task.")
+    queue = models.CharField(max_length=255, blank=True)
+    worker = models.CharField(max_length=255, blank=True)
+    correlation_id = models.CharField(max_length=255, blank=True)
+    exception = models.TextField()
+    traceback = models.TextField(blank=True)
+    failed_at = models.DateTimeField(db_default=Now())
+    replayed_at = models.DateTimeField(null=True)
+    outcome = models.CharField(max_length=16, choices=Outcome, default=Outcome.FAILED)
+
+    class Meta:
+        permissions = (("replay_failedtask", "Can run failed tasks again"),)
+        indexes = (models.Index("failed_at", name="failed_task_at"),)
+
+    def __str__(self) -> str:
+        return f"{self.task}[{self.task_id}]"

@@ -41,7 +41,14 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 from kombu.utils import json as kombu_json
 
-from celery_ops.database import DATABASE_ERRORS, DATABASE_IS_AWAY, drop_broken_connection, from_now
+from celery_ops import correlation
+from celery_ops.database import (
+    DATABASE_ERRORS,
+    DATABASE_IS_AWAY,
+    drop_broken_connection,
+    from_now,
+    short_connection,
+)
 from celery_ops.followers import (
     CannotPublishNow,
     Publishing,
@@ -104,7 +111,7 @@ class OutboxTask(DjangoTask):
             self.__header__(*(args or ()), **(kwargs or {}))
         if self.atomic and publishing.get() in (None, Publishing.ASKED):
             self._refuse_what_a_kill_loses(options)
-        options = with_absolute_times(options)
+        options = correlation.with_header(with_absolute_times(options))
         message = OutboxMessage(
             id=str(options.pop("task_id", None) or uuid()),
             task=self.name,
@@ -525,21 +532,11 @@ def give_back(row: QuerySet[OutboxMessage]) -> None:
     )
 
 
-@contextmanager
-def in_main_process() -> Iterator[None]:
-    """Children that are forked later would inherit the connection."""
-    try:
-        yield
-    finally:
-        if not transaction.get_connection().in_atomic_block:
-            transaction.get_connection().close()
-
-
 def close_row(task_id: str, state: str, request: Any) -> None:
     if holder := request.get("outbox_holder"):
         acknowledge(held_by(task_id, holder), state)
     else:
-        with in_main_process():
+        with short_connection():
             acknowledge(left_by(task_id, request.get("outbox_runner")), state)
 
 
@@ -564,7 +561,7 @@ def close_failed(sender: Any, task_id: str | None = None, exception: Any = None,
     runner = sender.request.get("outbox_runner")
     if isinstance(exception, TimeLimitExceeded) and runner:
         # One that waited for the database until its limit took no row: the sweep sends it again.
-        with in_main_process():
+        with short_connection():
             acknowledge(held_by_process(task_id, runner), states.FAILURE)
     else:
         close_row(task_id, states.FAILURE, sender.request)
@@ -581,7 +578,7 @@ def close_revoked(sender: Any, request: Any = None, terminated: bool = False, **
 def free_killed(sender: Any, request: Any = None, **_: Any) -> None:
     """The main process retries a run whose process died (`task_retry_on_worker_lost`)."""
     if isinstance(sender, OutboxTask) and not sender.request.get("outbox_holder"):
-        with in_main_process():
+        with short_connection():
             left_by(request.id, request.get("outbox_runner")).update(
                 leased_until=None,
                 retries=request.retries + 1,

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from celery_ops import environment, rabbitmq_settings, redis_settings, sentinel_settings, tls
+from celery_ops import environment, rabbitmq_settings, redis_settings, sentinel_settings, signing, tls
 
 REDIS_SCHEMES = (*redis_settings.SCHEMES, *sentinel_settings.SCHEMES)
 
@@ -56,6 +56,7 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 2, "interval_start": 0, "inte
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_SERIALIZER = "json"
 CELERY_RESULT_SERIALIZER = "json"
+globals().update(signing.settings())
 CELERY_TASK_DEFAULT_QUEUE = environment.text("CELERY_TASK_DEFAULT_QUEUE", "celery")
 CELERY_TASK_ROUTES = environment.json_object(
     "CELERY_TASK_ROUTES", 'write an object of task name or glob to queue, such as {"shop.tasks.*": "high"}'

@@ -18,7 +18,7 @@ from kombu.exceptions import OperationalError
 from celery_ops import environment, outbox
 from celery_ops.database import from_now
 from celery_ops.leases import LEASE_SECONDS
-from celery_ops.models import OutboxMessage
+from celery_ops.models import FailedTask, OutboxMessage
 
 SWEEP_BATCH = 100
 SWEEP_LIMIT = 10_000
@@ -178,10 +178,17 @@ def forget_ended() -> int:
     forgettable = Q(state=states.SUCCESS, acknowledged_at__lt=Now() - KEEP_SUCCEEDED) | Q(
         ~Q(state=states.SUCCESS), acknowledged_at__lt=Now() - KEEP_OTHERS
     )
+    # One that was replayed as long ago as that has its end by now.
+    is_replayed_lately = Q(outcome=FailedTask.Outcome.REPLAYED, replayed_at__gte=Now() - KEEP_OTHERS)
+    failed = FailedTask.objects.filter(~is_replayed_lately, failed_at__lt=Now() - KEEP_OTHERS)
+    return forget(OutboxMessage.objects.filter(forgettable)) + forget(failed)
+
+
+def forget(rows: QuerySet[OutboxMessage] | QuerySet[FailedTask]) -> int:
     forgotten = 0
     while True:
-        old = OutboxMessage.objects.filter(forgettable).values_list("pk", flat=True)[:CLEAN_UP_BATCH]
-        deleted, _ = OutboxMessage.objects.filter(pk__in=list(old)).delete()
+        old = rows.values_list("pk", flat=True)[:CLEAN_UP_BATCH]
+        deleted, _ = rows.model._default_manager.filter(pk__in=list(old)).delete()
         forgotten += deleted
         if deleted < CLEAN_UP_BATCH:
             return forgotten

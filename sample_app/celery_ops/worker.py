@@ -5,22 +5,43 @@ from typing import Any
 
 from celery import Celery
 from celery.app.defaults import DEFAULTS
+from celery.app.task import Task
+from celery.events.state import Task as EventTask
 from celery.signals import worker_before_create_process
 
-from celery_ops import delayed_delivery, rabbitmq_transport, redis_transport, result_store, sentinel_transport
+from celery_ops import (
+    correlation,
+    delayed_delivery,
+    rabbitmq_transport,
+    redis_transport,
+    result_store,
+    sentinel_transport,
+    sentry,
+    signing,
+)
 from celery_ops.heartbeat import WorkerHeartbeat
 
 
 def install(app: Celery) -> None:
     """Adds the heartbeat file and a result store that may be away to the app, and saves some time and memory."""
+    sentry.report_failures()
     redis_transport.install()
     sentinel_transport.install()
     rabbitmq_transport.install()
     delayed_delivery.install(app)
     result_store.install(app)
+    signing.install(app)
+    show_correlation_id_in_flower()
+    Task.Request = "celery_ops.task_request:TaskRequest"
     app.steps["worker"].add(WorkerHeartbeat)
     app.on_after_configure.connect(copy_settings, sender=app)
     worker_before_create_process.connect(keep_memory_shared)
+
+
+def show_correlation_id_in_flower() -> None:
+    """Its page of a task shows each of these fields (flower 2.2.0, templates/task.html)."""
+    EventTask._fields = (*EventTask._fields, correlation.EVENT_FIELD)
+    setattr(EventTask, correlation.EVENT_FIELD, None)
 
 
 def copy_settings(sender: Any, **_: Any) -> None:

@@ -1,31 +1,10 @@
 """Django's settings, from the environment alone (docs/contract.md); safe for production unless DJANGO_DEBUG=1."""
 
 from pathlib import Path
-from typing import Any
 
-import dj_database_url
-
-from celery_ops import environment
+from celery_ops import database_settings, environment, logs
 from celery_ops.settings import *
 from shop.schedule import BEAT_SCHEDULE
-
-
-def database() -> dict[str, Any]:
-    """PostgreSQL by DATABASE_URL; libpq itself reads the files of TLS from PGSSL*."""
-    value = environment.required_secret("DATABASE_URL", "set it to postgresql://user:password@host:5432/name")
-    environment.url("DATABASE_URL", ("postgresql", "postgres"), value)
-    settings: dict[str, Any] = dict(dj_database_url.parse(value, conn_max_age=60, conn_health_checks=True))
-    # A host that went away without a word is noticed within seconds, not after the minutes that TCP takes.
-    settings["OPTIONS"] = {
-        **settings.get("OPTIONS", {}),
-        "connect_timeout": 5,
-        "keepalives_idle": 15,
-        "keepalives_interval": 5,
-        "keepalives_count": 3,
-        "tcp_user_timeout": 15000,
-    }
-    return settings
-
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -48,6 +27,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "celery_ops.correlation.CorrelationMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -74,7 +54,7 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {"default": database()}
+DATABASES = {"default": database_settings.postgresql()}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_PASSWORD_VALIDATORS = [
@@ -104,19 +84,7 @@ SECURE_HSTS_PRELOAD = not DEBUG
 SESSION_COOKIE_SECURE = not DEBUG
 CSRF_COOKIE_SECURE = not DEBUG
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "line": {
-            "()": "celery.app.log.TaskFormatter",
-            "fmt": "%(levelname)s %(processName)s %(name)s %(task_name)s[%(task_id)s]: %(message)s",
-            "use_color": False,
-        }
-    },
-    "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "line"}},
-    "root": {"handlers": ["stdout"], "level": "INFO"},
-}
+LOGGING = logs.logging_settings()
 
 CELERY_BEAT_SCHEDULE = BEAT_SCHEDULE
 

@@ -18,17 +18,25 @@ OF_EACH = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
 
 
 class Process:
-    """A `celery` command of the sample app; `log` is what it printed, `heartbeat` its heartbeat file."""
+    """A `celery` command, of the sample app or another; `log` is what it printed, `heartbeat` its heartbeat file."""
 
-    def __init__(self, name: str, arguments: list[str], environment: dict[str, str], folder: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        arguments: list[str],
+        environment: dict[str, str],
+        folder: Path,
+        app: str = "tests.celery_app",
+        project: Path = APP_FOLDER,
+    ) -> None:
         self.name = name
         self.heartbeat_file = folder / f"{name}.heartbeat"
         self.log_file = folder / f"{name}.log"
         self._log = self.log_file.open("ab")
         inherited = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "TMPDIR") if key in os.environ}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "celery", "-A", "tests.celery_app", *arguments],
-            cwd=APP_FOLDER,
+            [sys.executable, "-m", "celery", "-A", app, *arguments],
+            cwd=project,
             env=inherited | environment | OF_EACH | {"CELERY_HEARTBEAT_FILE": str(self.heartbeat_file)},
             stdout=self._log,
             stderr=subprocess.STDOUT,

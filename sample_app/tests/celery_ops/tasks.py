@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
 
 from celery import shared_task
 from celery.exceptions import Reject, Retry
+from celery.utils.log import get_task_logger
 from django.contrib.auth.models import Group
 from django.db import OperationalError, connection
 
+from celery_ops import correlation
 from celery_ops.outbox import OutboxTask
 from tests.gate import Gate
+
+logger = get_task_logger(__name__)
 
 
 @shared_task
@@ -123,3 +129,71 @@ def show(outcome: Any, path: str) -> None:
 @shared_task
 def show_without_outbox(outcome: Any, path: str) -> None:
     Gate(Path(path)).take_effect(str(outcome))
+
+
+class NotYet(Exception):
+    pass
+
+
+def fail_until_open(path: str, text: str) -> str:
+    gate = Gate(Path(path))
+    gate.note_arrival(text)
+    if not gate.path.exists():
+        raise NotYet(f"{text}: the gate is closed")
+    gate.take_effect(text)
+    return text
+
+
+@shared_task
+def fails_at_closed_gate(path: str, text: str) -> str:
+    return fail_until_open(path, text)
+
+
+@shared_task(base=OutboxTask)
+def fails_at_closed_gate_in_outbox(path: str, text: str) -> str:
+    return fail_until_open(path, text)
+
+
+@shared_task(max_retries=0)
+def kills_its_process() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@shared_task
+def rejected_without_outbox() -> None:
+    raise Reject("never", requeue=False)
+
+
+@shared_task(base=OutboxTask)
+def waits_and_fails(path: str) -> None:
+    Gate(Path(path)).wait()
+    raise NotYet
+
+
+def tell_correlation(path: str, text: str) -> str:
+    Gate(Path(path)).take_effect(f"{text} {correlation.current.get()}")
+    logger.info("told by %s", text)
+    return text
+
+
+@shared_task(bind=True)
+def tells(self: Any, *_: Any, path: str, text: str, retries: int = 0) -> str:
+    told = tell_correlation(path, text)
+    if self.request.retries < retries:
+        raise self.retry(countdown=0)
+    return told
+
+
+@shared_task(bind=True, base=OutboxTask)
+def tells_in_outbox(self: OutboxTask, *_: Any, path: str, text: str, retries: int = 0) -> str:
+    told = tell_correlation(path, text)
+    if self.request.retries < retries:
+        raise self.retry(countdown=0)
+    return told
+
+
+@shared_task(bind=True, default_retry_delay=0)
+def is_killed_once(self: Any, path: str) -> None:
+    tell_correlation(path, f"run {self.request.retries}")
+    if not self.request.retries:
+        os.kill(os.getpid(), signal.SIGKILL)

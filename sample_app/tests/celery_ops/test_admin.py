@@ -26,8 +26,8 @@ def test_a_task_that_failed_is_run_again_on_request(client: Client, tmp_path: Pa
     outbox.acknowledge(outbox.open_row(failed), "FAILURE")
     outbox.acknowledge(outbox.open_row(done), "SUCCESS")
     page = reverse("admin:celery_ops_outboxmessage_changelist")
-    answer = client.post(page, {"action": "run_again", "_selected_action": [failed, done]}, follow=True)
-    assert "The next sweep sends 1 tasks." in answer.content.decode()
+    answer = client.post(page, {"action": "replay", "_selected_action": [failed, done]}, follow=True)
+    assert "1 of 2 tasks are sent again." in answer.content.decode()
     assert sweep.sweep().sent == 1
     assert OutboxMessage.objects.get(pk=failed).state == ""
     assert OutboxMessage.objects.get(pk=done).state == "SUCCESS"

@@ -112,6 +112,11 @@ BAD_SETTINGS: dict[str, tuple[dict[str, str], str]] = {
     "routes that are no JSON": ({"CELERY_TASK_ROUTES": "a=b"}, rf"CELERY_TASK_ROUTES: not JSON .*; {ROUTES_REMEDY}"),
     "routes that are a list": ({"CELERY_TASK_ROUTES": "[]"}, rf"CELERY_TASK_ROUTES: a JSON list; {ROUTES_REMEDY}"),
     "debug by a word": ({"DJANGO_DEBUG": "yes"}, r"DJANGO_DEBUG: 'yes' is neither 0 nor 1"),
+    "another format of logs": ({"LOG_FORMAT": "xml"}, r"LOG_FORMAT: 'xml' is neither line nor json; set one of them"),
+    "a log that cannot be written": (
+        {"LOG_FILE": "/nowhere/shop.log"},
+        r"LOG_FILE: /nowhere/shop.log cannot be written \(No such file or directory\); name a file that this process",
+    ),
     "no key of Django": ({"DJANGO_SECRET_KEY": ""}, r"DJANGO_SECRET_KEY: neither"),
     "no database": ({"DATABASE_URL": ""}, r"DATABASE_URL: neither"),
     "another database": ({"DATABASE_URL": "oracle:sesame"}, r"DATABASE_URL: not a URL"),

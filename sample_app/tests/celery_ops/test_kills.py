@@ -15,6 +15,7 @@ from django.db import InterfaceError, connection, transaction
 from django.utils import timezone
 
 from celery_ops import outbox, sweep
+from celery_ops.database import short_connection
 from celery_ops.models import OutboxMessage
 from config.celery import app
 from tests.brokers import ON_BOTH_BROKERS
@@ -177,6 +178,6 @@ def test_a_connection_that_broke_is_as_good_as_a_database_that_is_away(
 
 def test_the_main_process_keeps_no_connection_whatever_happens() -> None:
     assert not OutboxMessage.objects.exists()
-    with pytest.raises(InterfaceError), outbox.in_main_process():
+    with pytest.raises(InterfaceError), short_connection():
         raise InterfaceError
     assert connection.connection is None
