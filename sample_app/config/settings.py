@@ -119,6 +119,8 @@ LOGGING = {
 }
 
 CELERY_BEAT_SCHEDULE = BEAT_SCHEDULE
+# Beside `tasks`, which Celery looks for in each app.
+CELERY_IMPORTS = ("shop.import_tasks",)
 
 # Where each order is posted to once it shipped; empty: nowhere.
 SHOP_WEBHOOK_URL = environment.secret("SHOP_WEBHOOK_URL")

@@ -5,7 +5,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from shop.models import LedgerEntry, Order, OrderEvent, Report, WebhookDelivery
+from shop.models import LedgerEntry, Order, OrderEvent, Product, ProductImport, Report, WebhookDelivery
 from shop.tasks import deliver_webhook
 
 
@@ -44,6 +44,18 @@ class WebhookDeliveryAdmin(admin.ModelAdmin):
             delivery.save(update_fields=["state", "attempts", "changed_at"])
             deliver_webhook.delay_on_commit(str(delivery.pk))
         self.message_user(request, "Sent to the workers.", messages.SUCCESS)
+
+
+@admin.register(Product)
+class ProductAdmin(admin.ModelAdmin):
+    list_display = ("name", "price")
+    search_fields = ("name",)
+
+
+@admin.register(ProductImport)
+class ProductImportAdmin(admin.ModelAdmin):
+    list_display = ("pk", "file_name", "state", "started_at", "ended_at")
+    list_filter = ("state",)
 
 
 @admin.register(Report)

@@ -10,8 +10,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Count, Q
 
-from shop.catalogue import CATALOGUE
-from shop.models import Order, OrderEvent, Step, WebhookDelivery
+from shop.models import Order, OrderEvent, Product, Step, WebhookDelivery
 from shop.tasks import charge_order
 
 DONE = {
@@ -21,11 +20,18 @@ DONE = {
 }
 
 
+class NothingToSell(Exception):
+    """The catalogue is empty."""
+
+
 @transaction.atomic
 def place_orders(count: int) -> uuid.UUID:
     """Places orders and asks for their charge, both or neither. Returns the id of the batch."""
     batch = uuid.uuid4()
-    products = islice(cycle(CATALOGUE), count)
+    catalogue = list(Product.objects.all()[:count])
+    if not catalogue:
+        raise NothingToSell
+    products = islice(cycle(catalogue), count)
     orders = Order.objects.bulk_create(
         Order(batch=batch, item=product.name, amount=product.price) for product in products
     )

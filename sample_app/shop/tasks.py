@@ -16,7 +16,7 @@ from celery.signals import task_prerun
 from celery.utils.log import get_task_logger
 from celery.utils.time import get_exponential_backoff_interval
 from django.conf import settings
-from django.db import OperationalError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, UUIDField
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast
@@ -26,19 +26,10 @@ from celery_ops.models import OutboxMessage
 from celery_ops.outbox import OutboxTask
 from shop import webhooks
 from shop.models import LedgerEntry, Order, Report, Step, WebhookDelivery
+from shop.retrying import LONGEST_WAIT, UNTIL_THE_DATABASE_IS_BACK
 
-LONGEST_WAIT = 300
-"""Seconds before a retry, at most; `app.longest_eta` in stack.yml covers it."""
 MOST_ATTEMPTS = 13
 """Of a webhook's delivery, over an hour: its receiver is then asked no more."""
-
-UNTIL_THE_DATABASE_IS_BACK: dict[str, Any] = {
-    "autoretry_for": (OperationalError,),
-    "max_retries": None,
-    "retry_backoff": 1,
-    "retry_backoff_max": LONGEST_WAIT,
-    "retry_jitter": True,
-}
 
 logger = get_task_logger(__name__)
 

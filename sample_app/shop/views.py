@@ -27,7 +27,11 @@ def place_orders(request: HttpRequest) -> HttpResponse:
     form = OrderForm(request.POST)
     if not form.is_valid():
         return shop_page(request, form, status=400)
-    batch = orders.place_orders(form.cleaned_data["count"])
+    try:
+        batch = orders.place_orders(form.cleaned_data["count"])
+    except orders.NothingToSell:
+        form.add_error("count", "The catalogue is empty. Import products first.")
+        return shop_page(request, form, status=400)
     return redirect(f"{reverse('index')}?batch={batch}")
 
 

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from decimal import Decimal
+
+from django.core.validators import MaxValueValidator
+from django.db import models, transaction
+from django.db.models import Count, Sum
+from django.utils import timezone
+
+from shop.models.orders import Order
+
+
+class ReportQuerySet(models.QuerySet["Report"]):
+    @transaction.atomic
+    def advance(self, report_id: int) -> Report | None:
+        """Adds the next orders to a report. None when it is gone or was finished before."""
+        report = self.select_for_update().exclude(state=Report.State.DONE).filter(pk=report_id).first()
+        if report is not None:
+            report.add_next_orders()
+            report.save()
+        return report
+
+
+class Report(models.Model):
+    """Sales by item of all orders up to `last_order`; those up to `read_up_to` are in it already."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        RUNNING = "running"
+        STOPPED = "stopped"
+        DONE = "done"
+
+    SLICES = 25
+
+    state = models.CharField(max_length=7, choices=State, default=State.WAITING)
+    requested_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    total = models.PositiveIntegerField(default=0)
+    last_order = models.BigIntegerField(default=0)
+    read_up_to = models.BigIntegerField(default=0)
+    percent = models.PositiveSmallIntegerField(default=0, validators=[MaxValueValidator(100)])
+    sales = models.JSONField(default=dict, blank=True)
+
+    objects = ReportQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-pk",)
+
+    def __str__(self) -> str:
+        return f"Sales report {self.pk}"
+
+    @property
+    def is_moving(self) -> bool:
+        return self.state in (self.State.WAITING, self.State.RUNNING)
+
+    def add_next_orders(self) -> None:
+        unread = Order.objects.filter(pk__gt=self.read_up_to, pk__lte=self.last_order).order_by("pk")
+        ids = list(unread.values_list("pk", flat=True)[: self.total // self.SLICES + 1])
+        if not ids:
+            self.state, self.percent, self.finished_at = self.State.DONE, 100, timezone.now()
+            return
+        by_item = unread.filter(pk__lte=ids[-1]).order_by("item").values_list("item")
+        for item, orders, revenue in by_item.annotate(Count("pk"), Sum("amount")):
+            so_far = self.sales.get(item, {"orders": 0, "revenue": "0"})
+            self.sales[item] = {
+                "orders": so_far["orders"] + orders,
+                "revenue": str(Decimal(so_far["revenue"]) + revenue),
+            }
+        read = sum(line["orders"] for line in self.sales.values())
+        self.state, self.read_up_to, self.percent = self.State.RUNNING, ids[-1], min(99, 100 * read // self.total)
