@@ -11,7 +11,7 @@ from shop.live import stream_of
 from shop.models import Product, ProductImport
 from shop.product_file import FileRefused
 
-PRODUCTS_SHOWN = 50
+PRODUCTS_SHOWN = 20
 
 
 @never_cache

@@ -7,28 +7,11 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Response
+from progress_bar import values_until_full
 from resources.deployment import Deployment
 from resources.waiting import wait_for
 
 Shoot = Callable[[Page, str], None]
-# On a machine that is busy a webhook is answered too late, and its delivery comes again up to 5 minutes later.
-MILLISECONDS = 600_000
-WATCH = """(bar) => {
-  window.seen = [bar.value];
-  new MutationObserver(() => window.seen.push(bar.value)).observe(bar, {attributes: true, childList: true});
-}"""
-
-
-def values_until_full(page: Page, bar: str) -> list[float]:
-    """The values that a progress bar took on the page, which is not reloaded, until it was full."""
-    page.locator(bar).evaluate(WATCH)
-    page.wait_for_function(
-        "(name) => { const bar = document.querySelector(name); return bar.value === bar.max }",
-        arg=bar,
-        timeout=MILLISECONDS,
-    )
-    values: list[float] = page.evaluate("window.seen")
-    return values
 
 
 def test_the_shop_shows_without_errors(page: Page, shoot: Shoot) -> None:
@@ -82,6 +65,7 @@ def test_a_wrong_number_is_explained(page: Page, shoot: Shoot) -> None:
     shoot(page, "wrong-number")
 
 
+@pytest.mark.usefixtures("deployment")
 def test_flower_asks_for_a_login(page: Page) -> None:
     answers: list[Response] = []
     page.on("response", lambda answer: answers.append(answer))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from functools import partial
 from importlib import import_module
@@ -10,7 +11,7 @@ import pytest
 from celery import current_app
 from django.apps import apps
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import Client
 
 from celery_ops.models import OutboxMessage
@@ -115,18 +116,23 @@ def test_every_part_twice_has_one_effect(workers: dict[str, Process]) -> None:
     assert Product.objects.get(name="Tea 0").price == 7, "changed after its import"
 
 
-def test_two_deliveries_at_once_take_each_row_once(
-    workers: dict[str, Process], backends: Callable[..., list[int]]
-) -> None:
+@pytest.mark.django_db(transaction=True)
+def test_of_two_deliveries_at_once_the_second_finds_nothing(backends: Callable[..., list[int]]) -> None:
     started = ProductImport.objects.create(file_name="teas.csv")
-    row = started.rows.create(line=2, name="Tea", price="1")
-    with transaction.atomic():
-        ImportRow.objects.select_for_update().get(pk=row.pk)
-        tasks = in_another_transaction(lambda: [import_rows.delay_on_commit(started.pk, 2, 2) for _ in range(2)])
-        until(lambda: len(backends("main", waiting_for_lock=True)) == 2, why="both wait for the row")
-    until_ended(*tasks)
-    row.refresh_from_db()
-    assert row.state == "imported"
+    started.rows.create(line=2, name="Tea", price="1")
+
+    def take_in() -> bool:
+        try:
+            return ImportRow.objects.take_in(started.pk, 2, 2)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor() as threads:
+        with transaction.atomic():
+            assert ImportRow.objects.take_in(started.pk, 2, 2)
+            second = threads.submit(take_in)
+            until(lambda: backends("", waiting_for_lock=True), why="the second waits for the row")
+        assert second.result() is False
 
 
 def test_a_cancel_half_way_keeps_what_is_done_and_does_no_more(
