@@ -120,10 +120,12 @@ LOGGING = {
 
 CELERY_BEAT_SCHEDULE = BEAT_SCHEDULE
 # Beside `tasks`, which Celery looks for in each app.
-CELERY_IMPORTS = ("shop.import_tasks",)
+CELERY_IMPORTS = [f"shop.{name}_tasks" for name in ("import", "notice", "price", "upkeep")]
 
 # Where each order is posted to once it shipped; empty: nowhere.
 SHOP_WEBHOOK_URL = environment.secret("SHOP_WEBHOOK_URL")
+# Where each order's payment is asked for; empty: nowhere, and each counts as paid.
+SHOP_PAYMENT_URL = environment.secret("SHOP_PAYMENT_URL")
 # A report is over in a blink; this stretches it so that its progress bar can be watched.
 SHOP_REPORT_SECONDS = environment.seconds("SHOP_REPORT_SECONDS", 5, least=0)
 SHOP_KEEP_DAYS = environment.seconds("SHOP_KEEP_DAYS", 90)

@@ -11,12 +11,14 @@ from django.db import transaction
 from django.db.models import Count, Q
 
 from shop.models import Order, OrderEvent, Product, Step, WebhookDelivery
+from shop.notice_tasks import tell_of_failure
 from shop.tasks import charge_order
 
 DONE = {
     "charged": Q(state__in=[Order.State.CHARGED, Order.State.SHIPPED, Order.State.NOTIFIED]),
     "shipped": Q(state__in=[Order.State.SHIPPED, Order.State.NOTIFIED]),
     "notified": Q(state=Order.State.NOTIFIED),
+    "declined": Q(state=Order.State.DECLINED),
 }
 
 
@@ -36,7 +38,7 @@ def place_orders(count: int) -> uuid.UUID:
         Order(batch=batch, item=product.name, amount=product.price) for product in products
     )
     for order in orders:
-        charge_order.delay_on_commit(order.pk)
+        charge_order.apply_async_on_commit([order.pk], link_error=tell_of_failure.s())
     return batch
 
 
@@ -55,7 +57,8 @@ def progress_of(batch: uuid.UUID) -> dict[str, Any] | None:
     return {
         "batch": str(batch),
         **counts,
-        "moving": counts["notified"] < counts["total"] or WebhookDelivery.State.WAITING in by_state,
+        "moving": counts["notified"] + counts["declined"] < counts["total"]
+        or WebhookDelivery.State.WAITING in by_state,
         "by_worker": steps_by_worker(batch),
         "deliveries": by_state,
         "deliveries_summary": summary_of(by_state),

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from celery.schedules import crontab
 
 BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "clean-up-every-night": {"task": "shop.tasks.clean_up", "schedule": crontab(hour="3", minute="15")},
+    # Worthless once the next one is due.
+    "resume-orders": {
+        "task": "shop.upkeep_tasks.resume_orders",
+        "schedule": timedelta(minutes=15),
+        "options": {"expires": 14 * 60},
+    },
 }

@@ -10,9 +10,10 @@ from django.views.decorators.http import require_GET
 
 from shop import orders, reports
 from shop.forms import OrderForm
-from shop.models import Order, Report
+from shop.models import Notice, Order, Report
 
 RECENT = 10
+NOTICES = 5
 
 
 @require_GET
@@ -69,6 +70,7 @@ def shop_page(request: HttpRequest, form: OrderForm, status: int = 200) -> HttpR
         "progress": orders.progress_of(batch) if batch else None,
         "unknown_batch": asked_for,
         "orders": recent_orders(),
+        "notices": Notice.objects.all()[:NOTICES],
         "report": reports.progress_of(report) if report else None,
     }
     return render(request, "shop/index.html", context, status=status)

@@ -6,6 +6,7 @@ To look at it, or for the tests of tests/browser.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,6 @@ from pathlib import Path
 
 from tests.processes import APP_FOLDER, Process
 from tests.services import Services
-from tests.waiting import until
 
 WORKERS = {"main": ["--pool=prefork", "--concurrency=2", "--queues=celery,high_priority,reports"]}
 WORKERS["io"] = ["--pool=gevent", "--concurrency=10", "--queues=webhooks"]
@@ -33,9 +33,10 @@ def run(port: str) -> None:
         for name, arguments in {**commands, "beat": ["beat"]}.items():
             process = Process(name, arguments, services.environment, folder)
             stack.callback(process.close)
-            until(lambda process=process: process.heartbeat, why=f"{name} starts")
+            process.until_beating()
         subprocess.run([*manage, "runserver", "--noreload", port], cwd=APP_FOLDER, env=environment, check=False)
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     run(sys.argv[1])

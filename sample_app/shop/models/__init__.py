@@ -1,6 +1,8 @@
 from shop.models.imports import ImportRow, ProductImport
 from shop.models.ledger import LedgerEntry
+from shop.models.notices import Notice
 from shop.models.orders import Order, OrderEvent, OrderQuerySet, Step
+from shop.models.prices import PriceChange
 from shop.models.products import Product
 from shop.models.reports import Report
 from shop.models.webhooks import WebhookDelivery
@@ -8,9 +10,11 @@ from shop.models.webhooks import WebhookDelivery
 __all__ = [
     "ImportRow",
     "LedgerEntry",
+    "Notice",
     "Order",
     "OrderEvent",
     "OrderQuerySet",
+    "PriceChange",
     "Product",
     "ProductImport",
     "Report",

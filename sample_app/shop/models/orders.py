@@ -7,6 +7,8 @@ from typing import ClassVar
 from django.db import models
 from django.utils import timezone
 
+from shop.models.notices import Notice
+
 
 class Step(models.TextChoices):
     CHARGE = "charge"
@@ -28,6 +30,10 @@ class OrderQuerySet(models.QuerySet["Order"]):
             order.events.create(step=step, worker=worker)
         return order
 
+    def decline(self, order_id: int) -> None:
+        if self.filter(pk=order_id, state=Order.State.PLACED).update(state=Order.State.DECLINED):
+            Notice.objects.tell(f"order-{order_id}-declined", f"The payment of order {order_id} was declined.")
+
 
 class Order(models.Model):
     class State(models.TextChoices):
@@ -35,6 +41,7 @@ class Order(models.Model):
         CHARGED = "charged"
         SHIPPED = "shipped"
         NOTIFIED = "notified"
+        DECLINED = "declined"
 
     TRANSITIONS: ClassVar = {
         Step.CHARGE: (State.PLACED, State.CHARGED),
@@ -47,6 +54,7 @@ class Order(models.Model):
     amount = models.DecimalField(max_digits=8, decimal_places=2)
     state = models.CharField(max_length=8, choices=State, default=State.PLACED)
     placed_at = models.DateTimeField(default=timezone.now)
+    resumed_at = models.DateTimeField(null=True, blank=True, help_text="When it was last found to stand still.")
 
     objects = OrderQuerySet.as_manager()
 

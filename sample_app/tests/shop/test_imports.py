@@ -19,7 +19,7 @@ from shop import imports, live
 from shop.import_tasks import finish_import, import_rows
 from shop.models import ImportRow, Product, ProductImport
 from shop.models.imports import SLICE
-from tests.brokers import ON_BOTH_BROKERS
+from tests.brokers import ON_BOTH_BROKERS, ON_RABBITMQ
 from tests.conftest import worker_arguments
 from tests.outbox import in_another_transaction, until_ended
 from tests.processes import Process
@@ -59,7 +59,7 @@ def test_a_large_file_is_imported_by_many_tasks(worker: Process, monkeypatch: py
     assert progress["summary"] == "Done: 400 of 400 rows"
 
 
-@pytest.mark.django_db(transaction=True)
+@ON_RABBITMQ
 def test_without_a_result_store_the_last_part_ends_it(
     start_celery: Callable[..., Process], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -137,6 +137,7 @@ def test_progress_of_a_batch_counts_steps_workers_and_deliveries(browser: Browse
         "charged": 2,
         "shipped": 2,
         "notified": 1,
+        "declined": 0,
         "moving": True,
         "by_worker": {"charge": {"high@a": 1, "high@b": 1}, "notify": {"io@a": 1}},
         "deliveries": {"skipped": 1},
