@@ -6,6 +6,7 @@ from typing import Any
 import dj_database_url
 
 from celery_ops import environment
+from celery_ops import settings as contract
 from celery_ops.settings import *
 from shop.schedule import BEAT_SCHEDULE
 
@@ -120,7 +121,12 @@ LOGGING = {
 
 CELERY_BEAT_SCHEDULE = BEAT_SCHEDULE
 # Beside `tasks`, which Celery looks for in each app.
-CELERY_IMPORTS = [f"shop.{name}_tasks" for name in ("import", "notice", "price", "upkeep")]
+CELERY_IMPORTS = [f"shop.{name}_tasks" for name in ("import", "notice", "price", "report", "sales", "upkeep")]
+
+# The description's routes first, then what takes a function.
+CELERY_TASK_ROUTES = [contract.CELERY_TASK_ROUTES, "shop.routing.by_import"]
+# Queues among which imports are divided; they want to be in `app.queues` and in pools.
+SHOP_IMPORT_QUEUES = environment.names("SHOP_IMPORT_QUEUES")
 
 # Where each order is posted to once it shipped; empty: nowhere.
 SHOP_WEBHOOK_URL = environment.secret("SHOP_WEBHOOK_URL")

@@ -6,13 +6,12 @@ from functools import partial
 from typing import Any
 
 from celery import chord, current_app, group
-from celery.utils.log import get_logger
 from django.db import IntegrityError, transaction
 from django.db.models import Count, QuerySet
-from kombu.exceptions import OperationalError
 
 from celery_ops.followers import canvas_on_commit
 from celery_ops.models import OutboxMessage
+from shop.cancelling import revoke
 from shop.import_tasks import finish_import, import_rows
 from shop.models import ImportRow, ProductImport
 from shop.product_file import lines_of
@@ -22,8 +21,6 @@ REFUSALS_SHOWN = 50
 
 State = ProductImport.State
 RowState = ImportRow.State
-
-logger = get_logger(__name__)
 
 
 class AnotherIsRunning(Exception):
@@ -91,13 +88,6 @@ def cancel(product_import: ProductImport) -> None:
     if ProductImport.objects.end(product_import.pk, State.CANCELLED):
         task_ids = list(open_messages(product_import).values_list("pk", flat=True))
         transaction.on_commit(partial(revoke, task_ids))
-
-
-def revoke(task_ids: list[str]) -> None:
-    try:
-        current_app.control.revoke(task_ids)
-    except (OperationalError, OSError) as error:
-        logger.warning("Workers are not told of a cancel and will see it in the database: %s", error)
 
 
 def open_messages(product_import: ProductImport) -> QuerySet[OutboxMessage]:

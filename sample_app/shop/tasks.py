@@ -24,9 +24,10 @@ from django.utils import timezone
 from celery_ops.models import OutboxMessage
 from celery_ops.outbox import OutboxTask
 from shop import payments, webhooks
-from shop.models import LedgerEntry, Notice, Order, ProductImport, Report, Step, WebhookDelivery
+from shop.models import LedgerEntry, Notice, Order, ProductImport, Report, ReportFile, Step, WebhookDelivery
 from shop.notice_tasks import tell_of_failure
 from shop.outside import Refused, TryLater
+from shop.report_pdf import pdf_of
 from shop.retrying import MOST_ATTEMPTS, UNTIL_THE_DATABASE_IS_BACK, seconds_before_retry
 
 logger = get_task_logger(__name__)
@@ -109,14 +110,28 @@ def deliver_webhook(self: OutboxTask, delivery_id: str) -> None:
 
 @shared_task(bind=True, base=OutboxTask, **UNTIL_THE_DATABASE_IS_BACK)
 def build_report(self: OutboxTask, report_id: int) -> None:
-    """Commits each slice of the report with the place to go on from, so any later run goes on there."""
+    """Commits each slice of the report with the place to go on from, so any later run goes on there.
+
+    A cancelled report has no next slice.
+    """
     try:
         while (report := Report.objects.advance(report_id)) and report.is_moving:
             tell_progress(self, report.percent)
             time.sleep(settings.SHOP_REPORT_SECONDS / Report.SLICES)
     except SoftTimeLimitExceeded:
-        Report.objects.filter(pk=report_id).exclude(state=Report.State.DONE).update(state=Report.State.STOPPED)
+        Report.objects.filter(pk=report_id, state__in=Report.UNFINISHED).update(state=Report.State.STOPPED)
         raise
+
+
+@shared_task(base=OutboxTask, **UNTIL_THE_DATABASE_IS_BACK)
+def write_report_file(report_id: int) -> None:
+    """Writes the whole file or, when a time limit strikes, nothing of it."""
+    finished = Report.objects.filter(pk=report_id, state=Report.State.DONE)
+    if report := finished.first():
+        content = pdf_of(report)
+        with transaction.atomic():
+            if finished.select_for_update().exists():
+                ReportFile.objects.update_or_create(report_id=report_id, defaults={"content": content})
 
 
 def tell_progress(task: OutboxTask, percent: int) -> None:
@@ -144,7 +159,7 @@ def clean_up() -> dict[str, int]:
     while ids := list(orders.values_list("pk", flat=True)[:500]):
         deleted += Order.objects.filter(pk__in=ids).delete()[1].get("shop.Order", 0)
     others = {
-        "reports": Report.objects.filter(state=Report.State.DONE, finished_at__lt=old),
+        "reports": Report.objects.filter(finished_at__lt=old),
         "imports": ProductImport.objects.filter(ended_at__lt=old),
         "notices": Notice.objects.filter(at__lt=old),
     }

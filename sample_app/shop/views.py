@@ -6,11 +6,11 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 
 from shop import orders, reports
 from shop.forms import OrderForm
-from shop.models import Notice, Order, Report
+from shop.models import Notice, Order, Report, ReportFile
 
 RECENT = 10
 NOTICES = 5
@@ -59,6 +59,19 @@ def start_report(request: HttpRequest) -> HttpResponse:
 @never_cache
 def report_json(request: HttpRequest, report_id: int) -> JsonResponse:
     return JsonResponse(reports.progress_of(get_object_or_404(Report, pk=report_id)))
+
+
+@require_POST
+def cancel_report(request: HttpRequest, report_id: int) -> HttpResponse:
+    reports.cancel(get_object_or_404(Report, pk=report_id))
+    return redirect(f"{reverse('index')}#report")
+
+
+@require_GET
+def report_pdf(request: HttpRequest, report_id: int) -> HttpResponse:
+    file = get_object_or_404(ReportFile, report=report_id)
+    headers = {"Content-Disposition": f'attachment; filename="sales-report-{report_id}.pdf"'}
+    return HttpResponse(bytes(file.content), content_type="application/pdf", headers=headers)
 
 
 def shop_page(request: HttpRequest, form: OrderForm, status: int = 200) -> HttpResponse:

@@ -4,7 +4,7 @@ from shop.models.notices import Notice
 from shop.models.orders import Order, OrderEvent, OrderQuerySet, Step
 from shop.models.prices import PriceChange
 from shop.models.products import Product
-from shop.models.reports import Report
+from shop.models.reports import Report, ReportFile
 from shop.models.webhooks import WebhookDelivery
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Product",
     "ProductImport",
     "Report",
+    "ReportFile",
     "Step",
     "WebhookDelivery",
 ]

@@ -13,6 +13,7 @@ class Product(models.Model):
 
     name = models.CharField(max_length=80, unique=True)
     price = models.DecimalField(max_digits=8, decimal_places=2, validators=[MinValueValidator(CHEAPEST)])
+    sold = models.PositiveIntegerField(default=0, db_default=0, editable=False, help_text="As counted last night.")
 
     class Meta:
         ordering = ("pk",)

@@ -13,8 +13,8 @@ from shop.models.orders import Order
 class ReportQuerySet(models.QuerySet["Report"]):
     @transaction.atomic
     def advance(self, report_id: int) -> Report | None:
-        """Adds the next orders to a report. None when it is gone or was finished before."""
-        report = self.select_for_update().exclude(state=Report.State.DONE).filter(pk=report_id).first()
+        """Adds the next orders to a report. None when it is gone, cancelled or was finished before."""
+        report = self.select_for_update().filter(pk=report_id, state__in=Report.UNFINISHED).first()
         if report is not None:
             report.add_next_orders()
             report.save()
@@ -29,10 +29,13 @@ class Report(models.Model):
         RUNNING = "running"
         STOPPED = "stopped"
         DONE = "done"
+        CANCELLED = "cancelled"
 
     SLICES = 25
+    UNFINISHED = (State.WAITING, State.RUNNING, State.STOPPED)
 
-    state = models.CharField(max_length=7, choices=State, default=State.WAITING)
+    title = models.CharField(max_length=80, default="Sales report", db_default="Sales report")
+    state = models.CharField(max_length=9, choices=State, default=State.WAITING)
     requested_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True, blank=True)
     total = models.PositiveIntegerField(default=0)
@@ -47,7 +50,7 @@ class Report(models.Model):
         ordering = ("-pk",)
 
     def __str__(self) -> str:
-        return f"Sales report {self.pk}"
+        return f"{self.title} {self.pk}"
 
     @property
     def is_moving(self) -> bool:
@@ -68,3 +71,13 @@ class Report(models.Model):
             }
         read = sum(line["orders"] for line in self.sales.values())
         self.state, self.read_up_to, self.percent = self.State.RUNNING, ids[-1], min(99, 100 * read // self.total)
+
+
+class ReportFile(models.Model):
+    """A finished report as PDF. In the database, as web and worker may be on different hosts."""
+
+    report = models.OneToOneField(Report, on_delete=models.CASCADE, related_name="file")
+    content = models.BinaryField()
+
+    def __str__(self) -> str:
+        return f"{self.report_id}.pdf"

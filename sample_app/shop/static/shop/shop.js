@@ -29,6 +29,9 @@ function showReport(report, progress) {
   byId("report-summary").textContent = progress.summary;
   byId("start-report").disabled = progress.moving;
   byId("start-report").textContent = progress.state === "stopped" ? "Go on" : "Start a report";
+  byId("cancel-report").hidden = ["done", "cancelled"].includes(progress.state);
+  byId("report-file").hidden = !progress.file;
+  byId("report-file").firstElementChild.href = progress.file;
   if (!progress.moving) announce(progress.summary);
   fillTable(byId("sales"), progress.sales.map((line) =>
     [[line.item], [line.orders, "number"], [`€ ${line.revenue}`, "number"]]));
