@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Response
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Response, expect
 from progress_bar import values_until_full
 from resources.deployment import Deployment
 from resources.waiting import wait_for
@@ -53,7 +54,19 @@ def test_the_bar_of_a_report_moves_to_its_end(page: Page, shoot: Shoot) -> None:
     assert len(set(values)) >= 3, values
     assert values == sorted(values)
     assert values[-1] == 100
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download it as PDF").click()
+    assert download.value.path().read_bytes().startswith(b"%PDF-")
+    assert not page.get_by_role("button", name="Cancel").is_visible()
     shoot(page, "report-done")
+
+
+def test_a_report_is_cancelled(page: Page) -> None:
+    page.goto("/")
+    page.get_by_role("button", name="Start a report").click()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#report-summary")).to_have_text(re.compile("^Cancelled at "))
+    assert page.get_by_role("button", name="Start a report").is_enabled()
 
 
 def test_a_wrong_number_is_explained(page: Page, shoot: Shoot) -> None:
