@@ -19,7 +19,7 @@ LEAST = {
     "rabbitmq": 37,
     "backups": 2,
     "faults": 5,
-    "browser": 7,
+    "browser": 13,
     "default/tests": 20,
     "sentinel/tests": 7,
     "spread/tests": 17,

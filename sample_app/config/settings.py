@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from celery_ops import database_settings, environment, logs
+from celery_ops import settings as contract
 from celery_ops.settings import *
 from shop.schedule import BEAT_SCHEDULE
 
@@ -87,9 +88,18 @@ CSRF_COOKIE_SECURE = not DEBUG
 LOGGING = logs.logging_settings()
 
 CELERY_BEAT_SCHEDULE = BEAT_SCHEDULE
+# Beside `tasks`, which Celery looks for in each app.
+CELERY_IMPORTS = [f"shop.{name}_tasks" for name in ("import", "notice", "price", "report", "sales", "upkeep")]
+
+# The description's routes first, then what takes a function.
+CELERY_TASK_ROUTES = [contract.CELERY_TASK_ROUTES, "shop.routing.by_import"]
+# Queues among which imports are divided; they want to be in `app.queues` and in pools.
+SHOP_IMPORT_QUEUES = environment.names("SHOP_IMPORT_QUEUES")
 
 # Where each order is posted to once it shipped; empty: nowhere.
 SHOP_WEBHOOK_URL = environment.secret("SHOP_WEBHOOK_URL")
+# Where each order's payment is asked for; empty: nowhere, and each counts as paid.
+SHOP_PAYMENT_URL = environment.secret("SHOP_PAYMENT_URL")
 # A report is over in a blink; this stretches it so that its progress bar can be watched.
 SHOP_REPORT_SECONDS = environment.seconds("SHOP_REPORT_SECONDS", 5, least=0)
 SHOP_KEEP_DAYS = environment.seconds("SHOP_KEEP_DAYS", 90)

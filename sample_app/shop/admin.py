@@ -3,9 +3,21 @@ from __future__ import annotations
 from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import QuerySet
+from django.forms import ModelForm
 from django.http import HttpRequest
 
-from shop.models import LedgerEntry, Order, OrderEvent, Report, WebhookDelivery
+from shop import prices
+from shop.models import (
+    LedgerEntry,
+    Notice,
+    Order,
+    OrderEvent,
+    PriceChange,
+    Product,
+    ProductImport,
+    Report,
+    WebhookDelivery,
+)
 from shop.tasks import deliver_webhook
 
 
@@ -44,6 +56,37 @@ class WebhookDeliveryAdmin(admin.ModelAdmin):
             delivery.save(update_fields=["state", "attempts", "changed_at"])
             deliver_webhook.delay_on_commit(str(delivery.pk))
         self.message_user(request, "Sent to the workers.", messages.SUCCESS)
+
+
+@admin.register(Product)
+class ProductAdmin(admin.ModelAdmin):
+    list_display = ("name", "price")
+    search_fields = ("name",)
+
+
+@admin.register(PriceChange)
+class PriceChangeAdmin(admin.ModelAdmin):
+    list_display = ("product", "price", "due_at", "applied_at")
+    list_filter = ("applied_at",)
+    autocomplete_fields = ("product",)
+
+    def has_change_permission(self, request: HttpRequest, obj: PriceChange | None = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: PriceChange, form: ModelForm[PriceChange], change: bool) -> None:
+        prices.plan(obj)
+
+
+@admin.register(Notice)
+class NoticeAdmin(admin.ModelAdmin):
+    list_display = ("text", "at")
+    search_fields = ("text",)
+
+
+@admin.register(ProductImport)
+class ProductImportAdmin(admin.ModelAdmin):
+    list_display = ("pk", "file_name", "state", "started_at", "ended_at")
+    list_filter = ("state",)
 
 
 @admin.register(Report)

@@ -10,27 +10,35 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Count, Q
 
-from shop.catalogue import CATALOGUE
-from shop.models import Order, OrderEvent, Step, WebhookDelivery
+from shop.models import Order, OrderEvent, Product, Step, WebhookDelivery
+from shop.notice_tasks import tell_of_failure
 from shop.tasks import charge_order
 
 DONE = {
     "charged": Q(state__in=[Order.State.CHARGED, Order.State.SHIPPED, Order.State.NOTIFIED]),
     "shipped": Q(state__in=[Order.State.SHIPPED, Order.State.NOTIFIED]),
     "notified": Q(state=Order.State.NOTIFIED),
+    "declined": Q(state=Order.State.DECLINED),
 }
+
+
+class NothingToSell(Exception):
+    """The catalogue is empty."""
 
 
 @transaction.atomic
 def place_orders(count: int) -> uuid.UUID:
     """Places orders and asks for their charge, both or neither. Returns the id of the batch."""
     batch = uuid.uuid4()
-    products = islice(cycle(CATALOGUE), count)
+    catalogue = list(Product.objects.all()[:count])
+    if not catalogue:
+        raise NothingToSell
+    products = islice(cycle(catalogue), count)
     orders = Order.objects.bulk_create(
         Order(batch=batch, item=product.name, amount=product.price) for product in products
     )
     for order in orders:
-        charge_order.delay_on_commit(order.pk)
+        charge_order.apply_async_on_commit([order.pk], link_error=tell_of_failure.s())
     return batch
 
 
@@ -49,7 +57,8 @@ def progress_of(batch: uuid.UUID) -> dict[str, Any] | None:
     return {
         "batch": str(batch),
         **counts,
-        "moving": counts["notified"] < counts["total"] or WebhookDelivery.State.WAITING in by_state,
+        "moving": counts["notified"] + counts["declined"] < counts["total"]
+        or WebhookDelivery.State.WAITING in by_state,
         "by_worker": steps_by_worker(batch),
         "deliveries": by_state,
         "deliveries_summary": summary_of(by_state),

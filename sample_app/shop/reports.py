@@ -1,36 +1,54 @@
-"""Asking for a sales report."""
+"""Asking for a sales report, and how far it is."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+from celery import chain
 from django.db import transaction
-from django.db.models import Count, Max
+from django.db.models import Count, Max, QuerySet
+from django.urls import reverse
+from django.utils import timezone
 
+from celery_ops.followers import canvas_on_commit
 from celery_ops.models import OutboxMessage
-from shop.models import Order, Report
-from shop.tasks import build_report
+from shop.cancelling import revoke
+from shop.models import Order, Report, ReportFile
+from shop.tasks import build_report, write_report_file
 
 
 @transaction.atomic
-def request_report() -> Report:
+def request_report(title: str = "Sales report") -> Report:
     """Starts a report, or the last one again where it stopped; while one is at work, it is the answer."""
-    report = Report.objects.select_for_update().exclude(state=Report.State.DONE).first()
+    report = Report.objects.select_for_update().filter(state__in=Report.UNFINISHED).first()
     if report and is_at_work(report):
         return report
     if report is None:
         size = Order.objects.aggregate(total=Count("pk"), last_order=Max("pk", default=0))
-        report = Report(**size)
+        report = Report(title=title, **size)
     report.state = Report.State.WAITING
     report.save()
-    build_report.delay_on_commit(report.pk)
+    canvas_on_commit(chain(build_report.si(report.pk), write_report_file.si(report.pk)))
     return report
+
+
+@transaction.atomic
+def cancel(report: Report) -> None:
+    unfinished = Report.objects.filter(pk=report.pk, state__in=Report.UNFINISHED)
+    if unfinished.update(state=Report.State.CANCELLED, finished_at=timezone.now()):
+        task_ids = list(open_messages(report).values_list("pk", flat=True))
+        transaction.on_commit(partial(revoke, task_ids))
+
+
+def open_messages(report: Report) -> QuerySet[OutboxMessage]:
+    names = [build_report.name, write_report_file.name]
+    return OutboxMessage.objects.filter(task__in=names, args=[report.pk], acknowledged_at=None)
 
 
 def is_at_work(report: Report) -> bool:
     """By its message: a task that was killed or hit its hard limit left no word in the report."""
-    messages = OutboxMessage.objects.filter(task=build_report.name, args=[report.pk], acknowledged_at=None)
-    return report.is_moving and messages.exists()
+    return report.state != Report.State.CANCELLED and open_messages(report).exists()
 
 
 def progress_of(report: Report) -> dict[str, Any]:
@@ -39,6 +57,7 @@ def progress_of(report: Report) -> dict[str, Any]:
         # It may have got done since it was read.
         report.refresh_from_db()
     state = report.State.STOPPED if report.is_moving and not moving else report.State(report.state)
+    has_file = ReportFile.objects.filter(report=report).exists()
     return {
         "id": report.pk,
         "state": state.value,
@@ -46,6 +65,7 @@ def progress_of(report: Report) -> dict[str, Any]:
         "moving": moving,
         "summary": summary_of(report, state),
         "sales": [{"item": item, **line} for item, line in sorted(report.sales.items())],
+        "file": reverse("report-pdf", args=[report.pk]) if has_file else "",
     }
 
 
@@ -57,4 +77,6 @@ def summary_of(report: Report, state: Report.State) -> str:
             return f"Adding up the sales: {report.percent} %"
         case Report.State.STOPPED:
             return f"Stopped at {report.percent} %. Start it again to go on from there."
+        case Report.State.CANCELLED:
+            return f"Cancelled at {report.percent} %"
     return f"Done: {report.total} orders" if report.sales else "Done: there are no orders yet"

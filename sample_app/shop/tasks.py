@@ -14,9 +14,8 @@ from celery import Task, shared_task
 from celery.exceptions import SoftTimeLimitExceeded
 from celery.signals import task_prerun
 from celery.utils.log import get_task_logger
-from celery.utils.time import get_exponential_backoff_interval
 from django.conf import settings
-from django.db import OperationalError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, UUIDField
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast
@@ -24,21 +23,12 @@ from django.utils import timezone
 
 from celery_ops.models import OutboxMessage
 from celery_ops.outbox import OutboxTask
-from shop import webhooks
-from shop.models import LedgerEntry, Order, Report, Step, WebhookDelivery
-
-LONGEST_WAIT = 300
-"""Seconds before a retry, at most; `app.longest_eta` in stack.yml covers it."""
-MOST_ATTEMPTS = 13
-"""Of a webhook's delivery, over an hour: its receiver is then asked no more."""
-
-UNTIL_THE_DATABASE_IS_BACK: dict[str, Any] = {
-    "autoretry_for": (OperationalError,),
-    "max_retries": None,
-    "retry_backoff": 1,
-    "retry_backoff_max": LONGEST_WAIT,
-    "retry_jitter": True,
-}
+from shop import payments, webhooks
+from shop.models import LedgerEntry, Notice, Order, ProductImport, Report, ReportFile, Step, WebhookDelivery
+from shop.notice_tasks import tell_of_failure
+from shop.outside import Refused, TryLater
+from shop.report_pdf import pdf_of
+from shop.retrying import MOST_ATTEMPTS, UNTIL_THE_DATABASE_IS_BACK, seconds_before_retry
 
 logger = get_task_logger(__name__)
 
@@ -48,10 +38,31 @@ def worker_of(task: Task[Any, Any]) -> str:
 
 
 @shared_task(bind=True, base=OutboxTask, **UNTIL_THE_DATABASE_IS_BACK)
-@transaction.atomic
 def charge_order(self: OutboxTask, order_id: int) -> None:
-    if Order.objects.take(order_id, Step.CHARGE, worker_of(self)):
-        ship_order.delay_on_commit(order_id)
+    """Asks the payment provider, if there is one, and then writes: no lock waits for another system."""
+    if settings.SHOP_PAYMENT_URL and not pay(self, order_id):
+        return
+    with transaction.atomic():
+        if Order.objects.take(order_id, Step.CHARGE, worker_of(self)):
+            ship_order.delay_on_commit(order_id)
+
+
+def pay(task: OutboxTask, order_id: int) -> bool:
+    """A run that is killed before it writes is repeated, and the provider knows the payment by its key."""
+    order = Order.objects.filter(pk=order_id, state=Order.State.PLACED).first()
+    if order is None:
+        return False
+    try:
+        payments.charge(settings.SHOP_PAYMENT_URL, order)
+    except Refused:
+        Order.objects.decline(order_id)
+        return False
+    except TryLater as problem:
+        if task.request.retries + 1 >= MOST_ATTEMPTS:
+            raise
+        pause = seconds_before_retry(task.request.retries, problem)
+        raise task.retry(exc=problem, countdown=pause) from problem
+    return True
 
 
 @shared_task(bind=True, base=OutboxTask, **UNTIL_THE_DATABASE_IS_BACK)
@@ -66,7 +77,7 @@ def ship_order(self: OutboxTask, order_id: int) -> None:
 def notify_order(self: OutboxTask, order_id: int) -> None:
     if order := Order.objects.take(order_id, Step.NOTIFY, worker_of(self)):
         delivery = WebhookDelivery.objects.create(order=order)
-        deliver_webhook.delay_on_commit(str(delivery.pk))
+        deliver_webhook.apply_async_on_commit([str(delivery.pk)], link_error=tell_of_failure.s())
 
 
 @shared_task(bind=True, base=OutboxTask, **UNTIL_THE_DATABASE_IS_BACK)
@@ -83,30 +94,44 @@ def deliver_webhook(self: OutboxTask, delivery_id: str) -> None:
     connection.close()
     try:
         status = webhooks.post(settings.SHOP_WEBHOOK_URL, delivery)
-    except webhooks.Refused as refusal:
+    except Refused as refusal:
         delivery.record_attempt(delivery.State.FAILED, refusal.status, str(refusal))
-    except webhooks.TryLater as problem:
+    except TryLater as problem:
         is_last = delivery.attempts + 1 >= MOST_ATTEMPTS
         state = delivery.State.FAILED if is_last else delivery.State.WAITING
         delivery.record_attempt(state, problem.status, str(problem))
         if is_last:
             raise
-        backoff = get_exponential_backoff_interval(1, self.request.retries, LONGEST_WAIT, full_jitter=True)
-        raise self.retry(exc=problem, countdown=min(max(backoff, problem.after), LONGEST_WAIT)) from problem
+        pause = seconds_before_retry(self.request.retries, problem)
+        raise self.retry(exc=problem, countdown=pause) from problem
     else:
         delivery.record_attempt(delivery.State.DELIVERED, status)
 
 
 @shared_task(bind=True, base=OutboxTask, **UNTIL_THE_DATABASE_IS_BACK)
 def build_report(self: OutboxTask, report_id: int) -> None:
-    """Commits each slice of the report with the place to go on from, so any later run goes on there."""
+    """Commits each slice of the report with the place to go on from, so any later run goes on there.
+
+    A cancelled report has no next slice.
+    """
     try:
         while (report := Report.objects.advance(report_id)) and report.is_moving:
             tell_progress(self, report.percent)
             time.sleep(settings.SHOP_REPORT_SECONDS / Report.SLICES)
     except SoftTimeLimitExceeded:
-        Report.objects.filter(pk=report_id).exclude(state=Report.State.DONE).update(state=Report.State.STOPPED)
+        Report.objects.filter(pk=report_id, state__in=Report.UNFINISHED).update(state=Report.State.STOPPED)
         raise
+
+
+@shared_task(base=OutboxTask, **UNTIL_THE_DATABASE_IS_BACK)
+def write_report_file(report_id: int) -> None:
+    """Writes the whole file or, when a time limit strikes, nothing of it."""
+    finished = Report.objects.filter(pk=report_id, state=Report.State.DONE)
+    if report := finished.first():
+        content = pdf_of(report)
+        with transaction.atomic():
+            if finished.select_for_update().exists():
+                ReportFile.objects.update_or_create(report_id=report_id, defaults={"content": content})
 
 
 def tell_progress(task: OutboxTask, percent: int) -> None:
@@ -122,18 +147,24 @@ def tell_progress(task: OutboxTask, percent: int) -> None:
 
 @shared_task(base=OutboxTask, **UNTIL_THE_DATABASE_IS_BACK)
 def clean_up() -> dict[str, int]:
-    """Deletes finished orders and reports after `SHOP_KEEP_DAYS`, a slice at a time to keep locks short."""
+    """Deletes what is finished after `SHOP_KEEP_DAYS`, a slice at a time to keep locks short."""
     old = timezone.now() - timedelta(days=settings.SHOP_KEEP_DAYS)
     open_messages = OutboxMessage.objects.filter(task=deliver_webhook.name, acknowledged_at=None)
     its_delivery = open_messages.annotate(delivery=Cast(KT("args__0"), UUIDField())).filter(
         delivery=OuterRef("delivery__pk")
     )
-    orders = Order.objects.filter(~Exists(its_delivery), state=Order.State.NOTIFIED, placed_at__lt=old)
+    ended = (Order.State.NOTIFIED, Order.State.DECLINED)
+    orders = Order.objects.filter(~Exists(its_delivery), state__in=ended, placed_at__lt=old)
     deleted = 0
     while ids := list(orders.values_list("pk", flat=True)[:500]):
         deleted += Order.objects.filter(pk__in=ids).delete()[1].get("shop.Order", 0)
-    reports = Report.objects.filter(state=Report.State.DONE, finished_at__lt=old).delete()[1]
-    return {"orders": deleted, "reports": reports.get("shop.Report", 0)}
+    others = {
+        "reports": Report.objects.filter(finished_at__lt=old),
+        "imports": ProductImport.objects.filter(ended_at__lt=old),
+        "notices": Notice.objects.filter(at__lt=old),
+    }
+    counts = {name: rows.delete()[1].get(rows.model._meta.label, 0) for name, rows in others.items()}
+    return {"orders": deleted, **counts}
 
 
 @shared_task

@@ -6,13 +6,14 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 
 from shop import orders, reports
 from shop.forms import OrderForm
-from shop.models import Order, Report
+from shop.models import Notice, Order, Report, ReportFile
 
 RECENT = 10
+NOTICES = 5
 
 
 @require_GET
@@ -27,7 +28,11 @@ def place_orders(request: HttpRequest) -> HttpResponse:
     form = OrderForm(request.POST)
     if not form.is_valid():
         return shop_page(request, form, status=400)
-    batch = orders.place_orders(form.cleaned_data["count"])
+    try:
+        batch = orders.place_orders(form.cleaned_data["count"])
+    except orders.NothingToSell:
+        form.add_error("count", "The catalogue is empty. Import products first.")
+        return shop_page(request, form, status=400)
     return redirect(f"{reverse('index')}?batch={batch}")
 
 
@@ -56,6 +61,19 @@ def report_json(request: HttpRequest, report_id: int) -> JsonResponse:
     return JsonResponse(reports.progress_of(get_object_or_404(Report, pk=report_id)))
 
 
+@require_POST
+def cancel_report(request: HttpRequest, report_id: int) -> HttpResponse:
+    reports.cancel(get_object_or_404(Report, pk=report_id))
+    return redirect(f"{reverse('index')}#report")
+
+
+@require_GET
+def report_pdf(request: HttpRequest, report_id: int) -> HttpResponse:
+    file = get_object_or_404(ReportFile, report=report_id)
+    headers = {"Content-Disposition": f'attachment; filename="sales-report-{report_id}.pdf"'}
+    return HttpResponse(bytes(file.content), content_type="application/pdf", headers=headers)
+
+
 def shop_page(request: HttpRequest, form: OrderForm, status: int = 200) -> HttpResponse:
     asked_for = request.GET.get("batch", "")
     batch = uuid_or_none(asked_for) if asked_for else orders.newest_batch()
@@ -65,6 +83,7 @@ def shop_page(request: HttpRequest, form: OrderForm, status: int = 200) -> HttpR
         "progress": orders.progress_of(batch) if batch else None,
         "unknown_batch": asked_for,
         "orders": recent_orders(),
+        "notices": Notice.objects.all()[:NOTICES],
         "report": reports.progress_of(report) if report else None,
     }
     return render(request, "shop/index.html", context, status=status)

@@ -1,4 +1,8 @@
-"""A headless browser in front of the deployed shop; a Molecule scenario runs these tests."""
+"""A headless browser in front of the deployed shop; a Molecule scenario runs these tests.
+
+With SHOP_ADDRESS, such as http://localhost:8000 of `python -m tests.open_shop 8000` in sample_app, in front
+of that shop.
+"""
 
 from __future__ import annotations
 
@@ -23,19 +27,23 @@ ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = "/usr/bin/chromium"
 SECONDS_TO_WAIT = 120
 WIDTHS = {"desktop": 1280, "phone": 375}
+SHOP_ADDRESS = os.environ.get("SHOP_ADDRESS", "")
 
 
 @pytest.fixture(scope="session")
 def deployment() -> Deployment:
+    if SHOP_ADDRESS:
+        pytest.skip("wants a deployment")
     return Deployment()
 
 
 @pytest.fixture(scope="session")
-def chromium(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def chromium(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """In the server's network namespace, if root runs the tests: Chromium drops connections when the machine gets or
     loses a network, as those of other containers are (issues.chromium.org/issues/41465264)."""
-    if os.geteuid() != 0:
+    if SHOP_ADDRESS or os.geteuid() != 0:
         return Path(CHROMIUM)
+    deployment = request.getfixturevalue("deployment")
     inspect = ("docker", "inspect", "--format={{.State.Pid}}", deployment.first("web").container)
     process = subprocess.run(inspect, check=True, capture_output=True, text=True).stdout.strip()
     wrapper = tmp_path_factory.mktemp("chromium") / "chromium"
@@ -45,20 +53,28 @@ def chromium(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="session")
-def browser(deployment: Deployment, chromium: Path) -> Iterator[Browser]:
-    host, server = deployment.described("web", "host"), deployment.first("web").address
+def browser(request: pytest.FixtureRequest, chromium: Path) -> Iterator[Browser]:
     # Chromium has no sandbox for root.
-    arguments = ["--no-sandbox", f"--host-resolver-rules=MAP {host} {server}"]
+    arguments = ["--no-sandbox"]
+    if not SHOP_ADDRESS:
+        deployment = request.getfixturevalue("deployment")
+        host, server = deployment.described("web", "host"), deployment.first("web").address
+        arguments.append(f"--host-resolver-rules=MAP {host} {server}")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
         yield browser
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def address(request: pytest.FixtureRequest) -> str:
+    return SHOP_ADDRESS or str(request.getfixturevalue("deployment").shop().address)
+
+
 @pytest.fixture
-def context(browser: Browser, deployment: Deployment) -> Iterator[BrowserContext]:
+def context(browser: Browser, address: str) -> Iterator[BrowserContext]:
     # The browser does not know the stack's CA; that certificates are right is tested elsewhere.
-    context = browser.new_context(base_url=deployment.shop().address, ignore_https_errors=True)
+    context = browser.new_context(base_url=address, ignore_https_errors=True)
     context.set_default_timeout(SECONDS_TO_WAIT * 1000)
     yield context
     context.close()

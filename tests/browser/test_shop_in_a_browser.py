@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Response
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Response, expect
+from progress_bar import values_until_full
 from resources.deployment import Deployment
 from resources.waiting import wait_for
 
 Shoot = Callable[[Page, str], None]
-# On a machine that is busy a webhook is answered too late, and its delivery comes again up to 5 minutes later.
-MILLISECONDS = 600_000
-WATCH = """(bar) => {
-  window.seen = [bar.value];
-  new MutationObserver(() => window.seen.push(bar.value)).observe(bar, {attributes: true, childList: true});
-}"""
-
-
-def values_until_full(page: Page, bar: str) -> list[float]:
-    """The values that a progress bar took on the page, which is not reloaded, until it was full."""
-    page.locator(bar).evaluate(WATCH)
-    page.wait_for_function(
-        "(name) => { const bar = document.querySelector(name); return bar.value === bar.max }",
-        arg=bar,
-        timeout=MILLISECONDS,
-    )
-    values: list[float] = page.evaluate("window.seen")
-    return values
 
 
 def test_the_shop_shows_without_errors(page: Page, shoot: Shoot) -> None:
@@ -70,7 +54,19 @@ def test_the_bar_of_a_report_moves_to_its_end(page: Page, shoot: Shoot) -> None:
     assert len(set(values)) >= 3, values
     assert values == sorted(values)
     assert values[-1] == 100
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download it as PDF").click()
+    assert download.value.path().read_bytes().startswith(b"%PDF-")
+    assert not page.get_by_role("button", name="Cancel").is_visible()
     shoot(page, "report-done")
+
+
+def test_a_report_is_cancelled(page: Page) -> None:
+    page.goto("/")
+    page.get_by_role("button", name="Start a report").click()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#report-summary")).to_have_text(re.compile("^Cancelled at "))
+    assert page.get_by_role("button", name="Start a report").is_enabled()
 
 
 def test_a_wrong_number_is_explained(page: Page, shoot: Shoot) -> None:
@@ -82,6 +78,7 @@ def test_a_wrong_number_is_explained(page: Page, shoot: Shoot) -> None:
     shoot(page, "wrong-number")
 
 
+@pytest.mark.usefixtures("deployment")
 def test_flower_asks_for_a_login(page: Page) -> None:
     answers: list[Response] = []
     page.on("response", lambda answer: answers.append(answer))

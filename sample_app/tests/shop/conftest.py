@@ -16,7 +16,7 @@ from tests.shop.receiver import Receiver
 from tests.waiting import until
 
 if TYPE_CHECKING:
-    from shop.models import Order
+    from shop.models import Order, Product
 
 POOLS = {"main": ("prefork", 2, "celery,high_priority,reports"), "io": ("gevent", 20, "webhooks")}
 ALL_QUEUES = [queue for _, _, queues in POOLS.values() for queue in queues.split(",")]
@@ -80,6 +80,16 @@ def order(db: None) -> Order:
     from shop.models import Order
 
     return Order.objects.create(batch=uuid4(), item="Sencha, 100 g", amount=Decimal("9.50"))
+
+
+@pytest.fixture
+def catalogue(db: None) -> list[Product]:
+    """A test that commits leaves all tables empty, those that migrations filled too."""
+    from shop.models import Product
+
+    teas = {"Darjeeling, 100 g": "14.90", "Sencha, 100 g": "9.50", "Earl Grey, 250 g": "12.80"}
+    Product.objects.all().delete()
+    return Product.objects.bulk_create(Product(name=name, price=Decimal(price)) for name, price in teas.items())
 
 
 @pytest.fixture

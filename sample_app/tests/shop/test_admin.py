@@ -4,10 +4,12 @@ import pytest
 from django.test import Client
 
 from celery_ops.models import OutboxMessage
-from shop.models import LedgerEntry, Order, Report, WebhookDelivery
+from shop.models import LedgerEntry, Notice, Order, PriceChange, Product, ProductImport, Report, WebhookDelivery
 
 
-@pytest.mark.parametrize("model", ["order", "webhookdelivery", "report", "ledgerentry"])
+@pytest.mark.parametrize(
+    "model", ["order", "webhookdelivery", "report", "ledgerentry", "product", "productimport", "pricechange", "notice"]
+)
 def test_lists_and_forms_open(admin_client: Client, order: Order, model: str) -> None:
     order.events.create(step="charge", worker="high@a")
     pages = {
@@ -15,6 +17,10 @@ def test_lists_and_forms_open(admin_client: Client, order: Order, model: str) ->
         "webhookdelivery": WebhookDelivery.objects.create(order=order),
         "report": Report.objects.create(),
         "ledgerentry": LedgerEntry.objects.create(key="a key"),
+        "product": (tea := Product.objects.create(name="Tea", price=1)),
+        "productimport": ProductImport.objects.create(file_name="teas.csv"),
+        "pricechange": PriceChange.objects.create(product=tea, price=2),
+        "notice": Notice.objects.create(key="a key", text="Look here."),
     }
     search = f"/admin/shop/{model}/?q=1"
     for path in (f"/admin/shop/{model}/", search, f"/admin/shop/{model}/{pages[model].pk}/change/"):

@@ -8,10 +8,11 @@ from pytest_django import Settings
 
 from celery_ops.outbox import OutboxTask
 from config.celery import app
-from shop.models import Order, OrderQuerySet, Report, WebhookDelivery
+from shop.models import Notice, Order, OrderQuerySet, ProductImport, Report, WebhookDelivery
 from shop.tasks import clean_up, deliver_webhook
 
 pytestmark = pytest.mark.django_db
+NOTHING = {"orders": 0, "reports": 0, "imports": 0, "notices": 0}
 BATCH = "00000000-0000-4000-8000-000000000000"
 
 
@@ -27,6 +28,7 @@ def test_only_what_is_old_and_finished_goes(settings: Settings) -> None:
     settings.SHOP_KEEP_DAYS = 30
     make_order(31, "notified", "delivered")
     make_order(31, "notified", "waiting")
+    make_order(31, "declined", "skipped")
     kept = {
         make_order(29, "notified", "delivered"),
         make_order(31, "shipped", "delivered"),
@@ -35,11 +37,16 @@ def test_only_what_is_old_and_finished_goes(settings: Settings) -> None:
     deliver_webhook.delay_on_commit(str(waiting.delivery.pk))
     now = timezone.now()
     Report.objects.create(state="done", finished_at=now - timedelta(days=31))
+    for days in (29, 31):
+        ended_at = now - timedelta(days=days)
+        ProductImport.objects.create(state="done", file_name="teas.csv", ended_at=ended_at).rows.create(line=2)
+        Notice.objects.create(key=str(days), at=ended_at)
+    ProductImport.objects.create(file_name="teas.csv", started_at=now - timedelta(days=31))
     report = Report.objects.create(state="done", finished_at=now)
-    assert clean_up() == {"orders": 2, "reports": 1}
+    assert clean_up() == {"orders": 3, "reports": 1, "imports": 1, "notices": 1}
     assert set(Order.objects.all()) == kept
     assert Report.objects.get() == report
-    assert clean_up() == {"orders": 0, "reports": 0}
+    assert clean_up() == NOTHING
 
 
 def test_a_second_run_beside_it_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +58,7 @@ def test_a_second_run_beside_it_does_no_harm(monkeypatch: pytest.MonkeyPatch) ->
 
     make_order(10_000, "notified", "delivered")
     monkeypatch.setattr(OrderQuerySet, "delete", after_another)
-    assert clean_up() == {"orders": 0, "reports": 0}
+    assert clean_up() == NOTHING
 
 
 def test_beat_starts_it_every_night() -> None:

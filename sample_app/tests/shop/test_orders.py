@@ -16,6 +16,8 @@ from tests.processes import Process
 from tests.shop.receiver import Receiver
 from tests.waiting import until
 
+pytestmark = pytest.mark.usefixtures("catalogue")
+
 State = Order.State
 
 

@@ -8,12 +8,12 @@ import pytest
 from django.test import Client
 
 from shop.forms import OrderForm
-from shop.models import Order, OrderEvent, Report, WebhookDelivery
+from shop.models import Order, OrderEvent, Product, Report, WebhookDelivery
 
 if TYPE_CHECKING:
     from django.test.client import _MonkeyPatchedWSGIResponse as Page
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("catalogue")]
 
 
 class Browser:
@@ -78,6 +78,13 @@ def test_a_wrong_count_is_explained_and_nothing_is_placed(browser: Browser, coun
     assert not Order.objects.exists()
 
 
+def test_an_empty_catalogue_is_explained(browser: Browser) -> None:
+    Product.objects.all().delete()
+    answer = browser.post("/orders/", count="1")
+    assert answer.status_code == 400
+    assert "The catalogue is empty." in text_of(answer)
+
+
 @pytest.mark.parametrize("count", ["1", "1000"])
 def test_the_ends_of_the_range_are_in_it(count: str) -> None:
     assert OrderForm({"count": count}).is_valid()
@@ -130,6 +137,7 @@ def test_progress_of_a_batch_counts_steps_workers_and_deliveries(browser: Browse
         "charged": 2,
         "shipped": 2,
         "notified": 1,
+        "declined": 0,
         "moving": True,
         "by_worker": {"charge": {"high@a": 1, "high@b": 1}, "notify": {"io@a": 1}},
         "deliveries": {"skipped": 1},
@@ -165,7 +173,7 @@ def test_starting_a_report_shows_its_progress(browser: Browser) -> None:
 def test_the_pages_run_under_a_strict_content_policy(browser: Browser) -> None:
     browser.post("/orders/", count="1")
     browser.post("/reports/")
-    for path in ("/", "/missing"):
+    for path in ("/", "/imports/", "/missing"):
         page = text_of(browser.get(path))
         assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", page)
         assert all("src=" in tag for tag in re.findall(r"<script[^>]*>", page))

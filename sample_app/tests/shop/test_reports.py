@@ -5,12 +5,15 @@ from decimal import Decimal
 import pytest
 from celery.exceptions import BackendStoreError, SoftTimeLimitExceeded
 from celery.result import AsyncResult
+from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings
 
 from celery_ops.models import OutboxMessage
 from shop import tasks
-from shop.models import Order, Report
-from shop.reports import progress_of, request_report
+from shop.models import Order, Report, ReportFile
+from shop.report_tasks import start_report
+from shop.reports import cancel, progress_of, request_report
 from tests.outbox import until_ended
 from tests.processes import Process
 from tests.waiting import until
@@ -160,6 +163,7 @@ def test_a_report_about_no_orders_is_done_at_once() -> None:
     report = request_report()
     Report.objects.advance(report.pk)
     report.refresh_from_db()
+    OutboxMessage.objects.all().update(acknowledged_at=report.finished_at, state="SUCCESS")
     assert progress_of(report) | {"id": 0} == {
         "id": 0,
         "state": "done",
@@ -167,4 +171,78 @@ def test_a_report_about_no_orders_is_done_at_once() -> None:
         "moving": False,
         "summary": "Done: there are no orders yet",
         "sales": [],
+        "file": "",
     }
+
+
+def test_a_report_that_is_done_has_a_file(workers: dict[str, Process], client: Client) -> None:
+    make_orders(3, "Pu-erh 普洱 (" + "x" * 60)
+    report = request_report()
+    until(lambda: ReportFile.objects.filter(report=report).exists(), why="the file is written")
+    page = client.get("/", secure=True).content.decode()
+    assert f'<a href="/reports/{report.pk}.pdf">Download it as PDF</a>' in page
+    answer = client.get(f"/reports/{report.pk}.pdf", secure=True)
+    assert answer.content.startswith(b"%PDF-")
+    assert answer.content.rstrip().endswith(b"%%EOF")
+    assert answer.headers["Content-Type"] == "application/pdf"
+    assert client.get(f"/reports/{report.pk + 1}.pdf", secure=True).status_code == 404
+
+
+def test_a_report_is_cancelled_between_two_slices(workers: dict[str, Process], client: Client) -> None:
+    make_orders(25)
+    report = request_report()
+    until(lambda: Report.objects.get(pk=report.pk).percent > 0, every=0.01, why="it has begun")
+    assert client.post(f"/reports/{report.pk}/cancel/", secure=True).headers["Location"] == "/#report"
+    until(lambda: not OutboxMessage.objects.filter(acknowledged_at=None).exists(), why="its tasks have ended")
+    report.refresh_from_db()
+    progress = progress_of(report)
+    assert 0 < report.percent < 100
+    assert (progress["state"], progress["moving"]) == ("cancelled", False)
+    assert progress["summary"] == f"Cancelled at {report.percent} %"
+    assert not ReportFile.objects.exists()
+    assert request_report() != report, "a cancelled one is not gone on with"
+    cancel(Report.objects.get(pk=report.pk))
+
+
+def test_a_cancel_before_its_turn_is_a_revoked_message(workers: dict[str, Process]) -> None:
+    later = tasks.build_report.apply_async_on_commit([(report := Report.objects.create()).pk], countdown=3)
+    cancel(report)
+    until_ended(later, state="REVOKED")
+
+
+def test_a_time_limit_leaves_no_half_file(workers: dict[str, Process]) -> None:
+    sales = {f"Tea {number}": {"orders": 1, "revenue": "1.00"} for number in range(40_000)}
+    report = Report.objects.create(state=State.DONE, sales=sales, finished_at=timezone.now())
+    until_ended(tasks.write_report_file.apply_async_on_commit([report.pk], soft_time_limit=1), state="FAILURE")
+    assert not ReportFile.objects.exists()
+    Report.objects.filter(pk=report.pk).update(sales={})
+    until_ended(tasks.write_report_file.delay_on_commit(report.pk))
+    assert ReportFile.objects.filter(report=report).exists()
+
+
+@pytest.mark.django_db
+def test_a_file_is_written_once_however_often_it_is_asked_for() -> None:
+    report = Report.objects.create(state=State.DONE)
+    for _ in range(2):
+        tasks.write_report_file(report.pk)
+    assert ReportFile.objects.count() == 1
+    tasks.write_report_file(Report.objects.create().pk)
+    assert ReportFile.objects.count() == 1, "of what is not done there is none"
+
+
+def test_a_schedule_starts_a_report_of_its_title(workers: dict[str, Process]) -> None:
+    until_ended(start_report.delay_on_commit(wanted={"title": "Weekly sales"}))
+    assert str(until_state(Report.objects.get(), State.DONE)).startswith("Weekly sales ")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "reason"),
+    [({}, "Field required"), ({"title": ""}, "at least 1 character"), ({"title": "x", "of": 1}, "Extra inputs")],
+)
+def test_a_schedule_with_wrong_arguments_fails_with_the_reason(
+    workers: dict[str, Process], wanted: dict[str, object], reason: str
+) -> None:
+    task_id = start_report.delay_on_commit(wanted=wanted)
+    until_ended(task_id, state="FAILURE")
+    assert reason in AsyncResult(task_id).traceback
+    assert not Report.objects.exists()

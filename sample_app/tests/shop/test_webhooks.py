@@ -9,8 +9,9 @@ import pytest
 from django.db import OperationalError, transaction
 from pytest_django import Settings
 
-from shop import tasks, webhooks
+from shop import outside, tasks
 from shop.models import Order, WebhookDelivery
+from shop.retrying import MOST_ATTEMPTS
 from tests.outbox import in_another_transaction
 from tests.ports import free_port
 from tests.processes import Process
@@ -80,7 +81,7 @@ def test_a_redirect_is_not_followed(workers: dict[str, Process], receiver: Recei
 @pytest.mark.django_db(transaction=True)
 def test_nobody_listening_waits_for_another_try(delivery: WebhookDelivery, settings: Settings) -> None:
     settings.SHOP_WEBHOOK_URL = f"http://127.0.0.1:{free_port()}/"
-    with pytest.raises(webhooks.TryLater):
+    with pytest.raises(outside.TryLater):
         tasks.deliver_webhook(str(delivery.pk))
     delivery.refresh_from_db()
     assert (delivery.state, delivery.attempts, delivery.reason) == (State.WAITING, 1, "no answer: ConnectionError")
@@ -89,19 +90,19 @@ def test_nobody_listening_waits_for_another_try(delivery: WebhookDelivery, setti
 @pytest.mark.django_db(transaction=True)
 def test_the_last_try_fails_for_good(delivery: WebhookDelivery, settings: Settings) -> None:
     settings.SHOP_WEBHOOK_URL = f"http://127.0.0.1:{free_port()}/"
-    delivery.attempts = tasks.MOST_ATTEMPTS - 1
+    delivery.attempts = MOST_ATTEMPTS - 1
     delivery.save()
     result = tasks.deliver_webhook.apply([str(delivery.pk)])
     assert result.state == "FAILURE"
     delivery.refresh_from_db()
-    assert (delivery.state, delivery.attempts) == (State.FAILED, tasks.MOST_ATTEMPTS)
+    assert (delivery.state, delivery.attempts) == (State.FAILED, MOST_ATTEMPTS)
 
 
 @pytest.mark.django_db(transaction=True)
 def test_an_outage_of_the_database_is_no_attempt_of_the_delivery(
     delivery: WebhookDelivery, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    find, outages = WebhookDelivery.objects.select_related, iter(range(2 * tasks.MOST_ATTEMPTS))
+    find, outages = WebhookDelivery.objects.select_related, iter(range(2 * MOST_ATTEMPTS))
 
     def fail(*arguments: str) -> object:
         for _ in outages:
@@ -171,4 +172,4 @@ def test_retry_after_is_seconds_or_a_date(header: str | timedelta, least: float,
     # Of now, and not of when the tests were collected.
     if isinstance(header, timedelta):
         header = format_datetime(datetime.now(UTC) + header, usegmt=True)
-    assert least <= webhooks.seconds_until(header) <= most
+    assert least <= outside.seconds_until(header) <= most

@@ -1,32 +1,5 @@
-// Keeps the page up to date while orders or a report are moving. Without it, reloading does the same.
-"use strict";
-
-const SECOND = 1000;
-const byId = (id) => document.getElementById(id);
-
-function fillTable(table, rows) {
-  const cell = ([text, style]) => {
-    const td = document.createElement("td");
-    td.textContent = text;
-    if (style) td.className = style;
-    return td;
-  };
-  table.tBodies[0].replaceChildren(...rows.map((cells) => {
-    const tr = document.createElement("tr");
-    tr.append(...cells.map(cell));
-    return tr;
-  }));
-  table.hidden = rows.length === 0;
-}
-
-function announce(text) {
-  byId("announcement").textContent = text;
-}
-
-function setProgress(bar, value) {
-  bar.value = value;
-  bar.textContent = `${value} of ${bar.max}`;
-}
+// Orders and a report while they are moving.
+import { announce, byId, fillTable, follow, setProgress } from "./progress.js";
 
 function showBatch(batch, progress) {
   for (const step of ["charged", "shipped", "notified"]) {
@@ -56,27 +29,12 @@ function showReport(report, progress) {
   byId("report-summary").textContent = progress.summary;
   byId("start-report").disabled = progress.moving;
   byId("start-report").textContent = progress.state === "stopped" ? "Go on" : "Start a report";
+  byId("cancel-report").hidden = ["done", "cancelled"].includes(progress.state);
+  byId("report-file").hidden = !progress.file;
+  byId("report-file").firstElementChild.href = progress.file;
   if (!progress.moving) announce(progress.summary);
   fillTable(byId("sales"), progress.sales.map((line) =>
     [[line.item], [line.orders, "number"], [`€ ${line.revenue}`, "number"]]));
-}
-
-async function follow(section, show) {
-  while (section?.dataset.moving === "yes") {
-    await new Promise((resolve) => setTimeout(resolve, SECOND));
-    if (document.hidden) continue;
-    try {
-      const answer = await fetch(section.dataset.url, { headers: { Accept: "application/json" } });
-      if (!answer.ok) throw new Error(`status ${answer.status}`);
-      const progress = await answer.json();
-      show(section, progress);
-      section.dataset.moving = progress.moving ? "yes" : "no";
-      byId("offline").hidden = true;
-    } catch (problem) {
-      byId("offline").hidden = false;
-      console.warn(problem);
-    }
-  }
 }
 
 follow(byId("batch"), showBatch);

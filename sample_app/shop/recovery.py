@@ -1,0 +1,48 @@
+"""Sends orders on that stand still: the database, not a message, is what an order waits for."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet, TextField
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast
+from django.utils import timezone
+
+from celery_ops.models import OutboxMessage
+from shop.models import Order, OrderEvent
+from shop.tasks import charge_order, notify_order, ship_order
+
+STANDS_STILL = timedelta(minutes=15)
+MOST_AT_ONCE = 500
+NEXT: dict[str, Any] = {
+    Order.State.PLACED: charge_order,
+    Order.State.CHARGED: ship_order,
+    Order.State.SHIPPED: notify_order,
+}
+
+
+def standing_still(now: datetime) -> QuerySet[Order]:
+    """Orders that took no step for long, for which no message is open and which no sweep sent on meanwhile."""
+    before = now - STANDS_STILL
+    steps = OrderEvent.objects.filter(order=OuterRef("pk"), at__gte=before)
+    names = [task.name for task in NEXT.values()]
+    messages = OutboxMessage.objects.annotate(order=KT("args__0")).filter(
+        task__in=names, acknowledged_at=None, order=Cast(OuterRef("pk"), TextField())
+    )
+    long_ago = Q(resumed_at=None) | Q(resumed_at__lt=before)
+    old = Order.objects.filter(long_ago, state__in=NEXT, placed_at__lt=before)
+    return old.exclude(Exists(steps)).exclude(Exists(messages))
+
+
+@transaction.atomic
+def resume_some() -> int:
+    """The lock keeps another sweep from the same orders, and after it the flag does."""
+    now = timezone.now()
+    orders = list(standing_still(now).select_for_update(skip_locked=True, of=("self",))[:MOST_AT_ONCE])
+    Order.objects.filter(pk__in=[order.pk for order in orders]).update(resumed_at=now)
+    for order in orders:
+        NEXT[order.state].delay_on_commit(order.pk)
+    return len(orders)
