@@ -68,8 +68,11 @@ def compose_command() -> list[str]:
     """The user's own `docker compose` where there is one."""
     if not shutil.which("docker"):
         raise LaptopFailed("docker is missing; install Docker with its plugin `compose`")
-    known = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0
-    return ["docker", "compose"] if known else [str(BUILT)]
+    if not subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode:
+        return ["docker", "compose"]
+    if not BUILT.exists():
+        raise LaptopFailed("`docker compose` is missing; install it, or run `tools/prepare compose`")
+    return [str(BUILT)]
 
 
 def compose(*arguments: str) -> None:
