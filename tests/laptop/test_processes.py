@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from processes import ROOT
+from laptop import ROOT
 from resources.waiting import wait_for
 from storefront import Shop, watch
 
