@@ -33,7 +33,7 @@ laptop-down: ## Remove it, with its data and its secrets
 	@PYTHONPATH=$(COLLECTIONS) .venv/bin/python tools/laptop.py down
 
 processes: ## Run what compose.yaml describes without containers, until Ctrl-C
-	@tools/prepare control app && PYTHONPATH=$(COLLECTIONS) exec .venv/bin/python tools/processes.py
+	@tools/prepare control app && PYTHONPATH=$(COLLECTIONS) .venv/bin/python tools/processes.py
 
 compose: ## Write compose.yaml from STACK, which is stack.yml
 	@tools/prepare control && PYTHONPATH=$(COLLECTIONS) .venv/bin/python tools/compose.py $(STACK)

@@ -56,11 +56,13 @@ class Laptop:
     def shop(self) -> Shop:
         return Shop("shop.localhost", None, "127.0.0.1", self.port("web", 8000))
 
-    def python(self, code: str) -> str:
-        """What the code prints in Django's shell."""
-        return self.compose(
-            "exec", "-T", "web", "python", "manage.py", "shell", "--verbosity=0", "--command", code
-        ).strip()
+    def python(self, code: str) -> None:
+        """In Django's shell."""
+        self.compose("exec", "-T", "web", "python", "manage.py", "shell", "--verbosity=0", "--command", code)
+
+    def sql(self, query: str) -> str:
+        psql = f'PGPASSWORD=$(cat /run/secrets/DATABASE_PASSWORD) psql -h localhost -U shop -At -c "{query}"'
+        return self.compose("exec", "-T", "postgresql", "sh", "-c", psql).strip()
 
     def containers(self) -> list[str]:
         return docker("ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={PROJECT}").split()

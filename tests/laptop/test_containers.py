@@ -12,10 +12,8 @@ from storefront import watch
 from tests.laptop.containers import Laptop, docker
 
 ORDERS = 20
-SEND_TASK = "from shop.tasks import record_effect as task; task.delay_on_commit('{key}', {seconds})"
-LEDGER = (
-    "from shop.models import LedgerEntry as E; print(*E.objects.filter(key='{key}').values_list('starts', 'effects'))"
-)
+TASK = "from shop.tasks import record_effect; record_effect.delay_on_commit('stopped', 30)"
+LEDGER = "SELECT starts, effects FROM shop_ledgerentry WHERE key = 'stopped'"
 
 
 def test_orders_ship(laptop: Laptop) -> None:
@@ -27,10 +25,10 @@ def test_orders_ship(laptop: Laptop) -> None:
 
 
 def test_a_stop_waits_for_the_task_that_runs(laptop: Laptop) -> None:
-    laptop.python(SEND_TASK.format(key="stopped", seconds=10))
-    wait_for("the task has begun", lambda: laptop.python(LEDGER.format(key="stopped")) == "(1, 0)")
+    laptop.python(TASK)
+    wait_for("the task has begun", lambda: laptop.sql(LEDGER) == "1|0")
     laptop.compose("stop", "worker-default")
-    assert laptop.python(LEDGER.format(key="stopped")) == "(1, 1)"
+    assert laptop.sql(LEDGER) == "1|1"
     laptop.compose("up", "--detach", "--wait", "worker-default")
 
 
