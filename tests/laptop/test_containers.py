@@ -43,12 +43,13 @@ def test_no_order_is_lost_when_broker_and_database_restart(laptop: Laptop) -> No
 
 
 def test_flower_asks_for_a_login(laptop: Laptop) -> None:
-    workers = f"http://127.0.0.1:{laptop.port('flower', 5555)}/flower/api/workers"
-    assert requests.get(workers, timeout=10).status_code == 401
+    flower = f"http://127.0.0.1:{laptop.port('flower', 5555)}/flower"
+    for page in ("workers", "tasks", "api/workers"):
+        assert requests.get(f"{flower}/{page}", timeout=10).status_code == 401, page
     user, _, password = (laptop.secrets / "flower-users").read_text().strip().partition(":")
 
     def known() -> set[str]:
-        answer = requests.get(workers, params={"refresh": "1"}, auth=(user, password), timeout=30)
+        answer = requests.get(f"{flower}/api/workers", params={"refresh": "1"}, auth=(user, password), timeout=30)
         return {name.partition("@")[0] for name in answer.json()} if answer.ok else set()
 
     wait_for("Flower knows every worker", lambda: known() == {"default", "high", "io", "reports"})
