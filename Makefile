@@ -1,5 +1,9 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-status demo-down demo-kubernetes demo-kubernetes-open demo-kubernetes-down cluster cluster-down test test-all test-fast lint faults conformance bench cells chart-readme lock clean
+.PHONY: help demo demo-status demo-down demo-kubernetes demo-kubernetes-open demo-kubernetes-down laptop laptop-down processes compose cluster cluster-down test test-all test-fast lint faults conformance bench cells chart-readme lock clean
+
+# Where this checkout is the collection stalk.celery, and the files that a target reads.
+COLLECTIONS := .ansible/collections
+STACK := stack.yml
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +25,18 @@ demo-kubernetes-open: ## Let https://shop.localhost:8443/ lead to it, until Ctrl
 
 demo-kubernetes-down: ## Remove it, with its data
 	@.venv/bin/python tools/demo_kubernetes.py down
+
+laptop: ## Run compose.yaml on this machine with Docker Compose
+	@tools/prepare control compose && PYTHONPATH=$(COLLECTIONS) .venv/bin/python tools/laptop.py up
+
+laptop-down: ## Remove it, with its data and its secrets
+	@PYTHONPATH=$(COLLECTIONS) .venv/bin/python tools/laptop.py down
+
+processes: ## Run what compose.yaml describes without containers, until Ctrl-C
+	@tools/prepare control app && PYTHONPATH=$(COLLECTIONS) .venv/bin/python tools/processes.py
+
+compose: ## Write compose.yaml from STACK, which is stack.yml
+	@tools/prepare control && PYTHONPATH=$(COLLECTIONS) .venv/bin/python tools/compose.py $(STACK)
 
 cluster: ## Start Kubernetes with KEDA, the one that the chart's tests use
 	@tools/prepare control cluster && .venv/bin/python tools/cluster.py up

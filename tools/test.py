@@ -135,6 +135,12 @@ KINDS = (
         named=True,
         table=FAULTS / "kubernetes.txt",
     ),
+    Kind(
+        "laptop",
+        ("tools/prepare compose images", f"{BIN}/pytest tests/laptop --junitxml={{junit}}"),
+        least=15,
+        long=True,
+    ),
     on_servers("switch-bookworm", "switch", "bookworm", least=5, long=True),
     on_servers("switch-sentinel-bookworm", "switch-sentinel", "bookworm", least=4, long=True),
     # Kubernetes is compiled when it is the first time.

@@ -24,8 +24,8 @@ from ansible_collections.stalk.celery.plugins.module_utils.project_source import
 DIGEST_LENGTH = 12
 
 
-def describe(names: Sequence[str], folder: File, surroundings: Surroundings) -> Values:
-    """The fact `stack` of these files. Raises Refused with all reasons at once."""
+def describe(names: Sequence[str], folder: File, surroundings: Surroundings | None) -> Values:
+    """The fact `stack` of these files; without surroundings that of no server. Raises Refused with all reasons at once."""
     documents = read_documents(names, folder)
     defaults = chart_defaults()
 
@@ -40,7 +40,8 @@ def describe(names: Sequence[str], folder: File, surroundings: Surroundings) -> 
     servers = values["app"]["servers"]
     version = servers["version"] or release_version(File(servers["source"]))
     described = derive({**values, "app": {**values["app"], "servers": {**servers, "version": version}}})
-    return {**described, "broker": {**described["broker"], **remembered(described, surroundings)}}
+    memory = remembered(described, surroundings) if surroundings else {}
+    return {**described, "broker": {**described["broker"], **memory}}
 
 
 def remembered(stack: Values, surroundings: Surroundings) -> dict[str, Any]:

@@ -23,11 +23,11 @@ from ansible_collections.stalk.celery.plugins.module_utils.description.surroundi
 from ansible_collections.stalk.celery.plugins.module_utils.description.variables import variable_problems
 
 
-def refusals(values: Mapping[str, Any], broken: Sequence[Path], surroundings: Surroundings) -> list[Problem]:
+def refusals(values: Mapping[str, Any], broken: Sequence[Path], surroundings: Surroundings | None) -> list[Problem]:
     """All problems but those that follow from a broken value, which has its own line already."""
     return [
         problem
-        for problem in chain(of_both_targets(values), of_servers(values, surroundings))
+        for problem in chain(of_both_targets(values), of_servers(values, surroundings) if surroundings else ())
         if not any(overlap(path, bad) for path in (problem.path, *problem.uses) for bad in broken)
     ]
 

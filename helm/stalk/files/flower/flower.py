@@ -83,14 +83,15 @@ state_save_interval = given["state_save_interval"] * 1000
 # Flower's own option asks no client for a certificate, and two of its pages ask for no login (flower 2.2,
 # command.py and views/monitor.py). By this only a part of the stack reaches the port at all. The files are read for
 # each connection (tornado 6.6, tcpserver.py): a renewed one is taken, and a CA that is gone is trusted no more.
-tls = given["tls"]
-settings["ssl_options"] = {
-    "certfile": tls["certificate"],
-    # Without a folder the key is one of the credentials.
-    "keyfile": str(credentials / tls["key"]),
-    "ca_certs": tls["ca"],
-    "cert_reqs": ssl.CERT_REQUIRED,
-}
+# A laptop has none: there Flower listens on loopback alone (compose.yaml).
+if tls := given["tls"]:
+    settings["ssl_options"] = {
+        "certfile": tls["certificate"],
+        # Without a folder the key is one of the credentials.
+        "keyfile": str(credentials / tls["key"]),
+        "ca_certs": tls["ca"],
+        "cert_reqs": ssl.CERT_REQUIRED,
+    }
 
 # RabbitMQ counts the queues by its management API, which asks for a password, perhaps for a certificate; Flower's own
 # options name a CA alone (flower 2.2, utils/broker.py, RabbitMQ._tls_kwargs). Of a cluster there is an address of each
