@@ -44,7 +44,7 @@ class OutboxMessage(models.Model):
     class Meta:
         indexes = (
             models.Index("next_send_at", name="outbox_open", condition=models.Q(acknowledged_at=None)),
-            models.Index("queue", "created_at", name="outbox_started", condition=models.Q(started_at__isnull=False)),
+            models.Index("queue", "sent_at", name="outbox_started", condition=models.Q(started_at__isnull=False)),
             models.Index("acknowledged_at", name="outbox_done", condition=models.Q(acknowledged_at__isnull=False)),
         )
 

@@ -17,7 +17,10 @@ from django.core.exceptions import ImproperlyConfigured
 
 from celery_ops import environment
 
-VARIABLES = ("CELERY_SECURITY_KEY", "CELERY_SECURITY_CERTIFICATE", "CELERY_SECURITY_CERT_STORE")
+KEY = "CELERY_SECURITY_KEY"
+CERTIFICATE = "CELERY_SECURITY_CERTIFICATE"
+STORE = "CELERY_SECURITY_CERT_STORE"
+VARIABLES = (KEY, CERTIFICATE, STORE)
 DIGEST = "sha256"
 
 
@@ -31,8 +34,7 @@ class Files(NamedTuple):
 
 def settings() -> dict[str, Any]:
     """Empty without files."""
-    key, certificate, store = VARIABLES
-    found = Files(environment.secret_file(key), environment.readable_file(certificate), environment.text(store))
+    found = Files(environment.secret_file(KEY), environment.readable_file(CERTIFICATE), environment.text(STORE))
     if not any(found):
         return {}
     for name, path in zip(VARIABLES, found, strict=True):
@@ -40,7 +42,7 @@ def settings() -> dict[str, Any]:
             raise ImproperlyConfigured(f"{name}: missing; signed messages need all of {', '.join(VARIABLES)}")
     if find_spec("cryptography") is None:
         raise ImproperlyConfigured(
-            f"{key}: signed messages need the package cryptography; add it to requirements.txt, or take the files away"
+            f"{KEY}: signed messages need the package cryptography; add it to requirements.txt, or take the files away"
         )
     check(found)
     return {
@@ -58,21 +60,20 @@ def check(files: Files) -> None:
     from celery.security.key import PrivateKey
     from celery.security.serialization import SecureSerializer
 
-    key, certificate, store = VARIABLES
-    signer, signed_for = read(key, files.key, PrivateKey), read(certificate, files.certificate, Certificate)
+    signer, signed_for = read(KEY, files.key, PrivateKey), read(CERTIFICATE, files.certificate, Certificate)
     try:
         certificates = FSCertStore(files.store)
     except (OSError, ValueError, SecurityError) as error:
         raise ImproperlyConfigured(
-            f"{store}: {files.store} cannot be used ({error}); make it a folder with nothing but valid certificates"
+            f"{STORE}: {files.store} cannot be used ({error}); make it a folder with nothing but valid certificates"
         ) from None
     serializer = SecureSerializer(signer, signed_for, certificates, DIGEST)
     try:
         serializer.deserialize(serializer.serialize("a message"))
     except SecurityError as error:
         raise ImproperlyConfigured(
-            f"{certificate}: {files.certificate} is of another key, or not in {files.store} ({error}); "
-            f"name the certificate of {key}, and put it there"
+            f"{CERTIFICATE}: {files.certificate} is of another key, or not in {files.store} ({error}); "
+            f"name the certificate of {KEY}, and put it there"
         ) from None
 
 

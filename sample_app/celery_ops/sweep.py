@@ -11,7 +11,7 @@ from amqp.exceptions import NotFound
 from celery import Celery, current_app, states
 from celery.utils.log import get_logger
 from django.db import transaction
-from django.db.models import F, Max, Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 from kombu.exceptions import OperationalError
 
@@ -22,6 +22,7 @@ from celery_ops.models import FailedTask, OutboxMessage
 
 SWEEP_BATCH = 100
 SWEEP_LIMIT = 10_000
+FRONT_OF = 1000
 CLEAN_UP_BATCH = 1000
 KEEP_SUCCEEDED = timedelta(seconds=environment.seconds("CELERY_OUTBOX_KEEP_SUCCEEDED", 86400))
 KEEP_OTHERS = timedelta(seconds=environment.seconds("CELERY_OUTBOX_KEEP_OTHERS", 30 * 86400))
@@ -92,8 +93,10 @@ def is_missing(app: Celery) -> Q:
     missing = Q(sent_at=None) | Q(started_at__isnull=False) | Q(sent_at__lt=Now() - hidden_at_most)
     for queue, length in lengths(app, due_rows().values_list("queue", flat=True).distinct()).items():
         started = OutboxMessage.objects.filter(queue=queue, started_at__isnull=False)
-        # Not `sent_at`, which a retry, an ETA, a stop and a second copy set to later than the place in the queue.
-        front = started.aggregate(front=Max("created_at"))["front"]
+        # The index finds them by `sent_at`, which a retry, an ETA, a stop and a second copy set to later than the place
+        # in the queue.
+        newest = started.exclude(sent_at=None).order_by("-sent_at").values_list("created_at", flat=True)[:FRONT_OF]
+        front = max(newest, default=None)
         if length == 0:
             missing |= Q(queue=queue)
         elif front:

@@ -40,7 +40,10 @@ def test_a_host_leaves_after_its_tasks_and_joins_again(deployment: Deployment, w
     wait_for("both work", lambda: all(works(deployment, host.name, keys) for host in (stays, leaves)))
     workers(stays.name)
     assert leaves.units(f"{deployment.app}-worker@*") == []
-    assert once(deployment.all_effects(keys))
+    ended = deployment.all_effects(keys)
+    assert once(ended)
+    assert works(deployment, leaves.name, keys)
+    assert {line.starts for line in ended.values()} == {1}, "what was under way was ended, not sent again"
 
     workers(leaves.name, stays.name)
     more = deployment.send_effects("after", 30, 1)

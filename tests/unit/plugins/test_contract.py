@@ -64,7 +64,7 @@ def reads(source: str) -> Iterator[tuple[set[str], bool]]:
         owner, function = ast.unparse(node.func.value), node.func.attr
         if owner == "os.environ" or (owner == "environment" and function not in READ_NOTHING):
             name = node.args[0]
-            yield (known[name.id] if isinstance(name, ast.Name) else texts(name)), function.endswith("secret")
+            yield (known[name.id] if isinstance(name, ast.Name) else texts(name)), "secret" in function
 
 
 def read_by_the_app() -> dict[str, bool]:

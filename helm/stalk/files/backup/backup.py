@@ -20,6 +20,7 @@ import object_store
 import redis_node
 from ansible_collections.stalk.celery.plugins.module_utils.backup_identity import BackupIdentity, age
 from ansible_collections.stalk.celery.plugins.module_utils.backups import (
+    MANIFEST,
     RUN,
     BackupRefused,
     Manifest,
@@ -138,15 +139,28 @@ def make(plan: Mapping[str, Any]) -> str:
 
 
 def send(store: object_store.ObjectStore, plan: Mapping[str, Any], made: str) -> None:
-    """And what an earlier run could not send. What fails here is not tried again, which would make another backup, and
-    push older ones out."""
-    there = store.names()
-    for name in sorted(set(names(FOLDER)) - set(there)):
-        store.send(FOLDER / name)
-        print(f"  sent to {store.url}: {name}", flush=True)
-    for name in superseded(sorted({*there, made}), plan["keep"], made):
-        store.remove(name)
-        print(f"  removed from {store.url}, as {plan['keep']} are kept: {name}", flush=True)
+    """And what an earlier run could not send; then only this stack's own go. What fails here is not tried again, which
+    would make another backup, and push older ones out."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    try:
+        there = store.files()
+        ours = {name for name, files in there.items() if MANIFEST in files and is_ours(store.manifest(name), plan)}
+        here = names(FOLDER)
+        if strange := sorted(set(here) & {name for name in there if MANIFEST in there[name]} - ours):
+            raise BackupRefused(f"{store.url}: has {strange[-1]} of another stack; give each a folder of its own")
+        old = set(superseded(sorted({*ours, *here}), plan["keep"], made))
+        for name in sorted(set(here) - ours - old):
+            store.send(FOLDER / name)
+            print(f"  sent to {store.url}: {name}", flush=True)
+        for name in sorted(ours & old):
+            store.remove(name, there[name])
+            print(f"  removed from {store.url}, as {plan['keep']} are kept: {name}", flush=True)
+    except OSError as error:
+        raise BackupRefused(f"{error}. The backup is on the volume, and goes there with the next.") from None
+
+
+def is_ours(manifest: Manifest, plan: Mapping[str, Any]) -> bool:
+    return (manifest.app, manifest.recipient) == (plan["app"]["name"], identity().recipient)
 
 
 def forget_old(plan: Mapping[str, Any], made: str) -> None:

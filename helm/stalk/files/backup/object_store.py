@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,7 +14,10 @@ from ansible_collections.stalk.celery.plugins.module_utils.backups import (
     MANIFEST,
     NAME,
     BackupRefused,
+    Manifest,
+    broken,
     draft_of,
+    read,
     to_disk,
 )
 
@@ -37,21 +41,26 @@ def in_one_line(url: str) -> Iterator[None]:
 
     try:
         yield
-    except (Boto3Error, BotoCoreError, ClientError) as error:
-        raise BackupRefused(f"backup.kubernetes.s3.url: {url}: {' '.join(str(error).split())}; mend it") from None
+    except (Boto3Error, BotoCoreError, ClientError, ValueError) as error:
+        said = " ".join(str(error).split()).rstrip(".")
+        raise OSError(f"backup.kubernetes.s3: {url}: {said}; correct the url, or the Secret and its rights") from None
 
 
 def credentials() -> dict[str, str]:
-    """None without a Secret: boto3 then takes those that the pod's account has."""
+    """Of the Secret; without one boto3 takes those that the pod's account has."""
+    if not SECRET.is_dir():
+        return {}
     try:
-        return {argument: (SECRET / name).read_text().strip() for argument, name in KEYS.items() if SECRET.is_dir()}
+        return {argument: (SECRET / name).read_text(encoding="utf-8").strip() for argument, name in KEYS.items()}
     except FileNotFoundError as error:
         name = Path(error.filename).name
         raise BackupRefused(f"backup.kubernetes.s3.secret: names a Secret that lacks {name}; add it") from None
+    except UnicodeDecodeError:
+        raise BackupRefused("backup.kubernetes.s3.secret: names a Secret whose keys are no text; mend it") from None
 
 
 class ObjectStore:
-    """Its keys are `[PREFIX/]BACKUP/FILE`; a backup that has no manifest is none."""
+    """Its keys are `[FOLDER/]BACKUP/FILE`; a backup that has no manifest is none. Raises OSError, in one line."""
 
     def __init__(self, url: str, region: str) -> None:
         client = boto3().client
@@ -59,8 +68,8 @@ class ObjectStore:
 
         self.url = url
         parsed = urlsplit(url)
-        self.bucket, _, prefix = parsed.path.strip("/").partition("/")
-        self.prefix = f"{prefix}/" if prefix else ""
+        self.bucket, _, folder = parsed.path.strip("/").partition("/")
+        self.prefix = f"{folder}/" if folder else ""
         # What came later than S3 itself, checksums in trailers and buckets as host names, not every store has.
         config = Config(
             s3={"addressing_style": "path"},
@@ -81,20 +90,29 @@ class ObjectStore:
     def key(self, name: str, file: str) -> str:
         return f"{self.prefix}{name}/{file}"
 
-    def files(self, name: str = "") -> Iterator[tuple[str, str]]:
-        """Backup and file of each object there, or of one backup."""
-        listed = self.client.get_paginator("list_objects_v2")
-        start = self.key(name, "") if name else self.prefix
-        for page in listed.paginate(Bucket=self.bucket, Prefix=start):
-            for found in page.get("Contents", ()):
-                backup, _, file = found["Key"].removeprefix(self.prefix).partition("/")
-                if NAME.fullmatch(backup) and file and "/" not in file:
-                    yield backup, file
+    def files(self) -> dict[str, set[str]]:
+        """Of each name of a backup there, the files."""
+        found: dict[str, set[str]] = {}
+        with in_one_line(self.url):
+            for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix):
+                for key in (of["Key"].removeprefix(self.prefix) for of in page.get("Contents", ())):
+                    name, _, file = key.partition("/")
+                    if NAME.fullmatch(name) and file and "/" not in file:
+                        found.setdefault(name, set()).add(file)
+        return found
 
     def names(self) -> list[str]:
         """Of the backups there, oldest first."""
+        return sorted(name for name, files in self.files().items() if MANIFEST in files)
+
+    def download(self, name: str, file: str, folder: Path) -> None:
         with in_one_line(self.url):
-            return sorted(name for name, file in self.files() if file == MANIFEST)
+            self.client.download_file(self.bucket, self.key(name, file), str(folder / file))
+
+    def manifest(self, name: str) -> Manifest:
+        with TemporaryDirectory() as folder:
+            self.download(name, MANIFEST, Path(folder))
+            return read(Path(folder))
 
     def send(self, path: Path) -> None:
         """Its manifest last."""
@@ -107,18 +125,21 @@ class ObjectStore:
         draft = draft_of(folder, name)
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(mode=0o750)
-        with in_one_line(self.url):
-            for _, file in self.files(name):
-                self.client.download_file(self.bucket, self.key(name, file), str(draft / file))
+        self.download(name, MANIFEST, draft)
+        manifest = read(draft)
+        for part in manifest.parts.values():
+            self.download(name, Path(part.file).name, draft)
+        if problems := list(broken(draft, manifest)):
+            raise BackupRefused("\n".join(problems))
         for entry in (*draft.iterdir(), draft):
             to_disk(entry)
         draft.rename(folder / name)
         to_disk(folder)
 
-    def remove(self, name: str) -> None:
+    def remove(self, name: str, files: set[str]) -> None:
         """First it is no backup any more."""
         with in_one_line(self.url):
-            for _, file in sorted(self.files(name), key=lambda found: found[1] != MANIFEST):
+            for file in sorted(files, key=lambda file: file != MANIFEST):
                 self.client.delete_object(Bucket=self.bucket, Key=self.key(name, file))
 
 

@@ -28,6 +28,7 @@ from ansible_collections.stalk.celery.plugins.module_utils.backups import (
     mismatches,
     names,
     read,
+    remove,
     required,
     told,
 )
@@ -48,14 +49,21 @@ def versions(plan: Mapping[str, Any], manifest: Manifest) -> dict[str, dict[str,
 
 
 def bring(plan: Mapping[str, Any], name: str) -> None:
-    """To the volume, where it is only in the bucket."""
-    if name in names(backup.FOLDER) or (store := object_store.of_plan(plan)) is None:
+    """To the volume, where it is only in the bucket, or whole only there."""
+    is_here = name in names(backup.FOLDER)
+    path = backup.FOLDER / name
+    if (is_here and not any(broken(path, read(path)))) or (store := object_store.of_plan(plan)) is None:
         return
-    if name not in (there := store.names()):
+    if name in (there := store.names()):
+        if is_here:
+            remove(backup.FOLDER, name)
+        store.bring(name, backup.FOLDER)
+        print(f"brought from {store.url}: {name}", flush=True)
+    elif not is_here:
         known = ", ".join(there[-10:]) or "none"
-        raise BackupRefused(f"backup {name}: is neither in {backup.FOLDER} nor in {store.url}, which has {known}")
-    store.bring(name, backup.FOLDER)
-    print(f"brought from {store.url}: {name}", flush=True)
+        raise BackupRefused(
+            f"backup {name}: is neither in {backup.FOLDER} nor in {store.url}, which has {known}; name one of these"
+        )
 
 
 def fit(plan: Mapping[str, Any], name: str, key: BackupIdentity, so_far: str) -> tuple[Path, Manifest]:

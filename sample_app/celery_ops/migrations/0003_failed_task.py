@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('celery_ops', '0003_started_by_created_at'),
+        ('celery_ops', '0002_suspected_at'),
     ]
 
     operations = [
