@@ -109,9 +109,11 @@ def test_time_limit_lost_process_and_rejection_are_kept_by_the_main_process(gate
     limited = wait_at_gate.apply_async((str(gate.path),), time_limit=1, queue="reports")
     killed = kills_its_process.delay()
     rejected = rejected_without_outbox.delay()
-    kept = [until_kept(result.id) for result in (limited, killed, rejected)]
-    assert [each.exception.partition(":")[0] for each in kept] == ["TimeLimitExceeded", "WorkerLostError", "Reject"]
-    assert [each.queue for each in kept] == ["reports", "celery", "celery"]
+    limited_in_outbox = effect.apply_async_on_commit((str(gate.path),), time_limit=1)
+    kept = [until_kept(task_id) for task_id in (limited.id, killed.id, rejected.id, limited_in_outbox)]
+    errors = ["TimeLimitExceeded", "WorkerLostError", "Reject", "TimeLimitExceeded"]
+    assert [each.exception.partition(":")[0] for each in kept] == errors
+    assert [each.queue for each in kept] == ["reports", "celery", "celery", "celery"]
     assert {each.worker for each in kept} == {"worker@localhost"}
     # The main process has forked a child since, which works with a connection of its own.
     done = effect.delay_on_commit(str(gate.open()))
