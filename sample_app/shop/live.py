@@ -17,6 +17,8 @@ from django.http import StreamingHttpResponse
 SECONDS = 10
 SECONDS_BETWEEN_EVENTS = 0.3
 MILLISECONDS_UNTIL_THE_NEXT = 1000
+NOTHING_NEW = ":\n\n"
+"""A comment, without which nobody would notice that the visitor has left."""
 
 streams = BoundedSemaphore(1)
 
@@ -38,6 +40,8 @@ def events(progress: Callable[[], dict[str, Any]]) -> Iterator[str]:
             if (now := progress()) != told:
                 told = now
                 yield f"data: {json.dumps(now)}\n\n"
+            else:
+                yield NOTHING_NEW
             if not now["moving"] or time.monotonic() >= ends_at:
                 return
             time.sleep(SECONDS_BETWEEN_EVENTS)

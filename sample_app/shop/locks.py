@@ -1,4 +1,7 @@
-"""A lock that ends with whoever holds it: PostgreSQL gives it back when the connection of a killed worker breaks."""
+"""A lock that ends with whoever holds it: PostgreSQL gives it back when the connection of a killed worker breaks.
+
+It wants a connection of its own, which a pooler of transactions such as PgBouncer does not give.
+"""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from tests.cluster.release import BRIEF, Release, name_of
 SECONDS_UNTIL_ALL_TOOK_EFFECT = 300
 LONG = 25
 OTHER_PORT = 6390
+MIGRATIONS = CHART.parents[1] / "sample_app" / "shop" / "migrations"
 MISSING = {"app": {"kubernetes": {"image": {"tag": "missing"}}}}
 CHANGED = {"app": {"env": {"SHOP_KEEP_DAYS": 30}}, "pools": {"default": {"max_tasks_per_child": 500}}}
 
@@ -117,11 +118,12 @@ def test_a_release_whose_image_is_missing_ends_nothing_and_is_mended(
 @pytest.fixture
 def broken_migration(release: Release) -> dict[str, Any]:
     """Values by which the app has a migration that fails."""
+    last = max(path.stem for path in MIGRATIONS.glob("0*.py"))
     code = "from django.db import migrations\nclass Migration(migrations.Migration):\n"
-    code += "    dependencies = [('shop', '0001_initial')]\n    operations = [migrations.RunSQL('SELECT broken')]\n"
+    code += f"    dependencies = [('shop', '{last}')]\n    operations = [migrations.RunSQL('SELECT broken')]\n"
     about = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "broken-migration"}}
-    release.apply(json.dumps({**about, "data": {"0002_broken.py": code}}))
-    mount = {"name": "broken", "mountPath": "/app/shop/migrations/0002_broken.py", "subPath": "0002_broken.py"}
+    release.apply(json.dumps({**about, "data": {"9999_broken.py": code}}))
+    mount = {"name": "broken", "mountPath": "/app/shop/migrations/9999_broken.py", "subPath": "9999_broken.py"}
     volume = {"name": "broken", "configMap": {"name": "broken-migration"}}
     options = {"kubernetes": {"extraVolumes": [volume], "extraVolumeMounts": [mount]}}
     return {"app": {"kubernetes": {"migrations": options["kubernetes"]}}, "beat": options, "web": options}

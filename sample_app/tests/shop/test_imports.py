@@ -256,6 +256,7 @@ def test_a_stream_tells_what_changes_and_ends_with_the_import(client: Client) ->
     stream = iter(client.get(f"/imports/{started.pk}/live", secure=True).streaming_content)  # type: ignore[attr-defined]
     assert next(stream) == b"retry: 1000\n\n"
     assert data_of(next(stream))["moving"]
+    assert next(stream) == live.NOTHING_NEW.encode()
     imports.cancel(started)
     assert data_of(next(stream))["state"] == "cancelled"
     assert list(stream) == []

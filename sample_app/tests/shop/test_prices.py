@@ -73,7 +73,7 @@ def test_a_change_of_next_week_waits_in_the_schedule_of_the_database(tea: Produc
     change = PriceChange(product=tea, price=2, due_at=due_at)
     prices.plan(change)
     assert not OutboxMessage.objects.exists()
-    entry = PeriodicTask.objects.get()
+    entry = PeriodicTask.objects.get(name=f"price change {change.pk}")
     assert (entry.task, json.loads(entry.args), entry.one_off) == (change_price.name, [change.pk], True)
     assert entry.clocked is not None
     assert entry.clocked.clocked_time == due_at

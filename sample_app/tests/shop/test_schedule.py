@@ -13,6 +13,7 @@ from django.apps import apps
 from django.test import Client
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
+from celery_ops.signatures import load_tasks
 from config.celery import app
 from tests.processes import Process
 from tests.waiting import until
@@ -44,11 +45,12 @@ def test_the_schedule_is_made_once_and_can_be_taken_back(entry: PeriodicTask) ->
     entry.refresh_from_db()
     assert not entry.enabled, "what the admin did stays"
     weekly_report.unschedule(apps, None)
-    assert not PeriodicTask.objects.exists()
+    assert not PeriodicTask.objects.filter(name=weekly_report.NAME).exists()
 
 
 @pytest.mark.django_db
 def test_its_arguments_are_those_of_the_task(entry: PeriodicTask) -> None:
+    load_tasks(app)
     task = app.tasks[entry.task]
     assert task.run(**json.loads(entry.kwargs)) is None
 
@@ -71,3 +73,8 @@ def test_a_running_beat_follows_the_admin(start_celery: Callable[..., Process], 
     }
     assert admin_client.post("/admin/django_celery_beat/periodictask/add/", fields, secure=True).status_code == 302
     until(lambda: PeriodicTask.objects.get(name="by hand").total_run_count, seconds=60, why="beat sends it")
+
+
+def test_every_entry_of_the_code_is_a_task() -> None:
+    load_tasks(app)
+    assert {entry["task"] for entry in app.conf.beat_schedule.values()} <= set(app.tasks)
