@@ -6,19 +6,19 @@ import json
 import os
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from ansible_collections.stalk.celery.plugins.module_utils.description.chart import chart_words
+from ansible_collections.stalk.celery.plugins.module_utils.description.choices import value_at
 from ansible_collections.stalk.celery.plugins.module_utils.description.describe import describe
 from ansible_collections.stalk.celery.plugins.module_utils.description.problems import Problem, Refused
 
 ROOT = Path(__file__).resolve().parent.parent
 FILE = ROOT / "compose.yaml"
 TEMPLATES = ROOT / "tools" / "laptop"
-ONE_NODE = "a laptop has one node of its own; name another file after this one, with"
 
 
 def compose(names: Sequence[str], folder: Path = ROOT) -> str:
@@ -44,28 +44,21 @@ def compose(names: Sequence[str], folder: Path = ROOT) -> str:
     )
 
 
-def beyond_a_laptop(stack: Mapping[str, Any]) -> list[Problem]:
+def beyond_a_laptop(stack: Mapping[str, Any]) -> Iterator[Problem]:
     """What a description for production may say, and containers on one machine cannot do."""
-    found = []
-    if stack["broker"]["topology"] != "single":
-        found.append(
-            Problem(("broker", "topology"), f"is {stack['broker']['topology']}", f"{ONE_NODE} `topology: single`")
-        )
-    if stack["broker"]["kind"] == "external":
-        found.append(Problem(("broker", "kind"), "is external", f"{ONE_NODE} `kind: {stack['broker']['external']}`"))
-    if stack["results"]["kind"] == "external":
-        found.append(Problem(("results", "kind"), "is external", f"{ONE_NODE} `kind: auto`"))
-    if stack["database"]["kind"] == "external":
-        found.append(Problem(("database", "kind"), "is external", f"{ONE_NODE} `kind: embedded`"))
-    if stack["flower"]["enabled"] and stack["flower"]["auth"]["kind"] != "basic":
-        found.append(
-            Problem(
-                ("flower", "auth", "kind"),
-                f"is {stack['flower']['auth']['kind']}, whose provider does not know a laptop",
-                "name another file after this one, with `kind: basic`",
-            )
-        )
-    return found
+    broker, results = stack["broker"], stack["results"]
+    ours = {
+        "broker.topology": "single",
+        "broker.kind": broker["external"] if broker["kind"] == "external" else broker["kind"],
+        "results.kind": "auto" if results["kind"] == "external" else results["kind"],
+        "database.kind": "embedded",
+        **({"flower.auth.kind": "basic"} if stack["flower"]["enabled"] else {}),
+    }
+    for path, choice in ours.items():
+        if (made := value_at(stack, path)) != choice:
+            *_, key = keys = tuple(path.split("."))
+            remedy = f"name another file after this one, with `{key}: {choice}`"
+            yield Problem(keys, f"is {made}, which a laptop does not have", remedy)
 
 
 def broker_image(broker: Mapping[str, Any]) -> str:

@@ -88,11 +88,12 @@ def up(project: Mapping[str, Any]) -> None:
     say("Starting compose.yaml")
     compose("up", "--detach", "--wait", "--remove-orphans")
     site = f"http://{project['x-environment']['DJANGO_ALLOWED_HOSTS'].partition(',')[0]}"
-    users = (SECRETS / flower_users(project)).relative_to(ROOT)
-    print(f"""
-    Shop     {site}:{os.environ.get("WEB_PORT", "8000")}/
-    Flower   {site}:{os.environ.get("FLOWER_PORT", "5555")}/flower/   user and password: cat {users}
-    Status   docker compose ps
+    if "web" in project["services"]:
+        print(f"\n    Shop     {site}:{os.environ.get('WEB_PORT', '8000')}/")
+    if users := flower_users(project):
+        where = f"{site}:{os.environ.get('FLOWER_PORT', '5555')}/flower/"
+        print(f"    Flower   {where}   user and password: cat {(SECRETS / users).relative_to(ROOT)}")
+    print("""    Status   docker compose ps
     Change   `docker compose watch` restarts what a change of the code concerns, after its tasks
     Stop     docker compose stop, which waits for tasks; make laptop-down removes all of it""")
 

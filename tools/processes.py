@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from laptop import FILE, ROOT, SECRETS, LaptopFailed, flower_users, make_secrets
+from laptop import FILE, ROOT, SECRETS, LaptopFailed, make_secrets
 from terminal import say
 
 PYTHON = ROOT / ".venv-app" / "bin"
@@ -93,6 +93,7 @@ class Service:
 
 
 def services_of(project: Mapping[str, Any], folder: Path) -> list[Service]:
+    """In the order of the file, where the migrations come first."""
     return [
         Service(name, description, folder)
         for name, description in project["services"].items()
@@ -102,20 +103,22 @@ def services_of(project: Mapping[str, Any], folder: Path) -> list[Service]:
 
 def run(project: Mapping[str, Any], environment: Mapping[str, str], folder: Path) -> int:
     """Until the first ends, or a signal comes; then all end, after their tasks."""
-    services = services_of(project, folder)
-    first = next(service for service in services if service.name == FIRST)
-    if first.start(environment).wait():
-        raise LaptopFailed("the migrations failed, see above")
-    running = {service.start(environment).pid: service for service in services if service is not first}
-    users = SECRETS / flower_users(project)
-    say(f"http://localhost:8000/ is the shop, http://localhost:5555/flower/ Flower (cat {users}); Ctrl-C ends all")
+    running: dict[int, Service] = {}
     ended = ""
     try:
-        while True:
+        for service in services_of(project, folder):
+            process = service.start(environment)
+            running[process.pid] = service
+            if service.name == FIRST:
+                status = process.wait()
+                del running[process.pid]
+                if status:
+                    raise LaptopFailed("the migrations failed, see above")
+        say("The shop is at http://localhost:8000/, Flower at http://localhost:5555/flower/; Ctrl-C ends all")
+        while not ended:
             pid, status = os.wait()
             if pid in running:
                 ended = f"{running.pop(pid).name} ended with {os.waitstatus_to_exitcode(status)}"
-                break
     except KeyboardInterrupt:
         say("Ending all, after their tasks; Ctrl-C again kills them")
     return end(running, ended)

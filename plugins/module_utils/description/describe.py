@@ -25,7 +25,7 @@ DIGEST_LENGTH = 12
 
 
 def describe(names: Sequence[str], folder: File, surroundings: Surroundings | None) -> Values:
-    """The fact `stack` of these files; without surroundings that of no server. Raises Refused with all reasons at once."""
+    """The fact `stack` of these files; without surroundings, of no server. Raises Refused with all reasons at once."""
     documents = read_documents(names, folder)
     defaults = chart_defaults()
 

@@ -84,11 +84,12 @@ def test_no_secret_is_where_others_read_it(project: dict[str, Any]) -> None:
     [
         (
             "broker: {topology: sentinel}",
-            "broker.topology: is sentinel; a laptop has one node of its own; name another file after this one, with "
+            "broker.topology: is sentinel, which a laptop does not have; name another file after this one, with "
             "`topology: single`",
         ),
-        ("broker: {kind: external}", "broker.kind: is external; .*`kind: redis`"),
-        ("database: {kind: external}", "database.kind: is external; .*`kind: embedded`"),
+        ("broker: {kind: external, external: rabbitmq}", "broker.kind: is external, .*`kind: rabbitmq`"),
+        ("results: {kind: external}", "results.kind: is external, .*`kind: auto`"),
+        ("database: {kind: external}", "database.kind: is external, .*`kind: embedded`"),
         ("flower: {auth: {kind: oauth, emails: a@example.org}}", "flower.auth.kind: is oauth, .*`kind: basic`"),
         (
             "pools: {default: {queues: [celery], time_limits: 5}}",
