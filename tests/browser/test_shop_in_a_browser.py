@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Response, expect
-from progress_bar import values_until_full
 from resources.deployment import Deployment
+from resources.progress_bar import values_until_full
 from resources.waiting import wait_for
 
 Shoot = Callable[[Page, str], None]
