@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Response, expect
 from resources.deployment import Deployment
+from resources.progress_bar import values_until_full
 from resources.waiting import wait_for
-
-from .progress_bar import values_until_full
 
 Shoot = Callable[[Page, str], None]
 

@@ -7,8 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect
-
-from .progress_bar import MILLISECONDS, values_until_full
+from resources.progress_bar import MILLISECONDS, values_until_full
 
 Shoot = Callable[[Page, str], None]
 HAS_ENDED = re.compile("^(Done|Cancelled)")
