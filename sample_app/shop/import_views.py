@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from django.contrib.auth.decorators import permission_required
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
@@ -13,7 +14,10 @@ from shop.product_file import FileRefused
 
 PRODUCTS_SHOWN = 20
 
+for_who_imports = permission_required("shop.add_productimport", login_url="admin:login")
 
+
+@for_who_imports
 @never_cache
 def imports_page(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
@@ -32,24 +36,28 @@ def imports_page(request: HttpRequest) -> HttpResponse:
     return page(request, form, status=400)
 
 
+@for_who_imports
 @require_POST
 def cancel_import(request: HttpRequest, import_id: int) -> HttpResponse:
     imports.cancel(get_object_or_404(ProductImport, pk=import_id))
     return redirect("imports")
 
 
+@for_who_imports
 @require_POST
 def go_on_with_import(request: HttpRequest, import_id: int) -> HttpResponse:
     imports.go_on(get_object_or_404(ProductImport, pk=import_id))
     return redirect("imports")
 
 
+@for_who_imports
 @require_GET
 @never_cache
 def import_json(request: HttpRequest, import_id: int) -> JsonResponse:
     return JsonResponse(imports.progress_of(get_object_or_404(ProductImport, pk=import_id)))
 
 
+@for_who_imports
 @require_GET
 def import_live(request: HttpRequest, import_id: int) -> StreamingHttpResponse:
     get_object_or_404(ProductImport, pk=import_id)

@@ -57,7 +57,8 @@ def start(file_name: str, content: bytes) -> ProductImport:
 def publish(product_import: ProductImport) -> None:
     """All rows that wait, many to a task, side by side, and the end after the last.
 
-    A chord is counted in the result store. Where there is none, the task that finds no row waiting any more ends it.
+    A chord is counted in the result store, which may lose the count or be none: the part that finds no row waiting any
+    more ends the import too.
     """
     waiting = product_import.rows.filter(state=RowState.WAITING)
     lines = list(waiting.order_by("line").values_list("line", flat=True))

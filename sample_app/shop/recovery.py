@@ -12,8 +12,9 @@ from django.db.models.functions import Cast
 from django.utils import timezone
 
 from celery_ops.models import OutboxMessage
-from shop.models import Order, OrderEvent
-from shop.tasks import charge_order, notify_order, ship_order
+from shop.models import Order, OrderEvent, WebhookDelivery
+from shop.notice_tasks import tell_of_failure
+from shop.tasks import charge_order, deliver_webhook, notify_order, ship_order
 
 STANDS_STILL = timedelta(minutes=15)
 MOST_AT_ONCE = 500
@@ -44,5 +45,21 @@ def resume_some() -> int:
     orders = list(standing_still(now).select_for_update(skip_locked=True, of=("self",))[:MOST_AT_ONCE])
     Order.objects.filter(pk__in=[order.pk for order in orders]).update(resumed_at=now)
     for order in orders:
-        NEXT[order.state].delay_on_commit(order.pk)
+        NEXT[order.state].apply_async_on_commit([order.pk], link_error=tell_of_failure.s())
     return len(orders)
+
+
+@transaction.atomic
+def deliver_some() -> int:
+    """The same for webhooks, whose last change is the flag."""
+    now = timezone.now()
+    messages = OutboxMessage.objects.annotate(delivery=KT("args__0")).filter(
+        task=deliver_webhook.name, acknowledged_at=None, delivery=Cast(OuterRef("pk"), TextField())
+    )
+    waiting = WebhookDelivery.objects.filter(state=WebhookDelivery.State.WAITING, changed_at__lt=now - STANDS_STILL)
+    still = waiting.exclude(Exists(messages)).select_for_update(skip_locked=True, of=("self",))
+    deliveries = list(still.values_list("pk", flat=True)[:MOST_AT_ONCE])
+    WebhookDelivery.objects.filter(pk__in=deliveries).update(changed_at=now)
+    for delivery in deliveries:
+        deliver_webhook.apply_async_on_commit([str(delivery)], link_error=tell_of_failure.s())
+    return len(deliveries)

@@ -18,6 +18,6 @@ class WantedReport(BaseModel):
     title: str = Field(min_length=1, max_length=80)
 
 
-@shared_task(base=OutboxTask, pydantic=True, **UNTIL_THE_DATABASE_IS_BACK)
+@shared_task(base=OutboxTask, atomic=True, pydantic=True, **UNTIL_THE_DATABASE_IS_BACK)
 def start_report(wanted: WantedReport) -> None:
     reports.request_report(wanted.title)

@@ -52,9 +52,10 @@ def pay(task: OutboxTask, order_id: int) -> bool:
     order = Order.objects.filter(pk=order_id, state=Order.State.PLACED).first()
     if order is None:
         return False
+    connection.close()
     try:
         payments.charge(settings.SHOP_PAYMENT_URL, order)
-    except Refused:
+    except payments.Declined:
         Order.objects.decline(order_id)
         return False
     except TryLater as problem:
@@ -95,7 +96,9 @@ def deliver_webhook(self: OutboxTask, delivery_id: str) -> None:
     try:
         status = webhooks.post(settings.SHOP_WEBHOOK_URL, delivery)
     except Refused as refusal:
-        delivery.record_attempt(delivery.State.FAILED, refusal.status, str(refusal))
+        with transaction.atomic():
+            delivery.record_attempt(delivery.State.FAILED, refusal.status, str(refusal))
+            Notice.objects.tell(f"webhook-{delivery.pk}", f"The webhook of order {delivery.order_id} was {refusal}.")
     except TryLater as problem:
         is_last = delivery.attempts + 1 >= MOST_ATTEMPTS
         state = delivery.State.FAILED if is_last else delivery.State.WAITING

@@ -6,8 +6,10 @@ from celery import shared_task
 from celery.utils.log import get_task_logger
 
 from celery_ops.outbox import OutboxTask
+from shop.imports import go_on
 from shop.locks import only_one
-from shop.recovery import resume_some
+from shop.models import ProductImport
+from shop.recovery import deliver_some, resume_some
 from shop.retrying import UNTIL_THE_DATABASE_IS_BACK
 
 logger = get_task_logger(__name__)
@@ -21,6 +23,9 @@ def resume_orders() -> int:
             logger.info("The run before is still at work")
             return 0
         resumed = 0
-        while count := resume_some():
-            resumed += count
+        for resume in (resume_some, deliver_some):
+            while count := resume():
+                resumed += count
+        for stopped in ProductImport.objects.filter(state=ProductImport.State.RUNNING):
+            go_on(stopped)
         return resumed

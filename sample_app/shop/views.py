@@ -83,7 +83,7 @@ def shop_page(request: HttpRequest, form: OrderForm, status: int = 200) -> HttpR
         "progress": orders.progress_of(batch) if batch else None,
         "unknown_batch": asked_for,
         "orders": recent_orders(),
-        "notices": Notice.objects.all()[:NOTICES],
+        "notices": Notice.objects.all()[:NOTICES] if request.user.is_staff else [],
         "report": reports.progress_of(report) if report else None,
     }
     return render(request, "shop/index.html", context, status=status)

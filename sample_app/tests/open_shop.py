@@ -16,6 +16,7 @@ from pathlib import Path
 from tests.processes import APP_FOLDER, Process
 from tests.services import Services
 
+OPERATOR = "operator"
 WORKERS = {"main": ["--pool=prefork", "--concurrency=2", "--queues=celery,high_priority,reports"]}
 WORKERS["io"] = ["--pool=gevent", "--concurrency=10", "--queues=webhooks"]
 
@@ -28,6 +29,10 @@ def run(port: str) -> None:
         environment = {**os.environ, **services.environment, "DJANGO_DEBUG": "1"}
         manage = [sys.executable, "manage.py"]
         subprocess.run([*manage, "migrate", "--verbosity=0"], cwd=APP_FOLDER, env=environment, check=True)
+        login = {"DJANGO_SUPERUSER_USERNAME": OPERATOR, "DJANGO_SUPERUSER_PASSWORD": OPERATOR}
+        create = [*manage, "createsuperuser", "--noinput", "--email="]
+        subprocess.run(create, cwd=APP_FOLDER, env=environment | login, check=True)
+        print(f"The admin lets {OPERATOR} in, with the password {OPERATOR}.", flush=True)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         commands = {name: ["worker", f"--hostname={name}@here", *options] for name, options in WORKERS.items()}
         for name, arguments in {**commands, "beat": ["beat"]}.items():

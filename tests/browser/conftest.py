@@ -85,6 +85,32 @@ def page(context: BrowserContext) -> Page:
     return context.new_page()
 
 
+@pytest.fixture(scope="session")
+def operator(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """Name and password of a user of the admin; that of `tests.open_shop` in front of it."""
+    if SHOP_ADDRESS:
+        return "operator", "operator"
+    request.getfixturevalue("deployment").django(
+        "from django.contrib.auth.models import User\n"
+        "User.objects.filter(username='tester').delete()\n"
+        "User.objects.create_superuser('tester', password='only for this test')\n"
+    )
+    return "tester", "only for this test"
+
+
+@pytest.fixture
+def log_in(operator: tuple[str, str]) -> Callable[[Page], None]:
+    """On the admin's page, which leads on to what was asked for."""
+
+    def log_in(page: Page) -> None:
+        user, password = operator
+        page.get_by_label("Username").fill(user)
+        page.get_by_label("Password").fill(password)
+        page.get_by_role("button", name="Log in").click()
+
+    return log_in
+
+
 @pytest.fixture
 def screenshots() -> Path:
     return ROOT / "build" / "screenshots"

@@ -105,15 +105,8 @@ def test_flower_shows_workers_after_the_login(browser: Browser, deployment: Depl
     context.close()
 
 
-def test_the_admin_lets_its_user_in(page: Page, deployment: Deployment, shoot: Shoot) -> None:
-    deployment.django(
-        "from django.contrib.auth.models import User\n"
-        "User.objects.filter(username='tester').delete()\n"
-        "User.objects.create_superuser('tester', password='only for this test')\n"
-    )
+def test_the_admin_lets_its_user_in(page: Page, log_in: Callable[[Page], None], shoot: Shoot) -> None:
     page.goto("/admin/")
     shoot(page, "admin-login")
-    page.get_by_label("Username").fill("tester")
-    page.get_by_label("Password").fill("only for this test")
-    page.get_by_role("button", name="Log in").click()
+    log_in(page)
     wait_for("the admin's index", lambda: page.get_by_role("link", name="Orders", exact=True).is_visible())

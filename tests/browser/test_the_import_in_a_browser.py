@@ -10,13 +10,15 @@ from playwright.sync_api import Browser, Page, Request, expect
 from resources.progress_bar import MILLISECONDS, values_until_full
 
 Shoot = Callable[[Page, str], None]
+LogIn = Callable[[Page], None]
 HAS_ENDED = re.compile("^(Done|Cancelled)")
 
 
 @pytest.fixture(autouse=True)
-def no_other_import(page: Page) -> None:
+def no_other_import(page: Page, log_in: LogIn) -> None:
     """One that an earlier run left has ended."""
     page.goto("/imports/")
+    log_in(page)
     button = page.get_by_role("button", name="Cancel the import")
     if button.is_visible():
         button.click()
@@ -75,10 +77,11 @@ def test_a_wrong_file_is_explained(page: Page, shoot: Shoot) -> None:
     shoot(page, "import-wrong-file")
 
 
-def test_an_import_can_be_watched_without_scripts(browser: Browser, address: str) -> None:
+def test_an_import_can_be_watched_without_scripts(browser: Browser, address: str, log_in: LogIn) -> None:
     context = browser.new_context(base_url=address, ignore_https_errors=True, java_script_enabled=False)
     page = context.new_page()
     page.goto("/imports/")
+    log_in(page)
     choose(page, 2_000)
     expect(page.locator("#import-summary")).to_have_text(HAS_ENDED, timeout=MILLISECONDS)
     context.close()

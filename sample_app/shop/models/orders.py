@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from django.db import models
+from django.db import models, transaction
 from django.utils import timezone
 
 from shop.models.notices import Notice
@@ -30,6 +30,7 @@ class OrderQuerySet(models.QuerySet["Order"]):
             order.events.create(step=step, worker=worker)
         return order
 
+    @transaction.atomic
     def decline(self, order_id: int) -> None:
         if self.filter(pk=order_id, state=Order.State.PLACED).update(state=Order.State.DECLINED):
             Notice.objects.tell(f"order-{order_id}-declined", f"The payment of order {order_id} was declined.")

@@ -25,14 +25,14 @@ def last_try_of(delivery: WebhookDelivery) -> str:
 
 
 def test_the_operator_hears_of_a_webhook_that_failed(
-    workers: dict[str, Process], receiver: Receiver, order: Order, client: Client
+    workers: dict[str, Process], receiver: Receiver, order: Order, admin_client: Client
 ) -> None:
     delivery = WebhookDelivery.objects.create(order=order)
     receiver.answers = [Answer(503)]
     until_ended(last_try_of(delivery), state="FAILURE")
     until(Notice.objects.exists, why="the operator is told")
     assert Notice.objects.get().text == f"shop.tasks.deliver_webhook failed for ['{delivery.pk}']."
-    assert "shop.tasks.deliver_webhook failed" in client.get("/", secure=True).content.decode()
+    assert "shop.tasks.deliver_webhook failed" in admin_client.get("/", secure=True).content.decode()
 
 
 @ON_RABBITMQ
@@ -49,7 +49,8 @@ def test_a_limited_task_is_held_while_others_pass_it(start_celery: Callable[...,
 
 
 @pytest.mark.django_db
-def test_the_page_shows_the_newest_notices(client: Client) -> None:
-    assert "For the operator" not in client.get("/", secure=True).content.decode()
+def test_the_page_shows_the_newest_notices_to_staff_alone(client: Client, admin_client: Client) -> None:
+    assert "For the operator" not in admin_client.get("/", secure=True).content.decode()
     Notice.objects.create(key="a key", text="Look <here>.", at=timezone.now())
-    assert "Look &lt;here&gt;." in client.get("/", secure=True).content.decode()
+    assert "Look &lt;here&gt;." in admin_client.get("/", secure=True).content.decode()
+    assert "For the operator" not in client.get("/", secure=True).content.decode()

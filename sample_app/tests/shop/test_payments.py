@@ -11,7 +11,7 @@ from shop import tasks
 from shop.models import Notice, Order
 from shop.notice_tasks import tell_of_failure
 from shop.orders import progress_of
-from shop.outside import TryLater
+from shop.outside import Refused, TryLater
 from shop.retrying import MOST_ATTEMPTS
 from tests.shop.receiver import Answer, Receiver
 
@@ -39,7 +39,7 @@ def test_an_order_is_paid_before_it_is_charged(provider: Receiver, order: Order)
     tasks.charge_order(order.pk)
     assert state_of(order) == State.CHARGED
     (payment,) = provider.received
-    assert (payment.key, payment.message) == (f"order-{order.pk}", {"order": order.pk, "amount": "9.50"})
+    assert (payment.key, payment.message) == (f"{order.batch}-{order.pk}", {"order": order.pk, "amount": "9.50"})
     assert OutboxMessage.objects.get().task == "shop.tasks.ship_order"
 
 
@@ -74,6 +74,17 @@ def test_a_declined_payment_ends_the_order_and_tells_the_operator(provider: Rece
     assert (progress["declined"], progress["moving"]) == (1, False)
     Order.objects.decline(order.pk)
     assert Notice.objects.count() == 1
+
+
+@pytest.mark.parametrize("status", [301, 400, 401, 404])
+def test_a_provider_that_does_not_take_the_question_fails_the_task_and_declines_nothing(
+    provider: Receiver, order: Order, status: int
+) -> None:
+    provider.answers = [Answer(status)]
+    result = tasks.charge_order.apply([order.pk])
+    assert result.state == "FAILURE"
+    assert isinstance(result.result, Refused)
+    assert state_of(order) == State.PLACED
 
 
 def test_a_busy_provider_is_asked_again_but_not_for_ever(provider: Receiver, order: Order) -> None:

@@ -11,8 +11,8 @@ from celery_ops.models import OutboxMessage
 from celery_ops.outbox import OutboxTask
 from config.celery import app
 from shop.locks import only_one
-from shop.models import Order
-from shop.recovery import STANDS_STILL, resume_some
+from shop.models import Order, WebhookDelivery
+from shop.recovery import STANDS_STILL, deliver_some, resume_some
 from shop.tasks import charge_order
 from shop.upkeep_tasks import resume_orders
 from tests.outbox import until_ended
@@ -45,6 +45,19 @@ def test_an_order_that_lost_its_message_gets_through(
 
     until(notified, why="the order gets through")
     assert order.resumed_at
+
+
+def test_a_webhook_that_lost_its_message_is_delivered(workers: dict[str, Process], receiver: Receiver) -> None:
+    delivery = WebhookDelivery.objects.create(order=standing("notified"))
+    WebhookDelivery.objects.filter(pk=delivery.pk).update(changed_at=LONG_AGO)
+    assert deliver_some() == 1
+    assert deliver_some() == 0
+
+    def delivered() -> bool:
+        delivery.refresh_from_db()
+        return delivery.state == WebhookDelivery.State.DELIVERED
+
+    until(delivered, why="the webhook is delivered")
 
 
 @pytest.mark.django_db

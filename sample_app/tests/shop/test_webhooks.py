@@ -10,7 +10,7 @@ from django.db import OperationalError, transaction
 from pytest_django import Settings
 
 from shop import outside, tasks
-from shop.models import Order, WebhookDelivery
+from shop.models import Notice, Order, WebhookDelivery
 from shop.retrying import MOST_ATTEMPTS
 from tests.outbox import in_another_transaction
 from tests.ports import free_port
@@ -69,6 +69,7 @@ def test_a_refusal_is_final(workers: dict[str, Process], receiver: Receiver, del
     until_closed(delivery)
     assert (delivery.state, delivery.attempts, delivery.response_status) == (State.FAILED, 1, 410)
     assert delivery.reason == "refused with status 410"
+    assert Notice.objects.get().text == f"The webhook of order {delivery.order_id} was refused with status 410."
 
 
 def test_a_redirect_is_not_followed(workers: dict[str, Process], receiver: Receiver, delivery: WebhookDelivery) -> None:
