@@ -83,10 +83,12 @@ def test_processes_share_a_file_that_is_rotated_while_they_write(services: Servi
         )
         for number in range(WRITERS)
     ]
-    for number in range(ROTATIONS):
-        until(lambda: file.exists() and file.stat().st_size > 1_000_000)
-        file.rename(f"{file}.{number}")
-    end.touch()
+    try:
+        for number in range(ROTATIONS):
+            until(lambda: file.exists() and file.stat().st_size > 1_000_000)
+            file.rename(f"{file}.{number}")
+    finally:
+        end.touch()
     counts = [int(writer.communicate(timeout=60)[0]) for writer in writers]
     written = [line["message"].split()[0] for line in lines_of(*tmp_path.glob("shop.json*"))]
     assert sorted(written) == sorted(
