@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from importlib.util import find_spec
+from logging.handlers import WatchedFileHandler
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,17 @@ def output() -> dict[str, Any]:
         raise ImproperlyConfigured(
             f"LOG_FILE: {path} cannot be written ({error.strerror}); name a file that this process may write"
         ) from None
-    return {"class": "logging.handlers.WatchedFileHandler", "filename": path, "encoding": "utf-8"}
+    return {"()": f"{__name__}.SharedFile", "filename": path, "encoding": "utf-8"}
+
+
+class SharedFile(WatchedFileHandler):
+    """One that cannot be opened anew costs its lines, and fails no task: Python leaves that error to who logs."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            super().emit(record)
+        except OSError:
+            self.handleError(record)
 
 
 @signals.after_setup_task_logger.connect

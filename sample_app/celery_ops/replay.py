@@ -7,11 +7,13 @@ between the click and the broker.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 from celery import shared_task, states
 from django.db import transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from celery_ops import outbox
 from celery_ops.failures import REPLAY_HEADER
@@ -19,16 +21,19 @@ from celery_ops.followers import is_of_outbox
 from celery_ops.models import FailedTask, OutboxMessage
 
 LONGEST_PAUSE = 300
+UNHEARD_OF = timedelta(hours=1)
+"""After so long a replay may be repeated of which nothing was heard, as the database was away or the message lost."""
 
 
 @transaction.atomic
 def replay(task_ids: Iterable[str]) -> list[str]:
     """Of these tasks the ones that are sent again by this call, and by no other at the same time."""
-    asked = list(task_ids)
+    asked, long_ago = list(task_ids), timezone.now() - UNHEARD_OF
     failed = FailedTask.objects.filter(pk__in=asked).exclude(outcome=FailedTask.Outcome.RECOVERED)
     rows = OutboxMessage.objects.filter(pk__in=asked)
     # Who comes second waits here, and then finds them as the first has left them.
-    unsent = {each.pk for each in failed.select_for_update().order_by("pk") if not each.replayed_at}
+    found = failed.select_for_update().order_by("pk")
+    unsent = {each.pk for each in found if not each.replayed_at or each.replayed_at < long_ago}
     opened = [open_again(row) for row in rows.select_for_update().order_by("pk") if is_without_success(row)]
     plain = sorted(unsent - set(rows.values_list("pk", flat=True)))
     for task_id in plain:

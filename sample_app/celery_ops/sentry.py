@@ -27,7 +27,8 @@ def report_failures() -> None:
             "SENTRY_DSN: needs the package sentry-sdk; add it to requirements.txt, or take the secret away"
         ) from None
     try:
-        sentry_sdk.init(dsn=dsn, before_send=with_correlation_id)
+        # Local variables hold arguments of tasks, and addresses with passwords.
+        sentry_sdk.init(dsn=dsn, before_send=with_correlation_id, include_local_variables=False)
     except BadDsn:
         raise ImproperlyConfigured("SENTRY_DSN: not an address of Sentry; set it to https://key@host/project") from None
     # It was imported by name before sentry-sdk wrapped it, and pools without processes use that one.

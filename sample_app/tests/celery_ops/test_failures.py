@@ -12,10 +12,11 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from celery_ops import failures, outbox, sweep
 from celery_ops.models import FailedTask, OutboxMessage
-from celery_ops.replay import replay, send_again
+from celery_ops.replay import UNHEARD_OF, replay, send_again
 from config.celery import app
 from tests.brokers import ON_BOTH_BROKERS
 from tests.celery_ops.tasks import (
@@ -228,6 +229,14 @@ def test_two_clicks_at_once_are_one_replay() -> None:
     second.join(30)
     assert answers == [[]]
     assert OutboxMessage.objects.filter(task=send_again.name).count() == 2
+
+
+def test_a_replay_of_which_nothing_was_heard_for_long_may_be_repeated() -> None:
+    failures.store("1", "ValueError: x", task=fails_at_closed_gate.name, args=[], kwargs={}, options={})
+    assert replay(["1"]) == ["1"]
+    assert replay(["1"]) == []
+    FailedTask.objects.update(replayed_at=timezone.now() - 2 * UNHEARD_OF)
+    assert replay(["1"]) == ["1"]
 
 
 def test_a_replay_wants_its_permission_and_is_written_down(gate: Gate) -> None:

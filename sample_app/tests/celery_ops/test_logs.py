@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 
 from celery_ops.correlation import correlated
+from celery_ops.logs import SharedFile
 from tests.celery_ops.tasks import fails_at_closed_gate, tells
 from tests.conftest import worker_arguments
 from tests.gate import Gate
@@ -94,6 +97,15 @@ def test_processes_share_a_file_that_is_rotated_while_they_write(services: Servi
     assert sorted(written) == sorted(
         f"{writer}-{number}" for writer, count in enumerate(counts) for number in range(1, count + 1)
     )
+
+
+def test_a_file_that_cannot_be_opened_anew_fails_nobody_who_logs(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    handler = SharedFile(file)
+    file.unlink()
+    tmp_path.joinpath("log").mkdir()
+    with contextlib.closing(handler):
+        handler.emit(logging.makeLogRecord({"msg": "a line"}))
 
 
 def test_json_without_its_package_is_refused(services: Services) -> None:

@@ -64,6 +64,8 @@ def test_failures_of_tasks_are_reported_with_both_ids(
         assert event["tags"]["celery_task_id"] == task_id
         assert event["tags"]["correlation_id"] == "c-1"
         assert SECRET not in str(event.get("extra"))
+        frames = [frame for value in event["exception"]["values"] for frame in value["stacktrace"]["frames"]]
+        assert not any("vars" in frame for frame in frames)
     if pool == "prefork":
         # By the main process, a line of its log each: that the limit struck, and that the task ended.
         until(lambda: len(sentry.of_task(limited)) == 2)
