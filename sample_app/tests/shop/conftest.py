@@ -59,8 +59,10 @@ def workers(
     running_workers: dict[str, Process], services: Services, transactional_db: None
 ) -> Iterator[dict[str, Process]]:
     """The workers; after the test they are waited for, as emptying the tables would get in their way."""
-    yield running_workers
     with services.redis.client() as client:
+        # Held by workers of other tests, which were killed at the end of these.
+        client.delete(f"{PREFIX}unacked", f"{PREFIX}unacked_index")
+        yield running_workers
         messages = [f"{PREFIX}{queue}" for queue in ALL_QUEUES]
         until(
             lambda: not client.hlen(f"{PREFIX}unacked") and not any(client.llen(queue) for queue in messages),
