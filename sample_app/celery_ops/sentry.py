@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from celery.app import trace
-from celery.worker.consumer import consumer
 from django.core.exceptions import ImproperlyConfigured
 
 from celery_ops import correlation, environment
@@ -31,6 +29,9 @@ def report_failures() -> None:
         sentry_sdk.init(dsn=dsn, before_send=with_correlation_id, include_local_variables=False)
     except BadDsn:
         raise ImproperlyConfigured("SENTRY_DSN: not an address of Sentry; set it to https://key@host/project") from None
+    from celery.app import trace
+    from celery.worker.consumer import consumer
+
     # It was imported by name before sentry-sdk wrapped it, and pools without processes use that one.
     consumer.build_tracer = trace.build_tracer
 

@@ -18,7 +18,7 @@ from shop.models import (
     Report,
     WebhookDelivery,
 )
-from shop.notice_tasks import tell_of_failure
+from shop.notice_tasks import publish_and_tell
 from shop.tasks import deliver_webhook
 
 
@@ -55,7 +55,7 @@ class WebhookDeliveryAdmin(admin.ModelAdmin):
         for delivery in deliveries.select_for_update():
             delivery.state, delivery.attempts = delivery.State.WAITING, 0
             delivery.save(update_fields=["state", "attempts", "changed_at"])
-            deliver_webhook.apply_async_on_commit([str(delivery.pk)], link_error=tell_of_failure.s())
+            publish_and_tell(deliver_webhook, str(delivery.pk))
         self.message_user(request, "Sent to the workers.", messages.SUCCESS)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from celery import chord, current_app, group
@@ -11,7 +10,7 @@ from django.db.models import Count, QuerySet
 
 from celery_ops.followers import canvas_on_commit
 from celery_ops.models import OutboxMessage
-from shop.cancelling import revoke
+from shop.cancelling import revoke_on_commit
 from shop.import_tasks import finish_import, import_rows
 from shop.models import ImportRow, ProductImport
 from shop.product_file import lines_of
@@ -87,8 +86,7 @@ def cancel(product_import: ProductImport) -> None:
     The state in the database is what stops it; the revocation spares workers the messages that wait.
     """
     if ProductImport.objects.end(product_import.pk, State.CANCELLED):
-        task_ids = list(open_messages(product_import).values_list("pk", flat=True))
-        transaction.on_commit(partial(revoke, task_ids))
+        revoke_on_commit(open_messages(product_import))
 
 
 def open_messages(product_import: ProductImport) -> QuerySet[OutboxMessage]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from celery import shared_task
 
 from celery_ops.models import OutboxMessage
@@ -14,6 +16,11 @@ from shop.retrying import UNTIL_THE_DATABASE_IS_BACK
 def tell_operator(text: str, key: str) -> None:
     """A `link`: Celery puts the outcome of the task before it first."""
     Notice.objects.tell(key, text)
+
+
+def publish_and_tell(task: OutboxTask, *args: Any) -> None:
+    """With the caller's transaction; the operator hears of it when the task failed for good."""
+    task.apply_async_on_commit(args, link_error=tell_of_failure.s())
 
 
 @shared_task(rate_limit="10/s", **UNTIL_THE_DATABASE_IS_BACK)

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import Count, Q
 
 from shop.models import Order, OrderEvent, Product, Step, WebhookDelivery
-from shop.notice_tasks import tell_of_failure
+from shop.notice_tasks import publish_and_tell
 from shop.tasks import charge_order
 
 DONE = {
@@ -38,7 +38,7 @@ def place_orders(count: int) -> uuid.UUID:
         Order(batch=batch, item=product.name, amount=product.price) for product in products
     )
     for order in orders:
-        charge_order.apply_async_on_commit([order.pk], link_error=tell_of_failure.s())
+        publish_and_tell(charge_order, order.pk)
     return batch
 
 

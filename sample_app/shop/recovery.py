@@ -12,8 +12,9 @@ from django.db.models.functions import Cast
 from django.utils import timezone
 
 from celery_ops.models import OutboxMessage
+from celery_ops.outbox import OutboxTask
 from shop.models import Order, OrderEvent, WebhookDelivery
-from shop.notice_tasks import tell_of_failure
+from shop.notice_tasks import publish_and_tell
 from shop.tasks import charge_order, deliver_webhook, notify_order, ship_order
 
 STANDS_STILL = timedelta(minutes=15)
@@ -29,13 +30,17 @@ def standing_still(now: datetime) -> QuerySet[Order]:
     """Orders that took no step for long, for which no message is open and which no sweep sent on meanwhile."""
     before = now - STANDS_STILL
     steps = OrderEvent.objects.filter(order=OuterRef("pk"), at__gte=before)
-    names = [task.name for task in NEXT.values()]
-    messages = OutboxMessage.objects.annotate(order=KT("args__0")).filter(
-        task__in=names, acknowledged_at=None, order=Cast(OuterRef("pk"), TextField())
-    )
     long_ago = Q(resumed_at=None) | Q(resumed_at__lt=before)
     old = Order.objects.filter(long_ago, state__in=NEXT, placed_at__lt=before)
-    return old.exclude(Exists(steps)).exclude(Exists(messages))
+    return old.exclude(Exists(steps)).exclude(has_message(*NEXT.values()))
+
+
+def has_message(*tasks: OutboxTask) -> Exists:
+    """Whether one of these tasks is open for the row."""
+    messages = OutboxMessage.objects.annotate(first=KT("args__0")).filter(
+        task__in=[task.name for task in tasks], acknowledged_at=None, first=Cast(OuterRef("pk"), TextField())
+    )
+    return Exists(messages)
 
 
 @transaction.atomic
@@ -45,7 +50,7 @@ def resume_some() -> int:
     orders = list(standing_still(now).select_for_update(skip_locked=True, of=("self",))[:MOST_AT_ONCE])
     Order.objects.filter(pk__in=[order.pk for order in orders]).update(resumed_at=now)
     for order in orders:
-        NEXT[order.state].apply_async_on_commit([order.pk], link_error=tell_of_failure.s())
+        publish_and_tell(NEXT[order.state], order.pk)
     return len(orders)
 
 
@@ -53,13 +58,10 @@ def resume_some() -> int:
 def deliver_some() -> int:
     """The same for webhooks, whose last change is the flag."""
     now = timezone.now()
-    messages = OutboxMessage.objects.annotate(delivery=KT("args__0")).filter(
-        task=deliver_webhook.name, acknowledged_at=None, delivery=Cast(OuterRef("pk"), TextField())
-    )
     waiting = WebhookDelivery.objects.filter(state=WebhookDelivery.State.WAITING, changed_at__lt=now - STANDS_STILL)
-    still = waiting.exclude(Exists(messages)).select_for_update(skip_locked=True, of=("self",))
+    still = waiting.exclude(has_message(deliver_webhook)).select_for_update(skip_locked=True, of=("self",))
     deliveries = list(still.values_list("pk", flat=True)[:MOST_AT_ONCE])
     WebhookDelivery.objects.filter(pk__in=deliveries).update(changed_at=now)
     for delivery in deliveries:
-        deliver_webhook.apply_async_on_commit([str(delivery)], link_error=tell_of_failure.s())
+        publish_and_tell(deliver_webhook, str(delivery))
     return len(deliveries)

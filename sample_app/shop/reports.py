@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from celery import chain
@@ -13,7 +12,7 @@ from django.utils import timezone
 
 from celery_ops.followers import canvas_on_commit
 from celery_ops.models import OutboxMessage
-from shop.cancelling import revoke
+from shop.cancelling import revoke_on_commit
 from shop.models import Order, Report, ReportFile
 from shop.tasks import build_report, write_report_file
 
@@ -37,8 +36,7 @@ def request_report(title: str = "Sales report") -> Report:
 def cancel(report: Report) -> None:
     unfinished = Report.objects.filter(pk=report.pk, state__in=Report.UNFINISHED)
     if unfinished.update(state=Report.State.CANCELLED, finished_at=timezone.now()):
-        task_ids = list(open_messages(report).values_list("pk", flat=True))
-        transaction.on_commit(partial(revoke, task_ids))
+        revoke_on_commit(open_messages(report))
 
 
 def open_messages(report: Report) -> QuerySet[OutboxMessage]:

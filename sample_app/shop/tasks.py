@@ -25,7 +25,7 @@ from celery_ops.models import OutboxMessage
 from celery_ops.outbox import OutboxTask
 from shop import payments, webhooks
 from shop.models import LedgerEntry, Notice, Order, ProductImport, Report, ReportFile, Step, WebhookDelivery
-from shop.notice_tasks import tell_of_failure
+from shop.notice_tasks import publish_and_tell
 from shop.outside import Refused, TryLater
 from shop.report_pdf import pdf_of
 from shop.retrying import MOST_ATTEMPTS, UNTIL_THE_DATABASE_IS_BACK, seconds_before_retry
@@ -78,7 +78,7 @@ def ship_order(self: OutboxTask, order_id: int) -> None:
 def notify_order(self: OutboxTask, order_id: int) -> None:
     if order := Order.objects.take(order_id, Step.NOTIFY, worker_of(self)):
         delivery = WebhookDelivery.objects.create(order=order)
-        deliver_webhook.apply_async_on_commit([str(delivery.pk)], link_error=tell_of_failure.s())
+        publish_and_tell(deliver_webhook, str(delivery.pk))
 
 
 @shared_task(bind=True, base=OutboxTask, **UNTIL_THE_DATABASE_IS_BACK)

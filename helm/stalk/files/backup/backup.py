@@ -143,24 +143,25 @@ def send(store: object_store.ObjectStore, plan: Mapping[str, Any], made: str) ->
     would make another backup, and push older ones out."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
-        there = store.files()
-        ours = {name for name, files in there.items() if MANIFEST in files and is_ours(store.manifest(name), plan)}
-        here = names(FOLDER)
-        if strange := sorted(set(here) & {name for name in there if MANIFEST in there[name]} - ours):
+        files, here, owner = store.files(), set(names(FOLDER)), (plan["app"]["name"], identity().recipient)
+        there = {name for name, found in files.items() if MANIFEST in found}
+        ours = {name for name in there if owner_of(store.manifest(name)) == owner}
+        if strange := sorted(here & there - ours):
             raise BackupRefused(f"{store.url}: has {strange[-1]} of another stack; give each a folder of its own")
-        old = set(superseded(sorted({*ours, *here}), plan["keep"], made))
-        for name in sorted(set(here) - ours - old):
+        old = set(superseded(sorted(ours | here), plan["keep"], made))
+        for name in sorted(here - ours - old):
             store.send(FOLDER / name)
             print(f"  sent to {store.url}: {name}", flush=True)
         for name in sorted(ours & old):
-            store.remove(name, there[name])
+            store.remove(name, files[name])
             print(f"  removed from {store.url}, as {plan['keep']} are kept: {name}", flush=True)
     except OSError as error:
         raise BackupRefused(f"{error}. The backup is on the volume, and goes there with the next.") from None
 
 
-def is_ours(manifest: Manifest, plan: Mapping[str, Any]) -> bool:
-    return (manifest.app, manifest.recipient) == (plan["app"]["name"], identity().recipient)
+def owner_of(manifest: Manifest) -> tuple[str, str]:
+    """Its app, and for whose key it is encrypted."""
+    return manifest.app, manifest.recipient
 
 
 def forget_old(plan: Mapping[str, Any], made: str) -> None:

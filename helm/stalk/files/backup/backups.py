@@ -125,11 +125,17 @@ def complete(folder: Path, name: str, manifest: Manifest, code: Callable[[str], 
     content = asdict(manifest)
     written = json.dumps({**content, CODE: code(signed(content))}, indent=2)
     (draft / MANIFEST).write_text(written + "\n", encoding="utf-8")
+    put_in_place(folder, name)
+    return path
+
+
+def put_in_place(folder: Path, name: str) -> None:
+    """The draft under the backup's name, once all of it is on the disk."""
+    draft = draft_of(folder, name)
     for entry in (*sorted(draft.iterdir()), draft):
         to_disk(entry)
-    draft.rename(path)
+    draft.rename(folder / name)
     to_disk(folder)
-    return path
 
 
 def to_disk(path: Path) -> None:

@@ -17,8 +17,8 @@ from ansible_collections.stalk.celery.plugins.module_utils.backups import (
     Manifest,
     broken,
     draft_of,
+    put_in_place,
     read,
-    to_disk,
 )
 
 SECRET = Path("/etc/stalk/s3")
@@ -131,10 +131,7 @@ class ObjectStore:
             self.download(name, Path(part.file).name, draft)
         if problems := list(broken(draft, manifest)):
             raise BackupRefused("\n".join(problems))
-        for entry in (*draft.iterdir(), draft):
-            to_disk(entry)
-        draft.rename(folder / name)
-        to_disk(folder)
+        put_in_place(folder, name)
 
     def remove(self, name: str, files: set[str]) -> None:
         """First it is no backup any more."""
